@@ -1,0 +1,86 @@
+"""Actions: one uniform shape for every piece of work, so there is one key, one cache, one why.
+
+An Action is a complete description of a repeatable computation.  What it reads is observed,
+value by value, into an InputRecord; its ActionKey hashes the description and those values.
+Compilers tell only afterwards which files they read, so the cache remembers for each
+description the sets of inputs it was seen to read (ccache calls this direct mode; *Build
+Systems à la Carte* a constructive trace).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from .descriptor import Descriptor, descriptor_from_json
+from .digest import ActionKey, Json, key_of
+from .label import Label
+from .platform import Platform
+
+InputKind = Literal["file", "names", "mode"]
+
+
+class Input(NamedTuple):
+    """One thing an action reads.
+
+    `file`: the content of *path* (value: Digest, or "" when there is no such file).
+    `names`: which entries of folder *path* have a name that *pattern* matches, with their type
+    (value: a Digest, or "" when there is no such folder); *pattern* is `*` for all, or suffixes
+    and exact names separated by `|`, such as `.go|.s|go.mod`; a leading `!` suffix excludes.
+    `mode`: whether *path* is executable (value "x" or "-", "" when missing).
+
+    *path* is relative to the workspace root where it lies inside, else absolute.
+    """
+
+    kind: InputKind
+    path: str
+    pattern: str = ""
+
+
+InputRecord = Mapping[Input, str]
+"""Inputs and the values that were observed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A computation: operation *op* with *params*, for *platform*, over *deps*.
+
+    *deps* name the actions whose outputs it reads; *label* and *mnemonic* (a word for
+    progress displays, such as `GoCompile`) are for people and no part of the key.
+    """
+
+    label: Label
+    mnemonic: str = field(compare=False)
+    op: str
+    params: Mapping[str, Json]
+    platform: Platform | None = None
+    deps: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Unique within a workspace: the label, and the platform where there is one."""
+        return f"{self.label}@{self.platform}" if self.platform else str(self.label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionResult:
+    """What an action made: named blobs, plus small facts for the actions that depend on it."""
+
+    outputs: Mapping[str, Descriptor]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "outputs": {name: blob.to_json() for name, blob in self.outputs.items()},
+            "facts": dict(self.facts),
+        }
+
+
+def result_from_json(value: Mapping[str, Any]) -> ActionResult:
+    """The inverse of ActionResult.to_json.  Raises: KeyError, TypeError, StoreError if damaged."""
+    outputs = {str(k): descriptor_from_json(v) for k, v in value["outputs"].items()}
+    return ActionResult(outputs=outputs, facts=dict(value["facts"]))
+
+
+def key_with_inputs(base: ActionKey, record: InputRecord) -> ActionKey:
+    """The key of a description *base* once its inputs have been observed."""
+    return key_of(base, [[*item, record[item]] for item in sorted(record)])

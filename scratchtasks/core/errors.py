@@ -1,0 +1,82 @@
+"""Every error a user can cause, as one tree.
+
+    ScratchError                `where: what (wanted X, got Y)`, then a hint
+    ├── ConfigError             service.toml, scratch.toml, scratch.lock, calls in dodo.py
+    ├── GraphError              unknown or duplicate labels, cycles
+    ├── ToolchainMissing        no compiler, or not the one that was asked for
+    ├── ActionFailed            a compiler or generator said no
+    ├── NotStatic               the ship gate refused a binary
+    ├── StageError              an essential or file cannot be staged
+    ├── StoreError              a blob is missing or damaged, the disk is full
+    └── SinkError               Docker or a registry refused
+
+Anything else that is raised is a bug in scratchtasks and may show a traceback.
+"""
+
+
+class ScratchError(Exception):
+    """A user's mistake or the outside world's failure; printed without a traceback.
+
+    *where* is a file with its TOML path, a label or a request; *what* is the fault in lower
+    case without a full stop; *hint* is what to do, and is optional.
+    """
+
+    def __init__(self, where: str, what: str, hint: str = "") -> None:
+        super().__init__(where, what, hint)
+        self.where = where
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n    hint: {self.hint}" if self.hint else text
+
+
+class ConfigError(ScratchError):
+    """A fault in a configuration file or in a call from dodo.py."""
+
+
+class ConfigErrors(ConfigError):
+    """All faults of all files at once, in file order."""
+
+    def __init__(self, errors: "tuple[ConfigError, ...]") -> None:
+        super().__init__("", "\n".join(str(error) for error in errors))
+        self.errors = errors
+
+
+class GraphError(ScratchError):
+    """A label that does not exist, exists twice, or depends on itself."""
+
+
+class ToolchainMissing(ScratchError):
+    """A toolchain is absent or unusable; the hint names every way to get it."""
+
+
+class ActionFailed(ScratchError):
+    """A subprocess of an action ended with an error; its own output was already shown."""
+
+
+class NotStatic(ScratchError):
+    """A binary that would not start in an empty root file system."""
+
+
+class StageError(ScratchError):
+    """A file, certificate, zone, account or host entry that cannot be staged."""
+
+
+class StoreError(ScratchError):
+    """The content store or action cache cannot do what was asked."""
+
+
+class SinkError(ScratchError):
+    """Docker or a registry refused or failed."""
+
+
+def did_you_mean(word: str, known: "tuple[str, ...] | list[str]") -> str:
+    """A hint that names the known word nearest to *word*, or lists them when none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return "known: " + ", ".join(sorted(known)) if known else ""

@@ -1,0 +1,108 @@
+"""Trees: what is to be in an image, path by path, before it is a layer."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from .digest import Digest, Json, parse_digest
+from .errors import StageError
+
+Kind = Literal["file", "dir", "symlink", "hardlink"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """One path of an image.
+
+    *path* is relative to the root, without a leading slash, `/`-separated, no `.` or `..`.
+    *mode* is octal permission bits with setuid/setgid/sticky; *size* is bytes.
+    *digest* names the content of a file; *link* the target of a symlink (as written), or the
+    path of the file that a hard link shares (same form as *path*).
+    *origin* says for people where it came from, and is no part of equality.
+    """
+
+    path: str
+    kind: Kind = "file"
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    digest: Digest | None = None
+    size: int = 0
+    link: str = ""
+    origin: str = field(default="", compare=False)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "path": self.path, "kind": self.kind, "mode": self.mode, "uid": self.uid,
+            "gid": self.gid, "digest": self.digest, "size": self.size, "link": self.link,
+            "origin": self.origin,
+        }
+
+
+def entry_from_json(value: Mapping[str, Any]) -> FileEntry:
+    """The inverse of FileEntry.to_json.  Raises: KeyError, TypeError, StoreError if damaged."""
+    digest = value["digest"]
+    return FileEntry(**{**value, "digest": None if digest is None else parse_digest(digest)})
+
+
+def check_path(path: str, where: str) -> str:
+    """*path* as it stands in a FileEntry: `/srv/www/` → `srv/www`.
+
+    Raises: StageError for a relative path, `.`/`..` segments, NUL, or the root itself.
+    """
+    plain = path.strip("/")
+    if not path.startswith("/") or not plain or "\0" in path:
+        raise StageError(where, f"wanted an absolute path inside the image, got {path!r}")
+    if any(part in ("", ".", "..") for part in plain.split("/")):
+        raise StageError(where, f"wanted a path without '.', '..' or '//', got {path!r}")
+    return plain
+
+
+def merge_trees(trees: Iterable[Iterable[FileEntry]], where: str) -> tuple[FileEntry, ...]:
+    """All entries of *trees*, sorted by path; equal entries fold into the first.
+
+    Raises: StageError when two sources want different things at one path (naming both), or
+    when a path lies below something that is not a folder.
+    """
+    merged: dict[str, FileEntry] = {}
+    for tree in trees:
+        for entry in tree:
+            other = merged.setdefault(entry.path, entry)
+            if other != entry:
+                raise StageError(
+                    where,
+                    f"two sources for /{entry.path}: {_shown(other)} and {_shown(entry)}",
+                    "leave one of them out, or give them the same content, mode and owner",
+                )
+    for path in merged:
+        parent = path
+        while "/" in parent:
+            parent = parent.rpartition("/")[0]
+            above = merged.get(parent)
+            if above is not None and above.kind != "dir":
+                raise StageError(
+                    where, f"/{path} lies below /{parent}, which is a {above.kind} "
+                    f"from {above.origin or 'elsewhere'}")
+    return tuple(merged[path] for path in sorted(merged))
+
+
+def with_parents(entries: Iterable[FileEntry]) -> tuple[FileEntry, ...]:
+    """*entries* plus every missing parent folder (0755, root), sorted: parents come first."""
+    by_path = {entry.path: entry for entry in entries}
+    for path in list(by_path):
+        parent = path.rpartition("/")[0]
+        while parent and parent not in by_path:
+            by_path[parent] = FileEntry(path=parent, kind="dir", mode=0o755)
+            parent = parent.rpartition("/")[0]
+    return tuple(by_path[path] for path in sorted(by_path))
+
+
+def owned_by(entries: Iterable[FileEntry], origin: str) -> tuple[FileEntry, ...]:
+    """*entries* with their origin set to *origin*."""
+    return tuple(replace(entry, origin=origin) for entry in entries)
+
+
+def _shown(entry: FileEntry) -> str:
+    what = entry.digest or entry.link or "folder"
+    rights = f"{entry.mode:04o} {entry.uid}:{entry.gid}"
+    return f"{entry.origin or 'unknown'} ({entry.kind} {rights} {what[:19]})"

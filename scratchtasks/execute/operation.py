@@ -1,0 +1,92 @@
+"""What the engine asks of an operation, and what an operation may touch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from scratchtasks.core.action import Action, ActionResult, Input
+from scratchtasks.core.descriptor import Descriptor
+from scratchtasks.core.digest import Json
+from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.target import Pin
+from scratchtasks.store.actions import ActionCache
+from scratchtasks.store.blobs import ContentStore
+from scratchtasks.store.files import FileStates
+
+from .process import Processes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything outside the process that an operation may touch; made once, in `plugin/`.
+
+    *root* is the absolute workspace root, *scratch* the absolute `.scratch` in it.
+    *env* is the user's environment, read once.  *epoch* is SOURCE_DATE_EPOCH in seconds, or 0.
+    """
+
+    root: str
+    scratch: str
+    env: Mapping[str, str]
+    epoch: int
+    files: FileStates
+    store: ContentStore
+    cache: ActionCache
+    processes: Processes
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An action together with the results of its deps, by the names it gives them."""
+
+    action: Action
+    deps: Mapping[str, ActionResult] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A job's success: blobs already in the store, facts for dependents, and what it read.
+
+    *inputs* are those that only running could tell (headers, dep-info); those that `inputs()`
+    named need not be repeated.
+    """
+
+    outputs: Mapping[str, Descriptor]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[Input, ...] = ()
+
+
+Outcome = Done | ScratchError
+
+
+class Operation(Protocol):
+    """How actions of one kind are keyed and run.  Stateless: state lives in the World."""
+
+    version: int
+    """Goes into the key; raised whenever the same inputs would give other bytes."""
+
+    is_probe: bool
+    """True for quick analysis that later keys need (`go list`): it runs when a verdict asks."""
+
+    def identity(self, job: Job, world: World) -> Json:
+        """Key material besides params: toolchain versions, pins, environment values used.
+
+        Raises: ScratchError (ToolchainMissing …).
+        """
+        ...
+
+    def inputs(self, job: Job, world: World) -> Iterable[Input]:
+        """What is known to be read before running.  Raises: ScratchError."""
+        ...
+
+    def batch_key(self, job: Job, world: World) -> str:
+        """Jobs with an equal, non-empty key may be run by one `run`; "" runs alone."""
+        ...
+
+    def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
+        """Run *jobs*; one Outcome for each, by `action.name`.
+
+        A job's failure is an Outcome, so that the others' work is kept.  Compilers' messages go
+        to the user through `world.processes`, untouched and once.
+        """
+        ...
