@@ -16,7 +16,7 @@ from .digest import ActionKey, Json, key_of
 from .label import Label
 from .platform import Platform
 
-InputKind = Literal["file", "names", "mode"]
+InputKind = Literal["file", "names", "mode", "link"]
 
 
 class Input(NamedTuple):
@@ -27,6 +27,7 @@ class Input(NamedTuple):
     (value: a Digest, or "" when there is no such folder); *pattern* is `*` for all, or suffixes
     and exact names separated by `|`, such as `.go|.s|go.mod`; a leading `!` suffix excludes.
     `mode`: whether *path* is executable (value "x" or "-", "" when missing).
+    `link`: where the symlink *path* points (value: the text, "" when it is no symlink).
 
     *path* is relative to the workspace root where it lies inside, else absolute.
     """
@@ -44,8 +45,9 @@ InputRecord = Mapping[Input, str]
 class Action:
     """A computation: operation *op* with *params*, for *platform*, over *deps*.
 
-    *deps* name the actions whose outputs it reads; *label* and *mnemonic* (a word for
-    progress displays, such as `GoCompile`) are for people and no part of the key.
+    *deps* names the actions whose results it reads, by the names it uses for them; *label* and
+    *mnemonic* (a word for progress displays, such as `GoCompile`) are for people and no part of
+    the key.
     """
 
     label: Label
@@ -53,7 +55,7 @@ class Action:
     op: str
     params: Mapping[str, Json]
     platform: Platform | None = None
-    deps: tuple[str, ...] = ()
+    deps: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

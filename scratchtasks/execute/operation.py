@@ -62,11 +62,15 @@ Outcome = Done | ScratchError
 class Operation(Protocol):
     """How actions of one kind are keyed and run.  Stateless: state lives in the World."""
 
-    version: int
-    """Goes into the key; raised whenever the same inputs would give other bytes."""
+    @property
+    def version(self) -> int:
+        """Goes into the key; raised whenever the same inputs would give other bytes."""
+        ...
 
-    is_probe: bool
-    """True for quick analysis that later keys need (`go list`): it runs when a verdict asks."""
+    @property
+    def is_probe(self) -> bool:
+        """True for quick analysis that later keys need (`go list`): it runs when a verdict asks."""
+        ...
 
     def identity(self, job: Job, world: World) -> Json:
         """Key material besides params: toolchain versions, pins, environment values used.

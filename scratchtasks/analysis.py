@@ -1,0 +1,227 @@
+"""Targets and rules → ActionGraph: labels resolved, doubles and cycles refused, nothing run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+
+from .core.action import Action
+from .core.errors import GraphError, did_you_mean
+from .core.label import Label, parse_label
+from .core.target import (
+    Binary,
+    CBinary,
+    Declared,
+    Genrule,
+    GoBinary,
+    Prebuilt,
+    RustBinary,
+    Service,
+)
+from .rules.binary import Actions, Request, Source
+from .rules.c_binary import c_binary
+from .rules.essentials import essential_layers
+from .rules.genrule import genrule
+from .rules.go_binary import go_binary
+from .rules.image import scratch_image
+from .rules.prebuilt import prebuilt
+from .rules.rust_binary import rust_binary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What becomes one doit task: its *actions* in order, after the tasks in *deps*.
+
+    *name* is doit's (`image:api`), *label* Bazel's (`//services/api:image`).
+    """
+
+    name: str
+    label: Label
+    doc: str
+    actions: tuple[str, ...]
+    deps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ActionGraph:
+    """All actions by `Action.name` and all tasks by name, dependencies before dependents."""
+
+    actions: Mapping[str, Action]
+    tasks: Mapping[str, Task]
+    services: Mapping[str, Service]
+
+    def task_of_label(self, label: str) -> str | None:
+        """The name of the task that answers to *label*, if any."""
+        return next((task.name for task in self.tasks.values() if str(task.label) == label), None)
+
+
+Expand = Callable[[str, Service], str]
+"""Replaces the templates of a string; *Service* gives `{name}` and the place for errors."""
+
+
+def analyze(declared: Declared, expand: Expand) -> ActionGraph:
+    """The graph of everything *declared*.
+
+    Raises: GraphError for two targets of one name or label, an unknown label, or a cycle.
+    """
+    builder = _Builder(declared, expand)
+    for rule in declared.genrules:
+        builder.add_genrule(rule)
+    for service in declared.services:
+        builder.add_service(service)
+    check_acyclic(builder.actions)
+    return ActionGraph(builder.actions, builder.linked_tasks(), builder.services)
+
+
+class _Builder:
+    """Collects actions and tasks; each name may be taken once, shared layers excepted."""
+
+    def __init__(self, declared: Declared, expand: Expand) -> None:
+        self.expand = expand
+        self.actions: dict[str, Action] = {}
+        self.tasks: dict[str, Task] = {}
+        self.services: dict[str, Service] = {}
+        self.genrules = {str(rule.label): rule for rule in declared.genrules}
+        self.task_of_action: dict[str, str] = {}
+        self.origins: dict[str, str] = {}
+
+    def add_genrule(self, rule: Genrule) -> None:
+        package = f"{rule.label.package}/" if rule.label.package else ""
+        self._claim(str(rule.label), rule.origin)
+        name = f"rule:{package}{rule.label.name}"
+
+        def source(text: str) -> Source:
+            return self._source(text, rule.label.package, rule.origin or str(rule.label))
+
+        self._add(name, rule.label, (genrule(rule, source),), f"run {rule.cmd[0]}")
+
+    def add_service(self, service: Service) -> None:
+        self._claim(service.name, service.origin)
+        self._claim(str(service.image_label), service.origin)
+        self.services[service.name] = service
+        where = service.origin or str(service.image_label)
+
+        def source(text: str) -> Source:
+            return self._source(text, service.folder, where)
+
+        def path_of(text: str) -> str:
+            found = source(text)
+            if found.action:
+                raise GraphError(where, f"certs.extra: wanted a file, got the genrule {text}")
+            return found.path
+
+        def expand(text: str) -> str:
+            return self.expand(text, service)
+
+        layers = essential_layers(service, path_of)
+        for kind, action in layers.items():
+            if action.name not in self.actions:
+                self._add(f"layer:{action.label.name}", action.label, (action,), _LAYER_DOCS[kind])
+        made = []
+        binary_actions: list[Action] = []
+        for binary in service.binaries:
+            single = len(service.binaries) == 1
+            label = Label(service.folder, "binary" if single else f"binary.{binary.name}")
+            for platform in service.image.platforms:
+                request = Request(
+                    service=service,
+                    label=label,
+                    platform=platform,
+                    expand=expand,
+                    source=source,
+                )
+                steps = _binary_actions(binary, request)
+                binary_actions += steps
+                made.append((binary, platform, steps[-1]))
+        if binary_actions:
+            names = ", ".join(binary.name for binary in service.binaries)
+            self._add(
+                f"binary:{service.name}",
+                service.binary_label,
+                tuple(binary_actions),
+                f"static binary {names}",
+            )
+        image = scratch_image(service, layers, made, source)
+        platforms = ", ".join(str(platform) for platform in service.image.platforms)
+        self._add(
+            f"image:{service.name}",
+            service.image_label,
+            (image,),
+            f"FROM scratch image ({platforms}) in dist/{service.name}",
+        )
+
+    def _add(self, name: str, label: Label, actions: Actions, doc: str) -> None:
+        for action in actions:
+            self.actions[action.name] = action
+            self.task_of_action[action.name] = name
+        names = tuple(action.name for action in actions)
+        self.tasks[name] = Task(name=name, label=label, doc=doc, actions=names)
+
+    def linked_tasks(self) -> dict[str, Task]:
+        """The tasks, each with the tasks that its actions depend on."""
+        linked = {}
+        for name, task in self.tasks.items():
+            deps = dict.fromkeys(
+                self.task_of_action[dep]
+                for action in task.actions
+                for dep in self.actions[action].deps.values()
+            )
+            deps.pop(name, None)
+            linked[name] = replace(task, deps=tuple(deps))
+        return linked
+
+    def _claim(self, name: str, origin: str) -> None:
+        if name in self.origins:
+            raise GraphError(
+                origin or name,
+                f"{name} is already declared in {self.origins[name]}",
+                "names and labels are unique in a workspace",
+            )
+        self.origins[name] = origin or name
+
+    def _source(self, text: str, folder: str, where: str) -> Source:
+        if not text.startswith("//"):
+            return Source(path=f"{folder}/{text}" if folder else text)
+        label = parse_label(text, where)
+        rule, output = self.genrules.get(text), ""
+        if rule is None and "/" in label.name:
+            rule_name, _, output = label.name.partition("/")
+            rule = self.genrules.get(str(Label(label.package, rule_name)))
+        if rule is None:
+            return Source(path=f"{label.package}/{label.name}" if label.package else label.name)
+        if not output and len(rule.outs) == 1:
+            output = rule.outs[0]
+        if output not in rule.outs:
+            wanted = f"//{rule.label.package}:{rule.label.name}/OUT"
+            raise GraphError(
+                where, f"{text} names no output (wanted {wanted})", did_you_mean(output, rule.outs)
+            )
+        return Source(action=str(rule.label), output=output)
+
+
+_LAYER_DOCS = {
+    "certs": "CA certificates",
+    "zoneinfo": "time zones",
+    "etc": "accounts, hosts, nsswitch and temporary folders",
+}
+
+
+def _binary_actions(binary: Binary, request: Request) -> Actions:
+    match binary:
+        case GoBinary():
+            return go_binary(binary, request)
+        case RustBinary():
+            return rust_binary(binary, request)
+        case CBinary():
+            return c_binary(binary, request)
+        case Prebuilt():
+            return prebuilt(binary, request)
+
+
+def check_acyclic(actions: Mapping[str, Action]) -> None:
+    """Raises: GraphError that prints the cycle."""
+    order = TopologicalSorter({name: action.deps.values() for name, action in actions.items()})
+    try:
+        order.prepare()
+    except CycleError as error:
+        cycle = [str(name) for name in reversed(error.args[1])]
+        raise GraphError(cycle[0], "depends on itself: " + " → ".join(cycle)) from None

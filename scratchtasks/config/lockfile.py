@@ -1,0 +1,90 @@
+"""scratch.lock: Pins to TOML and back, the same text for the same pins."""
+
+from collections.abc import Mapping
+
+from scratchtasks.core.errors import ConfigError, ConfigErrors
+from scratchtasks.core.target import Pin
+
+from .document import parse_toml
+from .fields import Field, integer, matching, one_of, read_fields, values_or_raise
+from .spot import Spot, quoted
+
+FORMAT = 1
+_HEADER = """\
+# Every fetched input, held to exact bytes.  Written by scratchtasks: commit it, do not edit it.
+version = 1
+"""
+
+_NAME = matching("a name of lower-case letters, digits and '-'", r"[a-z0-9]+(-[a-z0-9]+)*")
+
+PIN = (
+    Field(key="version", required=True, wrong="../1",
+          check=matching("a version", r"[0-9A-Za-z][0-9A-Za-z.+!_-]{0,99}"),
+          meaning="upstream's version"),
+    Field(key="kind", check=one_of("kind of source", ("pypi",)), default='"pypi"', wrong="git",
+          meaning="the sort of source"),
+    Field(key="filename", default="none", wrong="../certifi.whl", meaning="upstream's file name",
+          check=matching("a file name", r"[0-9A-Za-z_][0-9A-Za-z._+!-]{0,199}")),
+    Field(key="sha256", required=True, wrong="73191C", meaning="hash of the whole file",
+          check=matching("64 lower-case hex digits", r"[0-9a-f]{64}")),
+    Field(key="size", check=integer(1, 2**40), required=True, wrong=0, meaning="bytes"),
+    Field(key="date", default="unknown", wrong="18.10.2026", meaning="day of the release",
+          check=matching("a day such as \"2026-10-18\"", r"[0-9]{4}-[0-9]{2}-[0-9]{2}")),
+)  # fmt: skip
+
+
+def parse_lockfile(text: str, origin: str = "scratch.lock") -> Mapping[str, Pin]:
+    """The pins of scratch.lock by name, sorted.
+
+    Raises: ConfigErrors with every fault; a file of a newer scratchtasks is one of them.
+    """
+    tables = parse_toml(text, origin)
+    spot = Spot(origin)
+    version = tables.get("version")
+    if isinstance(version, int) and version > FORMAT:
+        hint = "written by a newer scratchtasks: update yours"
+        raise ConfigErrors((spot.key("version").wanted(f"version {FORMAT}", version, hint),))
+    head = (
+        Field(key="version", check=integer(FORMAT, FORMAT), required=True, wrong=0, meaning=""),
+    )
+    pins = tables.get("pins", {})
+    read_fields({key: value for key, value in tables.items() if key != "pins"}, spot, head)
+    read: dict[str, Pin] = {}
+    if isinstance(pins, Mapping):
+        for name, value in pins.items():
+            pin = _read_pin(name, value, spot.key("pins"))
+            if pin is not None:
+                read[name] = pin
+    else:
+        spot.keep(spot.key("pins").wanted("a table", pins))
+    spot.raise_if_faulty()
+    return dict(sorted(read.items()))
+
+
+def _read_pin(name: str, value: object, pins: Spot) -> Pin | None:
+    spot = pins.key(name)
+    try:
+        values = values_or_raise(value, spot, PIN)
+        pin = Pin(name=_NAME.read(name, spot), **values)
+        expected = f"{name.replace('-', '_')}-{pin.version}-"
+        if pin.filename and not pin.filename.replace("-", "_", name.count("-")).startswith(
+            expected
+        ):
+            raise spot.key("filename").wanted(f"a wheel {quoted(expected + '….whl')}", pin.filename)
+    except ConfigError as error:
+        spot.keep(error)
+        return None
+    return pin
+
+
+def format_lockfile(pins: Mapping[str, Pin]) -> str:
+    """*pins* as the text of scratch.lock, sorted by name; `parse_lockfile` is its inverse."""
+    lines = [_HEADER]
+    for name, pin in sorted(pins.items()):
+        lines.append(f"\n[pins.{name}]\n")
+        for field in PIN:
+            value = getattr(pin, field.key)
+            if value != "":
+                shown = value if isinstance(value, int) else quoted(value, longest=len(value))
+                lines.append(f"{field.key} = {shown}\n")
+    return "".join(lines)

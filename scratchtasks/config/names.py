@@ -1,0 +1,169 @@
+"""Values that name things outside: services, ports, hosts, signals, registries, zones, patterns."""
+
+import re
+
+from scratchtasks.core.errors import ConfigError, did_you_mean
+from scratchtasks.core.platform import KNOWN, Platform, parse_platform
+
+from .fields import TEXT, Check, mapping, matching
+from .paths import STAMPED, fill_templates
+from .spot import Spot, quoted
+
+SERVICE_NAME_PATTERN = r"[a-z0-9]+([._-][a-z0-9]+)*"
+_RESERVED = ("images.json",)  # dist/images.json is the summary, dist/NAME a service's image
+
+_PORT = re.compile(r"([1-9][0-9]{0,4})/(tcp|udp|sctp)")
+
+_HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_HOST_LABEL}(?:\.{_HOST_LABEL})*")
+_LOOPBACK = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+
+# Linux's, spelled out: the signal module knows the names of the build machine only.
+_SIGNALS = (
+    "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL",
+    "SIGUSR1", "SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD",
+    "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ",
+    "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS", "SIGRTMIN", "SIGRTMAX",
+)  # fmt: skip
+_REAL_TIME = re.compile(r"SIGRTMIN\+([1-9]|1[0-5])|SIGRTMAX-([1-9]|1[0-4])")
+_SIGNAL_NUMBER = re.compile(r"[1-9]|[1-5][0-9]|6[0-4]")
+
+_REGISTRY = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*(?::[0-9]{1,5})?"
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"({_REGISTRY}|\[[0-9a-fA-F:.]+\](?::[0-9]{{1,5}})?)(?:/{_COMPONENT})+")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+
+_ZONE = re.compile(r"[A-Za-z0-9_+*?\[\]!-]+(?:/[A-Za-z0-9_+*?\[\]!-]+)*")
+
+
+def _service_name(value: object, spot: Spot) -> str:
+    name = _PLAIN_NAME.read(value, spot)
+    if name in _RESERVED:
+        raise spot.fault(f"{quoted(name)} is taken by dist/{name}", "choose another name")
+    if len(name) > 128:
+        raise spot.fault(f"wanted at most 128 characters, got {len(name)}")
+    return name
+
+
+def _port(value: object, spot: Spot) -> str:
+    match = _PORT.fullmatch(value) if isinstance(value, str) else None
+    if not isinstance(value, str) or match is None or int(match[1]) > 65535:
+        bare = isinstance(value, str) and _PORT.fullmatch(value + "/tcp")
+        raise spot.wanted(PORT.wants, value, f'write "{value}/tcp"' if bare else "")
+    return value
+
+
+def _platform(value: object, spot: Spot) -> Platform:
+    if not isinstance(value, str):
+        raise spot.wanted(PLATFORM.wants, value)
+    if not value.isprintable():
+        raise spot.wanted(PLATFORM.wants, value)
+    try:
+        return parse_platform(value)
+    except ConfigError:
+        raise spot.fault(
+            f"unknown platform {quoted(value)}", did_you_mean(value[:80], KNOWN)
+        ) from None
+
+
+def _host_name(value: object, spot: Spot) -> str:
+    name = TEXT.read(value, spot)
+    if not _HOST_NAME.fullmatch(name):
+        raise spot.fault(f"wanted a host name, got {quoted(name)}")
+    if name.lower() in _LOOPBACK:
+        raise spot.fault(f"{quoted(name)} always stands for loopback", "leave it out")
+    return name
+
+
+def _address(value: object, spot: Spot) -> str:
+    import ipaddress
+
+    if not isinstance(value, str) or "%" in value:
+        raise spot.wanted(ADDRESS.wants, value)
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise spot.wanted(ADDRESS.wants, value) from None
+
+
+def _signal(value: object, spot: Spot) -> str:
+    text = str(value) if type(value) is int and 1 <= value <= 64 else value
+    if not isinstance(text, str):
+        raise spot.wanted(SIGNAL.wants, value)
+    if text in _SIGNALS or _REAL_TIME.fullmatch(text) or _SIGNAL_NUMBER.fullmatch(text):
+        return text
+    raise spot.fault(f"unknown signal {quoted(text)}", did_you_mean("SIG" + text[:40].upper().
+                     removeprefix("SIG"), _SIGNALS))  # fmt: skip
+
+
+def _repository(value: object, spot: Spot) -> str:
+    if not isinstance(value, str):
+        raise spot.wanted(REPOSITORY.wants, value)
+    if "@" in value or "://" in value:
+        # May hold a password: never repeated in a message.
+        raise spot.fault(f"wanted {REPOSITORY.wants} without scheme, credentials or digest")
+    match = _REPOSITORY.fullmatch(value) if len(value) <= 255 else None
+    host = match[1] if match else ""
+    if not host or not ("." in host or ":" in host or host == "localhost"):
+        last = value.rpartition("/")[2]
+        hint = "tags go into push.tags" if ":" in last else "the registry's host comes first"
+        raise spot.wanted(REPOSITORY.wants, value, hint)
+    return value
+
+
+def _tag(value: object, spot: Spot) -> str:
+    text = STAMPED.read(value, spot)
+    if not _TAG.fullmatch(fill_templates(text, "x")):
+        raise spot.wanted(TAG.wants, value)
+    return text
+
+
+def _regex(value: object, spot: Spot) -> str:
+    import warnings
+
+    text = TEXT.read(value, spot)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about syntax that a later Python may read otherwise
+            re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise spot.fault(f"not a regular expression: {error}") from None
+    return text
+
+
+def _zone(value: object, spot: Spot) -> str:
+    if not isinstance(value, str) or not _ZONE.fullmatch(value):
+        raise spot.wanted(ZONE.wants, value)
+    return value
+
+
+_PLAIN_NAME = matching(
+    "a name of lower-case letters and digits, joined by single '.', '_' or '-'",
+    SERVICE_NAME_PATTERN,
+)
+SERVICE_NAME = Check(_PLAIN_NAME.wants, _service_name)
+FILE_NAME = matching("a file name of letters, digits, '.', '_', '+' and '-'",
+                     r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")  # fmt: skip
+PORT = Check('"PORT/tcp"', _port, '"PORT/tcp" (or udp, sctp)')
+PLATFORM = Check('a platform such as "linux/amd64"', _platform, f"platforms ({', '.join(KNOWN)})")
+HOST_NAME = Check("a host name", _host_name)
+ADDRESS = Check("an IPv4 or IPv6 address", _address, "host name = IPv4 or IPv6 address")
+SIGNAL = Check('a signal such as "SIGTERM" or 15', _signal)
+REPOSITORY = Check('"registry.example.com/path"', _repository)
+TAG = Check("a tag of letters, digits, '.', '_' and '-', templates allowed", _tag,
+            "tags, templates allowed")  # fmt: skip
+REGEX = Check("a regular expression", _regex)
+ZONE = Check('a zone or glob such as "UTC" or "Europe/*"', _zone, "zones and globs")
+
+ENV_NAME = matching("a variable name of letters, digits, '_', '.' and '-'",
+                    r"[A-Za-z_][A-Za-z0-9_.-]*")  # fmt: skip
+LABEL_NAME = matching("a label name without spaces", r"[!-~]+")
+ENV = mapping(ENV_NAME, TEXT)
+LABELS = mapping(LABEL_NAME, TEXT)
+GO_TAG = matching(
+    "a build tag of letters, digits, '_' and '.'", r"[A-Za-z0-9_.]+", many="build tags"
+)
+FEATURE = matching("a feature name", r"[A-Za-z0-9_][A-Za-z0-9_+./?-]*", many="feature names")
+BIN = matching("the name of a binary target", r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+COMPILER = matching("a compiler's name or path", r"[A-Za-z0-9_./][A-Za-z0-9_./+-]*")
+HTTP_PATH = matching('a path such as "/health"', r"/[!-~]*")

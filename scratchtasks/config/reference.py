@@ -1,0 +1,82 @@
+"""The reference of every table and key, printed from the very fields that the parser uses."""
+
+from collections.abc import Iterable
+
+from .binary import EVERY_BINARY, RULES
+from .fields import Field, attempt
+from .genrule import GENRULE
+from .image import (
+    ALL_ESSENTIALS,
+    CERTS,
+    DIRS,
+    FILES,
+    HEALTHCHECK,
+    HOSTS,
+    IMAGE,
+    PUSH,
+    SMOKE,
+    ZONEINFO,
+)
+from .lockfile import PIN
+from .service import SERVICE
+from .spot import Spot
+from .workspace import CACHE, REFRESH, WORKSPACE, WORKSPACE_IMAGE
+
+_SERVICE_FILE = "services/api/service.toml"
+_HEAD = "| key | type | default | meaning |\n|---|---|---|---|\n"
+
+
+def reference_markdown() -> str:
+    """Markdown: every table, key, type, default, meaning, and an error that each key can cause."""
+    parts = [
+        "## service.toml\n\nEvery fault of every file is reported at once.  Paths are relative to "
+        "the service's folder; `//folder:name` is a label, relative to the workspace root.\n",
+        _table("Top level", SERVICE, _SERVICE_FILE, ""),
+        _table("`[binary]` of every rule", EVERY_BINARY, _SERVICE_FILE, "binary"),
+    ]
+    for name, rule in RULES.items():
+        title = f'`[binary]` with `rule = "{name}"`'
+        parts.append(_table(title, rule.fields, _SERVICE_FILE, "binary", rule.meaning))
+    essentials = ", ".join(f"`{name}`" for name in ALL_ESSENTIALS)
+    parts += (
+        _table("`[image]`", IMAGE, _SERVICE_FILE, "image", f"the essentials are {essentials}"),
+        _table("`image.healthcheck`", HEALTHCHECK, _SERVICE_FILE, "image.healthcheck"),
+        _table("Each of `image.files`", FILES, _SERVICE_FILE, "image.files[0]"),
+        _table("Each of `image.dirs`", DIRS, _SERVICE_FILE, "image.dirs[0]"),
+        _table("`[certs]`", CERTS, _SERVICE_FILE, "certs"),
+        _table("`[zoneinfo]`", ZONEINFO, _SERVICE_FILE, "zoneinfo"),
+        _table("`[hosts]`", HOSTS, _SERVICE_FILE, "hosts"),
+        _table("`[smoke]`", SMOKE, _SERVICE_FILE, "smoke"),
+        _table("`[push]`", PUSH, _SERVICE_FILE, "push"),
+        "## scratch.toml\n\nThe same tables may stand below `[tool.scratchtasks]` in "
+        "`pyproject.toml`.\n",
+        _table("Top level", WORKSPACE, "scratch.toml", ""),
+        _table("`[image]`", WORKSPACE_IMAGE, "scratch.toml", "image"),
+        _table("`[refresh]`", REFRESH, "scratch.toml", "refresh"),
+        _table("`[cache]`", CACHE, "scratch.toml", "cache"),
+        "## scratch.lock\n\nGenerated and committed; `version = 1`, and a table per pin.\n",
+        _table("`[pins.NAME]`", PIN, "scratch.lock", "pins.certifi"),
+        "## genrule\n\nDeclared in `dodo.py` only; the arguments of `genrule(…)`.\n",
+        _table("Arguments", GENRULE, "dodo.py: genrule('schema')", ""),
+    )
+    return "\n".join(parts)
+
+
+def example_error(field: Field, origin: str, path: str) -> str:
+    """What the user reads when *field* below *path* has its `wrong` value."""
+    table = Spot(origin, path, folder="services/api")
+    attempt(field.check, field.wrong, table.key(field.key))
+    return "\n".join(str(error) for error in table.faults)
+
+
+def _table(title: str, fields: Iterable[Field], origin: str, path: str, intro: str = "") -> str:
+    rows = "".join(_row(field) for field in fields)
+    errors = "\n".join(example_error(field, origin, path) for field in fields)
+    lead = f"{intro[:1].upper()}{intro[1:]}.\n\n" if intro else ""
+    return f"### {title}\n\n{lead}{_HEAD}{rows}\n```text\n{errors}\n```\n"
+
+
+def _row(field: Field) -> str:
+    default = "required" if field.required else field.default
+    cells = (f"`{field.key}`", field.check.wants, default, field.meaning)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"

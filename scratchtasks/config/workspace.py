@@ -1,0 +1,100 @@
+"""What holds for the whole workspace: scratch.toml, or `[tool.scratchtasks]` of pyproject.toml."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scratchtasks.core.platform import Platform
+from scratchtasks.core.target import User
+
+from .default_pins import DEFAULT_PINS
+from .document import parse_toml
+from .fields import Check, Field, integer, read_fields, record
+from .image import IMAGE
+from .quantities import SIZE
+from .spot import Spot
+
+_POLICY = re.compile(r"(?:(?:===?|>=?|<=?|!=|~=)? ?[0-9][0-9A-Za-z.+!*-]*(?:, ?(?!\Z)|\Z))+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceDefaults:
+    """`[image]` of the workspace: what services get that do not say otherwise.
+
+    *labels* and *env* are merged name by name, the service's first; the others are replaced.
+    None means that the workspace says nothing.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    user: User | None = None
+    platforms: tuple[Platform, ...] | None = None
+    essentials: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceConfig:
+    """A workspace file; *refresh* is its table as written, *cache_limit* is bytes."""
+
+    defaults: WorkspaceDefaults = field(default_factory=WorkspaceDefaults)
+    refresh: Mapping[str, str | int] = field(default_factory=dict)
+    cache_limit: int = 10 * 1024**3
+
+
+def _policy(value: object, spot: Spot) -> str:
+    if not isinstance(value, str) or not (value == "latest" or _POLICY.fullmatch(value)):
+        raise spot.wanted(_POLICY_CHECK.wants, value)
+    return value
+
+
+_POLICY_CHECK = Check('"latest", a version, or a range such as ">=2025"', _policy)
+
+WORKSPACE_IMAGE = tuple(
+    field for field in IMAGE if field.key in ("labels", "user", "platforms", "essentials", "env")
+)
+REFRESH = (
+    *(
+        Field(key=name, check=_POLICY_CHECK, default='"latest"', wrong="newest",
+              meaning=f"which {name} to take; an exact version never moves")
+        for name in DEFAULT_PINS
+    ),
+    Field(key="cooldown_days", check=integer(0, 365), default="0", wrong="3",
+          meaning="days that a release must be old before it is taken"),
+)  # fmt: skip
+CACHE = (
+    Field(key="limit", check=SIZE, default='"10GiB"', wrong="10 gigs", attribute="cache_limit",
+          meaning="what `.scratch/` may hold before `doit cache` collects"),
+)  # fmt: skip
+
+
+def _as_written(**values: Any) -> Mapping[str, str | int]:
+    return values
+
+
+WORKSPACE = (
+    Field(key="image", check=record(WORKSPACE_IMAGE, WorkspaceDefaults), wrong=[], default="{}",
+          attribute="defaults", meaning="defaults for every service's `[image]`"),
+    Field(key="refresh", check=record(REFRESH, _as_written), wrong="daily", default="{}",
+          meaning="policy per pin"),
+    Field(key="cache", check=record(CACHE, _as_written), wrong="10GiB", default="{}",
+          meaning="the local cache"),
+)  # fmt: skip
+
+
+def parse_workspace(text: str, origin: str, table_path: tuple[str, ...] = ()) -> WorkspaceConfig:
+    """The workspace settings in TOML *text*, below *table_path* (`("tool", "scratchtasks")`).
+
+    A table that is not there means defaults.  *origin* is the file, for messages.
+
+    Raises: ConfigErrors with every fault of the table.
+    """
+    spot = Spot(origin)
+    table: object = parse_toml(text, origin)
+    for key in table_path:
+        if not isinstance(table, Mapping) or key not in table:
+            return WorkspaceConfig()
+        table, spot = table[key], spot.key(key)
+    values = dict(read_fields(table, spot, WORKSPACE).good)
+    spot.raise_if_faulty()
+    return WorkspaceConfig(**{**values.pop("cache", {}), **values})

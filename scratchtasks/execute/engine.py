@@ -1,0 +1,322 @@
+"""Decide whether an action is fresh, and build it when it is not.
+
+A verdict is the comparison of one key: the description of the action (op, params, toolchain,
+results of its deps) and the observed values of everything it reads.  Fresh means that the stamp
+holds that key and every blob it names is whole; a key that the cache knows is a hit; only the
+rest is run.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+from scratchtasks.core.action import (
+    Action,
+    ActionResult,
+    Input,
+    InputRecord,
+    key_with_inputs,
+)
+from scratchtasks.core.digest import ActionKey, Json, canonical_json, digest_of, key_of
+from scratchtasks.core.errors import ActionFailed, ScratchError
+from scratchtasks.store.atomic import write_atomic
+
+from .explain import why_stale
+from .operation import Job, Operation, Outcome, World
+from .stamp import Stamp, read_stamp, stamp_path, write_stamp
+
+_SCHEME = "v1"
+_ATTEMPTS = 3
+_NO_KEY = ActionKey("")
+
+How = Literal["ran", "hit", "failed"]
+
+
+class Listener(Protocol):
+    """Told what happens to actions; called from any thread."""
+
+    def started(self, actions: Sequence[Action], reason: str) -> None: ...
+    def finished(self, action: Action, how: How, seconds: float, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """*fresh*: nothing to do.  Else *reason* says why; *result* is there on a cache hit.
+
+    *error* is what kept the action from being decided (a toolchain is missing, say).
+    *is_settled* is False while a dependency has still to be built.
+    """
+
+    fresh: bool
+    reason: str = ""
+    result: ActionResult | None = None
+    error: ScratchError | None = None
+    is_settled: bool = True
+    job: Job | None = None
+    base: ActionKey = _NO_KEY
+    key: ActionKey = _NO_KEY
+    description: Mapping[str, Json] = field(default_factory=dict)
+    known: tuple[Input, ...] = ()
+    record: InputRecord = field(default_factory=dict)
+
+
+class Engine:
+    """Verdicts and builds for one set of actions in one process; used from several threads."""
+
+    def __init__(
+        self,
+        world: World,
+        actions: Mapping[str, Action],
+        operations: Mapping[str, Operation],
+        listener: Listener,
+    ) -> None:
+        self.world = world
+        self.actions = actions
+        self._operations = operations
+        self._listener = listener
+        self._verdicts: dict[str, Verdict] = {}
+        self._failures: dict[str, ScratchError] = {}
+        self._lock = threading.RLock()
+
+    def operation(self, action: Action) -> Operation:
+        """The operation that *action* names."""
+        return self._operations[action.op]
+
+    def verdict(self, name: str) -> Verdict:
+        """What is to be done about the action *name*, probes run as needed; never raises
+        ScratchError."""
+        with self._lock:
+            verdict = self._verdicts.get(name)
+        if verdict is None:
+            verdict = self._decide(self.actions[name])
+            if verdict.is_settled:
+                with self._lock:
+                    self._verdicts[name] = verdict
+        return verdict
+
+    def build(self, name: str) -> ActionResult:
+        """The result of the action *name*: remembered, from the cache, or newly made.
+
+        Its deps have to be built already, probes excepted.  Raises: ScratchError.
+        """
+        failure = self._failures.get(name)
+        if failure is not None:
+            raise failure
+        for _ in range(_ATTEMPTS):
+            verdict = self.verdict(name)
+            if verdict.error is not None:
+                raise verdict.error
+            if verdict.fresh and verdict.result is not None:
+                return verdict.result
+            if verdict.result is not None:
+                return self._restore(name, verdict)
+            result = self.run([name]).get(name)
+            if isinstance(result, ScratchError):
+                raise result
+            if result is not None:
+                return result
+        raise ActionFailed(
+            name, "its inputs kept changing while it was built", "run doit again when they rest"
+        )
+
+    def run(self, names: Sequence[str]) -> dict[str, ActionResult | ScratchError]:
+        """Run the stale actions *names*, which share one operation and batch key, in one go.
+
+        An action whose inputs changed meanwhile is missing from the answer: its result was
+        dropped, for it may hold a mixture.  Failures are remembered for `build`.
+        """
+        verdicts = {name: self.verdict(name) for name in names}
+        jobs = [verdict.job for verdict in verdicts.values() if verdict.job is not None]
+        actions = [job.action for job in jobs]
+        self._listener.started(
+            actions, "; ".join(dict.fromkeys(v.reason for v in verdicts.values()))
+        )
+        began, clock = time.perf_counter(), self._file_clock()
+        outcomes = self.operation(actions[0]).run(jobs, self.world)
+        seconds = time.perf_counter() - began
+        results: dict[str, ActionResult | ScratchError] = {}
+        for job in jobs:
+            name = job.action.name
+            result = self._settle(name, verdicts[name], outcomes[name], clock)
+            how: How = "failed" if isinstance(result, ScratchError) else "ran"
+            self._listener.finished(job.action, how, seconds, verdicts[name].reason)
+            if isinstance(result, ScratchError):
+                self._failures[name] = result
+            if result is not None:
+                results[name] = result
+        return results
+
+    def reset(self) -> None:
+        """Forget every verdict and what was seen on disk: somebody else was at work."""
+        self.world.files.forget_scan()
+        with self._lock:
+            self._verdicts.clear()
+
+    def _decide(self, action: Action) -> Verdict:
+        operation = self.operation(action)
+        deps: dict[str, ActionResult] = {}
+        for alias, dep in action.deps.items():
+            try:
+                result = self._result_of_dep(dep)
+            except ScratchError as error:
+                return Verdict(fresh=False, reason=str(error), error=error)
+            if result is None:
+                because = self.verdict(dep).reason
+                reason = f"{dep} is to be rebuilt: {because}"
+                return Verdict(fresh=False, reason=reason, is_settled=False)
+            deps[alias] = result
+        job = Job(action, deps)
+        try:
+            description = self._description(job, operation)
+            known = tuple(operation.inputs(job, self.world))
+        except ScratchError as error:
+            return Verdict(fresh=False, reason=str(error), error=error)
+        return self._compare(job, description, known)
+
+    def _result_of_dep(self, dep: str) -> ActionResult | None:
+        verdict = self.verdict(dep)
+        if verdict.error is not None:
+            raise verdict.error
+        if verdict.result is None and self.operation(self.actions[dep]).is_probe:
+            return self.build(dep)
+        return verdict.result
+
+    def _description(self, job: Job, operation: Operation) -> dict[str, Json]:
+        action = job.action
+        return {
+            "op": action.op,
+            "version": operation.version,
+            "params": action.params,
+            "platform": str(action.platform or ""),
+            "identity": operation.identity(job, self.world),
+            # A dependency counts by what it gave, not by what it was made from: early cut-off.
+            "deps": {
+                alias: digest_of(canonical_json(result.to_json()))
+                for alias, result in job.deps.items()
+            },
+        }
+
+    def _compare(self, job: Job, description: dict[str, Json], known: tuple[Input, ...]) -> Verdict:
+        stamp = read_stamp(stamp_path(self.world.scratch, job.action))
+        base = key_of(_SCHEME, description)
+        fault, record = "", dict[Input, str]()
+        for inputs in self._input_sets(base, stamp):
+            record = self.world.files.observe_all((*known, *inputs))
+            key = key_with_inputs(base, record)
+            verdict = Verdict(
+                fresh=False,
+                job=job,
+                base=base,
+                key=key,
+                description=description,
+                known=known,
+                record=record,
+            )
+            if stamp is not None and stamp.key == key:
+                fault = self._fault(stamp.result)
+                if not fault:
+                    return replace(verdict, fresh=True, result=stamp.result)
+            result = self.world.cache.get(key)
+            if result is not None:
+                reason = why_stale(stamp, description, record, fault)
+                return replace(verdict, result=result, reason=reason)
+            fault = fault or self.world.cache.why_missed(key)
+        reason = why_stale(stamp, description, record, fault)
+        return replace(verdict, reason=reason)
+
+    def _input_sets(self, base: ActionKey, stamp: Stamp | None) -> Iterator[tuple[Input, ...]]:
+        # The last set is nearly always the right one, and it is at hand in the stamp.
+        if stamp is not None and stamp.base == base:
+            yield tuple(stamp.record)
+        sets = self.world.cache.input_sets(base)
+        yield from sets
+        if not sets:
+            yield ()
+
+    def _fault(self, result: ActionResult) -> str:
+        for blob in result.outputs.values():
+            fault = self.world.store.fault(blob)
+            if fault:
+                return fault
+        return ""
+
+    def _restore(self, name: str, verdict: Verdict) -> ActionResult:
+        assert verdict.result is not None
+        action = self.actions[name]
+        self._remember(action, verdict, verdict.key, verdict.record, verdict.result)
+        self._listener.finished(action, "hit", 0.0, verdict.reason)
+        return verdict.result
+
+    def _settle(
+        self, name: str, verdict: Verdict, outcome: Outcome, clock: int
+    ) -> ActionResult | ScratchError | None:
+        if isinstance(outcome, ScratchError):
+            return outcome
+        inputs = {*verdict.known, *outcome.inputs}
+        record = self.world.files.observe_all(inputs, fresh=True)
+        if self._is_disturbed(verdict, record, clock):
+            self._forget(name)
+            return None
+        result = ActionResult(outputs=outcome.outputs, facts=outcome.facts)
+        key = key_with_inputs(verdict.base, record)
+        self.world.cache.put(key, result)
+        if outcome.inputs:
+            self.world.cache.add_input_set(verdict.base, inputs)
+        self._remember(self.actions[name], verdict, key, record, result)
+        return result
+
+    def _is_disturbed(self, verdict: Verdict, record: InputRecord, clock: int) -> bool:
+        """Whether an input changed while the action ran, so that its result may be a mixture."""
+        for item, value in record.items():
+            if item in verdict.record:
+                if value != verdict.record[item]:
+                    return True
+            # What only the run could name was not observed before it: its time has to tell.
+            elif self._changed_at(item) >= clock:
+                return True
+        return False
+
+    def _changed_at(self, item: Input) -> int:
+        try:
+            return os.stat(os.path.join(self.world.root, item.path)).st_ctime_ns
+        except OSError:
+            return 0
+
+    def _file_clock(self) -> int:
+        """Now, as the workspace's file system tells time (a mount's clock may be another's)."""
+        path = os.path.join(self.world.scratch, "clock", str(threading.get_ident()))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_atomic(path, b"")
+        return os.stat(path).st_ctime_ns
+
+    def _remember(
+        self,
+        action: Action,
+        verdict: Verdict,
+        key: ActionKey,
+        record: InputRecord,
+        result: ActionResult,
+    ) -> None:
+        stamp = Stamp(
+            key=key,
+            base=verdict.base,
+            description=verdict.description,
+            record=record,
+            result=result,
+        )
+        write_stamp(stamp_path(self.world.scratch, action), stamp)
+        with self._lock:
+            self._verdicts[action.name] = replace(
+                verdict, fresh=True, result=result, key=key, record=record
+            )
+
+    def _forget(self, name: str) -> None:
+        """Drop what is known of *name* and its probes: they are to be decided anew."""
+        with self._lock:
+            self._verdicts.pop(name, None)
+            for dep in self.actions[name].deps.values():
+                if self.operation(self.actions[dep]).is_probe:
+                    self._verdicts.pop(dep, None)

@@ -1,0 +1,160 @@
+"""Essentials: what a program needs to live in an empty root file system, as shared layers.
+
+One operation for three kinds of layer (`certs`, `zoneinfo`, `etc`); content is made in memory
+from pinned wheels and parameters, by one module per essential.
+"""
+
+import io
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.digest import Json, canonical_json
+from scratchtasks.core.errors import ScratchError, StageError
+from scratchtasks.core.target import Pin, User
+
+from ..operation import Done, Job, Outcome, World
+from ..pack import pack, packing_identity
+from ..pins import pin_of, pinned_wheel, read_folder, read_member
+from .accounts import accounts_tree, users_of
+from .certs import certs_tree
+from .etc_files import hosts_file, nsswitch_file, os_release_file, services_file, tmp_folders
+from .made import Made
+from .zoneinfo import check_tz, zoneinfo_tree
+
+__all__ = ["TREE_MEDIA_TYPE", "Essentials", "check_tz"]
+
+TREE_MEDIA_TYPE = "application/vnd.scratchtasks.tree.v1+json"
+"""A JSON list of FileEntry.to_json(), sorted by path."""
+
+_MAX_PEM = 4 << 20
+_MAX_ROOTS = 8 << 20
+_MAX_ZONES = 16 << 20
+"""Bytes; some ten times what is there today, far below what would hurt."""
+
+_PINS = {"certs": "certifi", "zoneinfo": "tzdata"}
+
+
+class Essentials:
+    """Operation `essentials`: makes and packs one layer; *clock* gives seconds since 1970.
+
+    Outputs: `layer` (its blob) and `tree` (TREE_MEDIA_TYPE).  Facts: `layer` (Layer.to_json),
+    `versions` of the pins used, `zones` (sorted ids, zoneinfo only), `users` (name → [uid, gid],
+    etc only).
+    """
+
+    version = 1
+    is_probe = False
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+
+    def identity(self, job: Job, world: World) -> Json:
+        """The pins used and how layers are packed.  Raises: StageError without a pin."""
+        return {
+            "pins": [[pin.name, pin.version, pin.sha256] for pin in _pins(job, world)],
+            "packing": packing_identity(world),
+        }
+
+    def inputs(self, job: Job, world: World) -> Iterable[Input]:
+        """The private CAs' PEM files."""
+        return [Input("file", path) for path in _extra_of(job)]
+
+    def batch_key(self, job: Job, world: World) -> str:
+        """Each runs alone."""
+        return ""
+
+    def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
+        """Make and pack each layer."""
+        return {job.action.name: self._outcome(job, world) for job in jobs}
+
+    def _outcome(self, job: Job, world: World) -> Outcome:
+        params: Mapping[str, Any] = job.action.params
+        kind = params["kind"]
+        try:
+            facts: dict[str, Any] = {"versions": {p.name: p.version for p in _pins(job, world)}}
+            if kind == "certs":
+                made = self._certs(job, world)
+            elif kind == "zoneinfo":
+                made, facts["zones"] = _zoneinfo(params, world)
+            else:
+                made, facts["users"] = _etc(params)
+            return _packed(made, kind, facts, world)
+        except ScratchError as error:
+            return error
+
+    def _certs(self, job: Job, world: World) -> list[Made]:
+        extras = {path: _read_pem(path, world) for path in _extra_of(job)}
+        public, sources = b"", list(extras)
+        for pin in _pins(job, world):
+            sources.insert(0, f"{pin.name} {pin.version}")
+            public = read_member(pinned_wheel(pin.name, world), "certifi/cacert.pem", _MAX_ROOTS)
+        return certs_tree(public, extras, self._clock(), " and ".join(sources))
+
+
+def _zoneinfo(params: Mapping[str, Any], world: World) -> tuple[list[Made], list[str]]:
+    pin = pin_of("tzdata", world)
+    files = read_folder(pinned_wheel("tzdata", world), "tzdata/zoneinfo", _MAX_ZONES)
+    return zoneinfo_tree(files, params["zones"], f"tzdata {pin.version}")
+
+
+def _etc(params: Mapping[str, Any]) -> tuple[list[Made], dict[str, list[int]]]:
+    made: list[Made] = []
+    users: dict[str, list[int]] = {}
+    if params["accounts"] is not None:
+        user = User(**params["accounts"])
+        users = {name: list(ids) for name, ids in users_of(user).items()}
+        made += accounts_tree(user)
+    if params["hosts"] is not None:
+        made.append(hosts_file(params["hosts"]))
+    if params["nsswitch"]:
+        made.append(nsswitch_file())
+    if params["services"]:
+        made.append(services_file())
+    if params["os_release"]:
+        made.append(os_release_file())
+    if params["tmp"]:
+        made += tmp_folders()
+    return made, users
+
+
+def _packed(made: list[Made], kind: str, facts: dict[str, Any], world: World) -> Done:
+    contents = {entry.digest: data for entry, data in made}
+    entries = sorted((entry for entry, _ in made), key=lambda entry: entry.path)
+    layer = pack(world, entries, lambda digest: io.BytesIO(contents[digest]), kind)
+    tree = canonical_json([entry.to_json() for entry in entries])
+    outputs = {"layer": layer.blob, "tree": world.store.put_bytes(tree, TREE_MEDIA_TYPE)}
+    return Done(outputs=outputs, facts={**facts, "layer": layer.to_json()})
+
+
+def _pins(job: Job, world: World) -> list[Pin]:
+    params = job.action.params
+    name = _PINS.get(str(params["kind"]))
+    return [] if name is None or params.get("public") is False else [pin_of(name, world)]
+
+
+def _extra_of(job: Job) -> list[str]:
+    extra: Any = job.action.params.get("extra", ())
+    return sorted(set(extra))
+
+
+def _read_pem(path: str, world: World) -> bytes:
+    try:
+        # Without blocking, for a named pipe would hold the build for ever.
+        fd = os.open(os.path.join(world.root, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise StageError(path, "wanted a PEM file, got a folder or a device")
+            with open(fd, "rb", closefd=False) as file:
+                data = file.read(_MAX_PEM + 1)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise StageError(path, f"cannot be read: {reason}") from None
+    if len(data) > _MAX_PEM:
+        raise StageError(path, f"wanted at most {_MAX_PEM} bytes of PEM")
+    return data

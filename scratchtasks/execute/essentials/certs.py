@@ -1,0 +1,107 @@
+"""Trust anchors: Mozilla's roots and private CAs as one bundle, found by every TLS library.
+
+Never the build machine's own bundle: it may hold private or distrusted roots.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from scratchtasks.core.errors import StageError
+
+from .made import Made, file_of, symlink_of
+from .pem import parse_pem, pem_of
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+"""Go's first choice, curl's and rustls-native-certs's as well."""
+
+LINKS = {
+    # OpenSSL's OPENSSLDIR on Alpine; LibreSSL, BoringSSL and AWS-LC everywhere.
+    "etc/ssl/cert.pem": "certs/ca-certificates.crt",
+    # OPENSSLDIR of OpenSSL's own default: Rust's openssl-src ("vendored") has it.
+    "usr/local/ssl/cert.pem": "../../../etc/ssl/certs/ca-certificates.crt",
+    # OPENSSLDIR on Debian and Ubuntu: a C program linked statically there.
+    "usr/lib/ssl/cert.pem": "../../../etc/ssl/certs/ca-certificates.crt",
+    # OPENSSLDIR on Fedora and RHEL.
+    "etc/pki/tls/cert.pem": "../../ssl/certs/ca-certificates.crt",
+    # What curl and GnuTLS that were built on Fedora and RHEL are compiled to read.
+    "etc/pki/tls/certs/ca-bundle.crt": "../../../ssl/certs/ca-certificates.crt",
+}
+"""Further paths that TLS libraries look at.
+
+Relative, so that a root file system unpacked anywhere never points to the host's roots.
+"""
+
+
+def certs_tree(public: bytes, extras: Mapping[str, bytes], now: float, origin: str) -> list[Made]:
+    """The bundle and its links, from Mozilla's roots *public* (PEM, or b"") and private *extras*.
+
+    *extras* are PEM by path.  Public roots keep their order; private ones follow by digest, so
+    that names and order of files do not matter; each certificate is there once.  No comments:
+    text outside blocks is what PEM parsers differ about.  *now* (seconds since 1970) decides
+    only whether the extras are accepted, never the bytes.
+
+    Raises: StageError for extras that are not certificates to the letter or have expired, and
+    when there is no certificate at all.
+    """
+    roots = parse_pem(public, origin) if public else []
+    private = [der for path in sorted(extras) for der in _parse_extra(extras[path], path, now)]
+    unique = dict.fromkeys([*roots, *sorted(private, key=_sha256)])
+    if not unique:
+        raise StageError("certs", "no certificates (public = false and no extra)")
+    bundle = b"".join(map(pem_of, unique))
+    return [
+        file_of(BUNDLE, bundle, origin),
+        *(symlink_of(path, link, origin) for path, link in LINKS.items()),
+    ]
+
+
+def _parse_extra(data: bytes, path: str, now: float) -> list[bytes]:
+    ders = parse_pem(data, path)
+    moment = datetime.fromtimestamp(now, UTC)
+    expired = []
+    for number, der in enumerate(ders, start=1):
+        name, not_after = _parse_der(der, f"{path}: certificate {number}")
+        if not_after < moment:
+            expired.append(f"certificate {number} ({name}) expired on {not_after:%Y-%m-%d}")
+    if expired:
+        raise StageError(path, "; ".join(expired), "replace it with its successor, or remove it")
+    return ders
+
+
+def _parse_der(der: bytes, where: str) -> tuple[str, datetime]:
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        # Read here because they are parsed lazily: Go drops a root with damaged parts silently.
+        _ = certificate.extensions
+        try:
+            certificate.public_key()
+        except UnsupportedAlgorithm:
+            pass  # a key newer than our parser is not damage
+        return _name_of(certificate), certificate.not_valid_after_utc
+    except (
+        ValueError,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
+        reason = str(error).partition("\n")[0][:120] or type(error).__name__
+        raise StageError(where, f"cannot be parsed ({reason})") from None
+
+
+def _name_of(certificate: Certificate) -> str:
+    name = certificate.subject.rfc4514_string()[:80]
+    return "".join(char if char.isprintable() else "?" for char in name) or "no subject"
+
+
+def _sha256(der: bytes) -> bytes:
+    return hashlib.sha256(der).digest()

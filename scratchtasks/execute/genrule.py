@@ -1,0 +1,98 @@
+"""Run a command of the user's own and keep the files it writes."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.descriptor import Descriptor
+from scratchtasks.core.digest import Json
+from scratchtasks.core.errors import ActionFailed, ScratchError, ToolchainMissing
+
+from .globs import match
+from .operation import Done, Job, Outcome, World
+from .toolchains import find_program
+
+_MEDIA_TYPE = "application/octet-stream"
+
+
+class Genrule:
+    """op `genrule`: cmd in the rule's folder; `{out}` is a fresh folder for its files."""
+
+    version = 1
+    is_probe = False
+
+    def identity(self, job: Job, world: World) -> Json:
+        """The bytes of the program, so that a new generator means new files."""
+        return {"program": world.files.digest(_program(job, world))}
+
+    def inputs(self, job: Job, world: World) -> Iterable[Input]:
+        return ()
+
+    def batch_key(self, job: Job, world: World) -> str:
+        return ""
+
+    def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        for job in jobs:
+            try:
+                outcomes[job.action.name] = _run(job, world)
+            except ScratchError as error:
+                outcomes[job.action.name] = error
+        return outcomes
+
+
+def _program(job: Job, world: World) -> str:
+    params: Mapping[str, Any] = job.action.params
+    name: str = params["cmd"][0]
+    if "/" in name:
+        return os.path.join(world.root, params["folder"], name)
+    path = find_program(name, world.env)
+    if path is None:
+        raise ToolchainMissing(str(job.action.label), f"program {name!r} is not on PATH")
+    return path
+
+
+def _run(job: Job, world: World) -> Done:
+    params: Mapping[str, Any] = job.action.params
+    where = str(job.action.label)
+    # The sources were resolved to paths below the root, so they are matched from there.
+    matches = match(world.root, "", params["srcs"], where)
+    folder = os.path.join(world.root, params["folder"])
+    os.makedirs(os.path.join(world.scratch, "tmp"), exist_ok=True)
+    out = tempfile.mkdtemp(dir=os.path.join(world.scratch, "tmp"))
+    try:
+        srcs = [os.path.relpath(os.path.join(world.root, path), folder) for path in matches.paths]
+        for made in params["made"]:
+            blob = job.deps[made["dep"]].outputs[made["output"]]
+            srcs.append(world.store.path(blob.digest))
+        argv = [_program(job, world), *_expanded(params["cmd"][1:], out, srcs)]
+        env = {"PATH": world.env.get("PATH", os.defpath), **params["env"]}
+        finished = world.processes.run(argv, cwd=folder, env=env)
+        if finished.code != 0:
+            raise ActionFailed(where, f"{params['cmd'][0]} exited with {finished.code}")
+        return Done(outputs=_kept(where, params["outs"], out, world), inputs=matches.inputs)
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+
+
+def _expanded(cmd: Sequence[str], out: str, srcs: Sequence[str]) -> list[str]:
+    argv: list[str] = []
+    for word in cmd:
+        if word == "{srcs}":
+            argv += srcs
+        else:
+            argv.append(word.replace("{out}", out))
+    return argv
+
+
+def _kept(where: str, outs: Sequence[str], folder: str, world: World) -> dict[str, Descriptor]:
+    kept = {}
+    for name in outs:
+        path = os.path.join(folder, name)
+        if os.path.islink(path) or not os.path.isfile(path):
+            raise ActionFailed(where, f"it did not write {name!r}", "write it into {out}")
+        kept[name] = world.store.put_file(path, _MEDIA_TYPE)
+    return kept

@@ -1,0 +1,73 @@
+"""Globs over a folder of the workspace, together with the inputs that decide what they match."""
+
+import fnmatch
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.errors import StageError
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """*paths* below the root, sorted; *inputs* say which files matched and why no others."""
+
+    paths: tuple[str, ...]
+    inputs: tuple[Input, ...]
+
+
+def match(root: str, folder: str, patterns: Sequence[str], where: str) -> Matches:
+    """The files below *folder* that *patterns* name; `**` crosses folders, `*` does not.
+
+    Raises: StageError for a pattern that matches nothing.
+    """
+    found: dict[str, None] = {}
+    inputs: dict[Input, None] = {}
+    for pattern in patterns:
+        before = len(found)
+        for path in _walk(root, folder, pattern.split("/"), inputs):
+            found.setdefault(path)
+            inputs.setdefault(Input("file", path))
+        if len(found) == before and not any(
+            fnmatch.fnmatchcase(path, _joined(folder, pattern)) for path in found
+        ):
+            raise StageError(where, f"no file matches {_joined(folder, pattern)!r}")
+    return Matches(tuple(sorted(found)), tuple(inputs))
+
+
+def _walk(root: str, folder: str, parts: Sequence[str], inputs: dict[Input, None]) -> Iterator[str]:
+    head, rest = parts[0], parts[1:]
+    if head == "**":
+        yield from _walk(root, folder, rest or ["*"], inputs)
+        for name in _names(root, folder, "*", inputs):
+            below = _joined(folder, name)
+            if os.path.isdir(os.path.join(root, below)) and not name.startswith("."):
+                yield from _walk(root, below, parts, inputs)
+    elif not any(sign in head for sign in "*?["):
+        path = os.path.normpath(_joined(folder, head))
+        if rest:
+            yield from _walk(root, path, rest, inputs)
+        elif os.path.isfile(os.path.join(root, path)):
+            yield path
+    else:
+        suffix = head[1:] if head.startswith("*.") and not set(head[1:]) & set("*?[") else "*"
+        for name in _names(root, folder, "*" if rest else suffix, inputs):
+            path = _joined(folder, name)
+            if fnmatch.fnmatchcase(name, head):
+                if rest and os.path.isdir(os.path.join(root, path)):
+                    yield from _walk(root, path, rest, inputs)
+                elif not rest and os.path.isfile(os.path.join(root, path)):
+                    yield path
+
+
+def _names(root: str, folder: str, pattern: str, inputs: dict[Input, None]) -> list[str]:
+    inputs.setdefault(Input("names", folder, pattern))
+    try:
+        return sorted(os.listdir(os.path.join(root, folder)))
+    except OSError:
+        return []
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name

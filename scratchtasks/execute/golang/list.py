@@ -1,0 +1,169 @@
+"""GoList: what a Go program is made of, as Go itself sees it.
+
+Its facts name all that can reach the binary's bytes, and nothing else.  So a change that go.mod
+shares with other programs makes this run again, gives equal facts, and compiles nothing.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.digest import Json, canonical_json
+from scratchtasks.core.errors import ActionFailed, ScratchError
+
+from ..operation import Done, Job, Outcome, World
+from .embed import embedded_folders
+from .environment import go_env
+from .packages import FIELDS, Package, closure_of, errors_of, read_packages
+from .place import Place, as_inputs, find_place, nested_modules, outside, shown, steering_files
+from .toolchain import find_go
+
+_NAMES = (
+    ".go|.s|.S|.sx|.h|.hh|.hpp|.hxx|.c|.cc|.cpp|.cxx|.m|.f|.F|.for|.f90|.swig|.swigcxx|.syso"
+    "|default.pgo|!_test.go"
+)
+"""Entries of a package's folder that Go looks at for a build."""
+
+
+class GoList:
+    """Operation `go_list`.
+
+    params: `folder` (relative to the root), `package` (relative to *folder*), `tags` (list).
+    facts: `import_path`, `exec_name`, `root` (where to run go), `work`, `package_arg`, `mod`,
+    `modules` (rows of path, version, sum and those of a replacement), `packages`, `godebug`,
+    `lang` (Go version per module), `inputs` (the local files of the closure).
+    """
+
+    version: int = 1
+    is_probe: bool = True
+
+    def identity(self, job: Job, world: World) -> Json:
+        """The toolchain, and a go.work from outside.  Raises: ToolchainMissing."""
+        return [find_go(world).identity, outside(world)]
+
+    def inputs(self, job: Job, world: World) -> tuple[Input, ...]:
+        """Nothing: only Go knows, and what it said last time is remembered."""
+        return ()
+
+    def batch_key(self, job: Job, world: World) -> str:
+        """One go command: same folder, go.work, platform, tags.  Raises: ActionFailed."""
+        place = find_place(job, world)
+        return _text([place.cwd, place.work, place.mod, str(job.action.platform), _tags(job)])
+
+    def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
+        """One `go list` for all *jobs*, which share a batch key."""
+        outcomes: dict[str, Outcome] = {}
+        places: dict[str, Place] = {}
+        for job in jobs:
+            try:
+                places[job.action.name] = find_place(job, world)
+            except ScratchError as error:
+                outcomes[job.action.name] = error
+        listed = [job for job in jobs if job.action.name in places]
+        if not listed:
+            return outcomes
+        packages = _go_list(listed[0], list(places.values()), world)
+        for job in listed:
+            place = places[job.action.name]
+            outcomes[job.action.name] = _outcome(job, place, packages, world)
+        return outcomes
+
+
+def _go_list(job: Job, places: Sequence[Place], world: World) -> dict[str, Package]:
+    platform, place = job.action.platform, places[0]
+    assert platform is not None
+    # With a profile, -deps would list every package once per program that has one.
+    flags = ["-e", "-deps", "-pgo=off", f"-json={FIELDS}", f"-tags={_tags(job)}"]
+    done = world.processes.run(
+        [find_go(world).path, "list", *flags, *sorted({place.argument for place in places})],
+        cwd=place.cwd,
+        env=go_env(world, platform, place.mod, place.work, place.cwd),
+    )
+    return {} if done.code else read_packages(done.stdout)
+
+
+def _outcome(job: Job, place: Place, packages: Mapping[str, Package], world: World) -> Outcome:
+    label = str(job.action.label)
+    found = [package for package in packages.values() if place.argument in package.matches]
+    if not found:
+        return ActionFailed(label, f"go list failed ({job.action.platform})", "see Go's message")
+    main = found[0]
+    closure = closure_of(main, packages)
+    errors = errors_of(closure)
+    if errors:
+        return ActionFailed(label, "\n".join(errors), _hint(errors, place, world))
+    if main.name != "main":
+        return ActionFailed(
+            label, f"{main.path} is not a program (wanted package main, got {main.name})"
+        )
+    return Done(
+        outputs={},
+        facts=_facts(main, closure, place, world),
+        inputs=_inputs(closure, place, world),
+    )
+
+
+def _facts(main: Package, closure: Sequence[Package], place: Place, world: World) -> dict[str, Any]:
+    sources = {path for package in closure if package.is_local for path in package.sources}
+    profile = f"{main.folder}/default.pgo"
+    if os.path.isfile(profile):
+        sources.add(profile)
+    modules = {tuple(package.module_row()) for package in closure if package.module}
+    return {
+        "import_path": main.path,
+        "exec_name": _exec_name(main.path),
+        "root": shown(place.cwd, world.root),
+        "work": shown(place.work, world.root),
+        "package_arg": place.argument,
+        "mod": place.mod,
+        "modules": [list(row) for row in sorted(modules)],
+        "packages": [package.path for package in closure],
+        "godebug": main.godebug,
+        "lang": {
+            package.module["Path"]: package.module.get("GoVersion", "")
+            for package in closure
+            if package.module
+        },
+        "inputs": [["file", shown(path, world.root), ""] for path in sorted(sources)],
+    }
+
+
+def _inputs(closure: Sequence[Package], place: Place, world: World) -> tuple[Input, ...]:
+    files = steering_files(place, world)
+    listings: set[Input] = set()
+    for package in closure:
+        if package.is_local:
+            files.update(package.sources, package.ignored)
+            module = package.module.get("Dir") or place.module
+            files.update(nested_modules(package.folder, module))
+            listings.add(Input("names", shown(package.folder, world.root), _NAMES))
+            for folder in embedded_folders(package.folder, package.embeds):
+                listings.add(Input("names", shown(folder, world.root), "*"))
+    return (*as_inputs(files, world), *sorted(listings))
+
+
+def _exec_name(import_path: str) -> str:
+    """What `go build -o folder/` calls the file.  Source: cmd/go, load.DefaultExecName."""
+    parts = import_path.split("/")
+    last = parts[-1]
+    is_version = last[:1] == "v" and last[1:].isdecimal() and last[1] != "0" and last != "v1"
+    return parts[-2] if is_version and len(parts) > 1 else last
+
+
+def _hint(errors: Sequence[str], place: Place, world: World) -> str:
+    asks_for_module = ("-mod=readonly", "go.sum", "go.mod", "go get", "vendor/modules.txt")
+    if any(word in error for error in errors for word in asks_for_module):
+        verb = "go mod vendor" if place.mod == "vendor" else "go mod tidy"
+        return f"{verb} in {shown(place.module, world.root) or 'the workspace root'}"
+    return ""
+
+
+def _tags(job: Job) -> str:
+    tags = job.action.params["tags"]
+    assert isinstance(tags, Sequence)
+    return ",".join(str(tag) for tag in tags)
+
+
+def _text(value: Json) -> str:
+    return canonical_json(value).decode("utf-8", "surrogateescape")

@@ -1,0 +1,63 @@
+"""prebuilt: take a binary that was made elsewhere, if it passes the ship gate."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.digest import Json
+from scratchtasks.core.errors import ScratchError, StageError
+
+from .elf import ship
+from .operation import Done, Job, Outcome, World
+
+
+class Prebuilt:
+    """Checks a file and stores it.
+
+    params: `path` (relative to the root, or absolute); or `output`, the name of an output of the
+    dependency `source`.
+    """
+
+    version = 1
+    is_probe = False
+
+    def identity(self, job: Job, world: World) -> Json:
+        return None
+
+    def inputs(self, job: Job, world: World) -> Iterable[Input]:
+        path = job.action.params.get("path")
+        return (Input("file", str(path)),) if path else ()
+
+    def batch_key(self, job: Job, world: World) -> str:
+        return ""
+
+    def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
+        return {job.action.name: _outcome(job, world) for job in jobs}
+
+
+def _outcome(job: Job, world: World) -> Outcome:
+    action = job.action
+    assert action.platform is not None
+    try:
+        path = _file_of(job, world)
+        return Done(outputs={"binary": ship(path, action.platform, str(action.label), world.store)})
+    except ScratchError as error:
+        return error
+
+
+def _file_of(job: Job, world: World) -> str:
+    """The absolute path of the file to take.  Raises: StageError when there is none."""
+    label, params = str(job.action.label), job.action.params
+    if "output" in params:
+        outputs = job.deps["source"].outputs
+        name = str(params["output"])
+        if name not in outputs:
+            known = ", ".join(sorted(outputs)) or "none"
+            raise StageError(label, f"wanted output {name!r} of its source, which has: {known}")
+        return world.store.path(outputs[name].digest)
+    path = str(params["path"])
+    absolute = os.path.join(world.root, path)
+    if not os.path.isfile(absolute):
+        what = "is not a file" if os.path.exists(absolute) else "does not exist"
+        raise StageError(label, f"the prebuilt binary {path} {what}")
+    return absolute

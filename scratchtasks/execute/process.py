@@ -1,0 +1,237 @@
+"""Subprocesses that can always be ended: own process group, message bytes untouched, no orphan.
+
+Only the thread that started a child ever signals or reaps it, so `cancel` is nothing but a flag:
+it is safe in a signal handler, from any thread, at any moment.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scratchtasks.core.errors import ActionFailed, ScratchError, ToolchainMissing
+
+if TYPE_CHECKING:
+    import selectors
+    import subprocess
+    from typing import IO
+
+_TICK = 0.1
+"""Seconds between two looks at the cancel flag and at a child whose pipes are silent."""
+
+_DRAIN = 1.0
+"""Seconds that pipes are still read after the child ended, when a grandchild holds them open."""
+
+_GRACE = 3.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+class Cancelled(Exception):
+    """The user ended the run; raised by `Processes.run` once its child is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a process ended: *code* is its exit status, or minus the signal that ended it."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Processes:
+    """Runs programs for many threads at once and can end them all.
+
+    *show* prints the bytes of a compiler's messages, atomically.
+    """
+
+    def __init__(self, show: Callable[[bytes], None]) -> None:
+        self._show = show
+        self._cancelled = False
+        self._children: set[_Child] = set()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        env: Mapping[str, str],
+        show_stderr: bool = True,
+        stdin: bytes = b"",
+    ) -> Finished:
+        """Run *argv* to its end, in *cwd* with exactly *env*; stderr is shown once, at the end.
+
+        Nothing of the child's process group outlives this call, whichever way it returns.
+
+        Raises: ToolchainMissing (no such program), ActionFailed (it cannot be started),
+        Cancelled (after `cancel`); whatever a signal handler raises, once the child is gone.
+        """
+        child = _Child(argv, cwd, env, stdin)
+        self._children.add(child)
+        try:
+            if self._cancelled:
+                raise Cancelled
+            child.run()
+        finally:
+            self._children.discard(child)
+        if child.error is not None:
+            raise child.error
+        if child.stopping:
+            raise Cancelled
+        if show_stderr:
+            self.show(bytes(child.stderr))
+        return Finished(child.code, bytes(child.stdout), bytes(child.stderr))
+
+    def show(self, message: bytes) -> None:
+        """Print *message*, what a program said on stderr, as it is; nothing when empty."""
+        if message:
+            self._show(message)
+
+    def cancel(self) -> None:
+        """End all that runs (SIGTERM, SIGKILL after 3 s); every `run` raises Cancelled from now on.
+
+        Returns at once and takes no lock: fit for a signal handler.  The interpreter does not exit
+        before the last child is gone.
+        """
+        self._cancelled = True
+        for child in tuple(self._children):
+            child.stopping = True
+
+
+class _Child:
+    """One process group, from its start to its last member's end."""
+
+    def __init__(self, argv: Sequence[str], cwd: str, env: Mapping[str, str], stdin: bytes) -> None:
+        self.argv, self.cwd, self.env, self.stdin = tuple(argv), cwd, env, stdin
+        self.stopping = False
+        self.code = 0
+        self.stdout = bytearray()
+        self.stderr = bytearray()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Start, read and reap, in a thread of its own.
+
+        Not in the main thread, because a KeyboardInterrupt between fork and the assignment of
+        its result would lose the child; not in a daemon thread, because the interpreter drops
+        those at its exit.
+        """
+        worker = threading.Thread(target=self._work, name="process", daemon=False)
+        interrupt: BaseException | None = None
+        wait = worker.start
+        while wait == worker.start or worker.is_alive():
+            try:
+                wait()
+            except BaseException as raised:
+                self.stopping = True
+                interrupt = raised
+            wait = worker.join
+        if interrupt is not None:
+            raise interrupt
+
+    def _work(self) -> None:
+        try:
+            if self.stopping:
+                return
+            with self._start() as process:
+                try:
+                    self._read(process)
+                finally:
+                    self._end(process)
+        except BaseException as error:
+            self.error = error
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        import subprocess
+
+        with _as_file(self.stdin) as stdin:
+            try:
+                return subprocess.Popen(
+                    self.argv,
+                    cwd=self.cwd,
+                    env=self.env,
+                    stdin=stdin,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise self._refusal(error) from None
+
+    def _refusal(self, error: OSError) -> ScratchError:
+        program, why = self.argv[0], (error.strerror or str(error)).lower()
+        if error.filename == self.cwd:
+            return ActionFailed(program, f"cannot start in {self.cwd}: {why}")
+        if isinstance(error, FileNotFoundError | PermissionError):
+            return ToolchainMissing(program, f"cannot be run: {why}", "is it installed, on PATH?")
+        return ActionFailed(program, f"cannot be started: {why}")
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        """Read both pipes until the child ended and they are at EOF, or _DRAIN seconds later."""
+        import selectors
+
+        ended = asked = 0.0
+        pause = _TICK / 200
+        with selectors.DefaultSelector() as selector:
+            for pipe, kept in ((process.stdout, self.stdout), (process.stderr, self.stderr)):
+                assert pipe is not None
+                selector.register(pipe, selectors.EVENT_READ, kept)
+            while True:
+                if selector.get_map():
+                    _pump(selector)
+                else:
+                    time.sleep(pause)
+                    pause = min(2 * pause, _TICK)
+                now = time.monotonic()
+                ended = ended or (now if _has_ended(process.pid) else 0.0)
+                if ended and (not selector.get_map() or now - ended > _DRAIN):
+                    return
+                if self.stopping and not asked:
+                    asked = now
+                    os.killpg(process.pid, signal.SIGTERM)
+                if asked and now - asked > _GRACE:
+                    return
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill what is left of the group, then reap.
+
+        The child is still unreaped here, so its pid cannot name somebody else's group.
+        """
+        os.killpg(process.pid, signal.SIGKILL)
+        self.code = process.wait()
+
+
+def _pump(selector: selectors.BaseSelector) -> None:
+    """Move what the pipes hold into their buffers; waits up to _TICK seconds for something."""
+    for key, _ in selector.select(_TICK):
+        chunk = os.read(key.fd, 1 << 16)
+        key.data.extend(chunk)
+        if not chunk:
+            selector.unregister(key.fileobj)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether child *pid* has ended; it stays unreaped."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+@contextmanager
+def _as_file(data: bytes) -> Iterator[IO[bytes]]:
+    """*data* as an open file, which a child reads at its own pace."""
+    if not data:
+        with open(os.devnull, "rb") as nothing:
+            yield nothing
+        return
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        yield file

@@ -1,0 +1,1 @@
+"""Cargo: `metadata.py` finds out what a crate is made of, `build.py` compiles many at once."""

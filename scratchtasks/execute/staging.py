@@ -1,0 +1,199 @@
+"""Files and folders of the workspace as entries of an image, and what they were read from."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.digest import Digest
+from scratchtasks.core.errors import StageError, did_you_mean
+from scratchtasks.core.tree import FileEntry, check_path
+
+from .operation import Job, World
+
+Owners = Mapping[str, tuple[int, int]]
+"""uid and gid by user name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """*entries* to pack, *inputs* they depend on, and *paths* that hold their content."""
+
+    entries: tuple[FileEntry, ...]
+    inputs: tuple[Input, ...]
+    paths: Mapping[Digest, str]
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """The content of an entry; reading it to the end proves that it has not changed.
+
+        Raises: StageError at the end of the content otherwise.
+        """
+        path = self.paths[digest]
+        return cast(BinaryIO, _ProvenReader(open(path, "rb"), digest, path))
+
+
+def stage(job: Job, owners: Owners, world: World) -> Staging:
+    """Entries for the `files` and `dirs` of an image action.
+
+    Raises: StageError for what is missing, not a file or folder, or unreadable.
+    """
+    stager = _Stager(job, owners, world)
+    params: Mapping[str, Any] = job.action.params
+    for wanted in params["files"]:
+        stager.add_files(wanted)
+    for folder in params["dirs"]:
+        stager.add_folder(folder)
+    return Staging(tuple(stager.entries), tuple(stager.inputs), stager.paths)
+
+
+class _Stager:
+    def __init__(self, job: Job, owners: Owners, world: World) -> None:
+        self.where = str(job.action.label)
+        self.job = job
+        self.owners = owners
+        self.world = world
+        self.entries: list[FileEntry] = []
+        self.inputs: dict[Input, None] = {}
+        self.paths: dict[Digest, str] = {}
+
+    def add_folder(self, folder: Mapping[str, Any]) -> None:
+        uid, gid = self._owner(folder["owner"], folder["path"])
+        path = check_path(folder["path"], self.where)
+        origin = f"{self.where} dirs"
+        self.entries.append(
+            FileEntry(path=path, kind="dir", mode=folder["mode"], uid=uid, gid=gid, origin=origin)
+        )
+
+    def add_files(self, wanted: Mapping[str, Any]) -> None:
+        dest = check_path(wanted["dest"], self.where)
+        owner = self._owner(wanted["owner"], wanted["dest"])
+        if "dep" in wanted:
+            blob = self.job.deps[wanted["dep"]].outputs[wanted["output"]]
+            mode = 0o644 if wanted["mode"] is None else wanted["mode"]
+            path = self.world.store.path(blob.digest)
+            self._file(dest, path, wanted["output"], blob.digest, blob.size, mode, owner)
+            return
+        src: str = wanted["src"]
+        if os.path.isdir(os.path.join(self.world.root, src)):
+            for name in self._walk(src):
+                self._add(f"{src}/{name}", f"{dest}/{name}", wanted["mode"], owner)
+        else:
+            self._add(src, dest, wanted["mode"], owner, follow=True)
+
+    def _walk(self, folder: str, below: str = "") -> Iterator[str]:
+        """Names of everything in *folder*, relative to it, folders before what they hold."""
+        here = f"{folder}/{below}" if below else folder
+        self.inputs[Input("names", here, "*")] = None
+        for name in sorted(os.listdir(os.path.join(self.world.root, here))):
+            path = f"{below}/{name}" if below else name
+            yield path
+            full = os.path.join(self.world.root, folder, path)
+            if os.path.isdir(full) and not os.path.islink(full):
+                yield from self._walk(folder, path)
+
+    def _add(
+        self, src: str, dest: str, mode: int | None, owner: tuple[int, int], follow: bool = False
+    ) -> None:
+        full = os.path.join(self.world.root, src)
+        try:
+            status = os.stat(full) if follow else os.lstat(full)
+        except OSError as error:
+            raise StageError(self.where, f"cannot stage {src}: {error.strerror}") from None
+        uid, gid = owner
+        if stat.S_ISLNK(status.st_mode):
+            self.inputs[Input("link", src)] = None
+            self.entries.append(
+                FileEntry(
+                    path=dest,
+                    kind="symlink",
+                    mode=0o777,
+                    uid=uid,
+                    gid=gid,
+                    link=os.readlink(full),
+                    origin=src,
+                )
+            )
+        elif stat.S_ISDIR(status.st_mode):
+            self.entries.append(
+                FileEntry(path=dest, kind="dir", mode=0o755, uid=uid, gid=gid, origin=src)
+            )
+        elif stat.S_ISREG(status.st_mode):
+            self.inputs[Input("file", src)] = None
+            if mode is None:
+                self.inputs[Input("mode", src)] = None
+                mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
+            digest = self.world.files.digest(src)
+            if digest is None:
+                raise StageError(self.where, f"cannot stage {src}: it is gone")
+            self._file(dest, full, src, digest, status.st_size, mode, owner)
+        else:
+            raise StageError(self.where, f"cannot stage {src}: wanted a file, folder or symlink")
+
+    def _file(
+        self,
+        dest: str,
+        path: str,
+        origin: str,
+        digest: Digest,
+        size: int,
+        mode: int,
+        owner: tuple[int, int],
+    ) -> None:
+        self.paths[digest] = path
+        self.entries.append(
+            FileEntry(
+                path=dest,
+                mode=mode,
+                uid=owner[0],
+                gid=owner[1],
+                digest=digest,
+                size=size,
+                origin=origin,
+            )
+        )
+
+    def _owner(self, owner: str, dest: str) -> tuple[int, int]:
+        if not owner:
+            return 0, 0
+        if owner in self.owners:
+            return self.owners[owner]
+        uid, _, gid = owner.partition(":")
+        if uid.isdigit() and gid.isdigit():
+            return int(uid), int(gid)
+        raise StageError(
+            self.where,
+            f"{dest}: unknown owner {owner!r} (wanted a user of the image, or uid:gid)",
+            did_you_mean(owner, tuple(self.owners)),
+        )
+
+
+class _ProvenReader:
+    """A file whose bytes are checked against a digest when the end is reached."""
+
+    def __init__(self, file: BinaryIO, digest: Digest, path: str) -> None:
+        self._file = file
+        self._digest = digest
+        self._path = path
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._hash.update(data)
+        if not data and "sha256:" + self._hash.hexdigest() != self._digest:
+            raise StageError(self._path, "it changed while it was read", "run doit again")
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> "_ProvenReader":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+OpenContent = Callable[[Digest], BinaryIO]

@@ -1,0 +1,76 @@
+"""Where compilers come from: the machine's PATH first, then the packages of our extras.
+
+What a tool says about itself is asked once per state of its files, so that a run with nothing
+to do starts no subprocess.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scratchtasks.core.digest import Json
+from scratchtasks.core.errors import ActionFailed, ToolchainMissing
+
+from .operation import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolchain:
+    """A compiler that was found: *path* is absolute, *version* as its makers write it.
+
+    *identity* is key material: equal on two machines exactly when the same tools are there.
+    """
+
+    name: str
+    path: str
+    version: str
+    identity: Json
+
+
+def find_program(name: str, env: Mapping[str, str]) -> str | None:
+    """The absolute path of executable *name* on *env*'s PATH, or None.
+
+    Entries that are relative or empty are left out: they would mean another program in every
+    folder.
+    """
+    for folder in env.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder, name)
+        if os.path.isabs(folder) and os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def find_package(name: str) -> str | None:
+    """The absolute folder of the installed Python package *name*, without importing it."""
+    from importlib.util import find_spec
+
+    spec = find_spec(name)
+    places = spec.submodule_search_locations if spec else None
+    return os.path.abspath(next(iter(places))) if places else None
+
+
+def tool_digests(paths: Sequence[str], world: World) -> list[Json]:
+    """The digests of tool files *paths*, in order; None for one that is missing."""
+    return [world.files.digest(path) for path in paths]
+
+
+def ask_tool(argv: Sequence[str], env: Mapping[str, str], key: Json, world: World) -> str:
+    """What *argv* prints, stripped; run once for each *key*, which must name all it depends on.
+
+    Raises: ToolchainMissing when it cannot be started, ActionFailed when it ends with an error.
+    """
+
+    def make() -> str:
+        done = world.processes.run(argv, cwd=world.root, env=env)
+        if done.code:
+            raise ActionFailed(" ".join(argv), f"ended with status {done.code}")
+        return done.stdout.decode("utf-8", "surrogateescape").strip()
+
+    return world.files.probe([list(argv), dict(env), key], make)
+
+
+def check_version(name: str, version: tuple[int, ...], wanted: tuple[int, ...], hint: str) -> None:
+    """Raises: ToolchainMissing when *version* of *name* is older than *wanted*."""
+    if version < wanted:
+        shown = ".".join(map(str, wanted)), ".".join(map(str, version))
+        raise ToolchainMissing(name, f"too old (wanted {shown[0]} or newer, got {shown[1]})", hint)

@@ -1,0 +1,73 @@
+"""zig as a C compiler: one program that makes static musl binaries for every platform.
+
+Found on PATH, else in the PyPI package `ziglang`.
+"""
+
+import os
+import re
+import secrets
+
+from scratchtasks.core.errors import ToolchainMissing
+from scratchtasks.core.platform import Platform
+
+from .operation import World
+from .toolchains import Toolchain, ask_tool, find_package, find_program
+
+_OLDEST = (0, 12)
+_HINT = "pip install 'scratchtasks[zig]', or put zig 0.12 or newer on PATH"
+
+_TARGETS = {
+    "amd64": "x86_64-linux-musl",
+    "arm64": "aarch64-linux-musl",
+    "arm": "arm-linux-musleabihf",
+    "386": "x86-linux-musl",
+    "riscv64": "riscv64-linux-musl",
+    "s390x": "s390x-linux-musl",
+    "ppc64le": "powerpc64le-linux-musl",
+}
+
+
+def zig_target(platform: Platform) -> str:
+    """What zig calls *platform*."""
+    return _TARGETS[platform.architecture]
+
+
+def find_zig(world: World, where: str) -> Toolchain:
+    """The zig to use; *where* is who needs it, for the message.
+
+    Raises: ToolchainMissing when there is none, or only one that is too old.
+    """
+    package = find_package("ziglang")
+    places = (find_program("zig", world.env), package and os.path.join(package, "zig"))
+    too_old = ""
+    for path in filter(None, places):
+        digest = world.files.digest(path)
+        if digest is None:
+            continue
+        env = {"PATH": world.env.get("PATH", os.defpath)}
+        version = ask_tool([path, "version"], env, digest, world)
+        if _parsed(version) >= _OLDEST:
+            identity = ["zig", version, digest]
+            return Toolchain(name="zig", path=path, version=version, identity=identity)
+        too_old = f"; {path} is too old (wanted 0.12 or newer, got {version})"
+    raise ToolchainMissing(where, f"zig, which compiles C here, was not found{too_old}", _HINT)
+
+
+def zig_env(world: World) -> dict[str, str]:
+    """Where zig keeps its own builds of libc: below `.scratch`, for they cost a minute each."""
+    cache = os.path.join(world.scratch, "zig")
+    return {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
+
+
+def uncached() -> str:
+    """A flag that changes nothing but makes zig compile in earnest.
+
+    zig's own cache takes a header for unchanged when size and mtime are, and does not see a new
+    one that comes earlier on the include path: both would give a stale object.
+    """
+    return f"-ffile-prefix-map=/uncached/{secrets.token_hex(8)}="
+
+
+def _parsed(version: str) -> tuple[int, ...]:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return tuple(map(int, found.groups())) if found else ()

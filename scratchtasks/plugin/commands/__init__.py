@@ -1,0 +1,1 @@
+"""doit commands of our own, one module each; registered as entry points `doit.COMMAND`."""

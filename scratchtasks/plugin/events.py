@@ -1,0 +1,142 @@
+"""What happens during a run, as a stream: the reporter and the summary read it, so can a trace.
+
+Actions tell what they do by emitting events; nobody parses anybody's text.  Listeners are called
+on the thread that emits, often a worker's, and guard their own state.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scratchtasks.core.action import Action
+
+from .display import write_all
+
+Outcome = Literal["ran", "hit", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A piece of work as people see it; *name* tells it from all others of the run."""
+
+    name: str
+    label: str
+    mnemonic: str
+    platform: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What the run is asked for: *count* images (or tasks, by *noun*), of which *current* were
+    found up to date and are not handed to doit."""
+
+    count: int
+    current: int = 0
+    noun: Literal["image", "task"] = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """*works* begin together, because of *reason*; more than one are a batch."""
+
+    works: tuple[Work, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """*work* ended after *seconds*; a failure may be told by its task alone."""
+
+    work: Work
+    outcome: Outcome
+    seconds: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMade:
+    """The image *label* stands in its place, newly built (`ran`) or from the cache (`hit`)."""
+
+    label: str
+    digest: str
+    outcome: Literal["ran", "hit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Bytes for the user, untouched: a compiler's stderr."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """*signal* asked the run to end.  Emitted inside the signal handler: take no lock."""
+
+    signal: int
+
+
+Event = Planned | Started | Finished | ImageMade | Message | Interrupted
+Listener = Callable[[Event], None]
+
+
+class Events:
+    """Hands each event to every listener.  Also a Listener of `execute.engine`.
+
+    *began* is the `time.monotonic()` of its creation, in seconds: the start of the run.
+    """
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._listeners: tuple[Listener, ...] = ()
+        self._showing: tuple[Listener, ...] = ()
+
+    def subscribe(self, listener: Listener, *, shows_messages: bool = False) -> Callable[[], None]:
+        """Call *listener* for every event from now on; returns what ends that.
+
+        As long as some listener *shows_messages*, Message events are theirs to print.
+        """
+        with self._lock:
+            self._listeners += (listener,)
+            self._showing += (listener,) * shows_messages
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._listeners = tuple(one for one in self._listeners if one != listener)
+                self._showing = tuple(one for one in self._showing if one != listener)
+
+        return unsubscribe
+
+    def emit(self, event: Event) -> None:
+        """Tell all listeners.  Takes no lock of its own.
+
+        In a forked child there is nobody to tell: listeners' locks may have been held at the
+        fork.  Messages are printed all the same.
+        """
+        is_child = os.getpid() != self._pid
+        if isinstance(event, Message) and (is_child or not self._showing):
+            write_all(2, event.data)
+        for listener in () if is_child else self._listeners:
+            listener(event)
+
+    def show(self, data: bytes) -> None:
+        """Print *data* on stderr, untouched and in one piece."""
+        self.emit(Message(data))
+
+    def started(self, actions: Sequence[Action], reason: str) -> None:
+        """The engine begins *actions* in one go."""
+        self.emit(Started(tuple(map(work_of, actions)), reason))
+
+    def finished(self, action: Action, how: Outcome, seconds: float, reason: str) -> None:
+        """The engine is done with *action* after *seconds*."""
+        self.emit(Finished(work_of(action), how, seconds, reason))
+
+
+def work_of(action: Action) -> Work:
+    """How *action* is shown."""
+    return Work(action.name, str(action.label), action.mnemonic, str(action.platform or ""))

@@ -1,0 +1,136 @@
+"""The doit loader `scratch`: sees the command and the selection before any task is made.
+
+So it can analyse once for all tasks, find the stale compilations that one compiler call can
+make, and take the workspace's lock before anything is decided.
+"""
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from doit.cmd_base import DodoTaskLoader
+from doit.exceptions import InvalidDodoFile
+from doit.loader import generate_tasks
+from doit.task import Task
+
+from scratchtasks.core.errors import ScratchError
+from scratchtasks.execute.plan import compile_batches, run_probes
+
+from .session import Session
+from .tasks import GROUPS, task_dicts
+from .workspace import Workspace
+
+_DEFAULTS: dict[str, Any] = {
+    "backend": "scratch",
+    "dep_file": ".scratch/doit.db",
+    "default_tasks": ["image"],
+    "par_type": "thread",
+}
+
+
+class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
+    """doit's own dodo.py loader, plus the tasks of the Workspace that dodo.py makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.workspace: Workspace | None = None
+        self.session: Session | None = None
+
+    def setup(self, opt_values: Any) -> None:
+        """Import dodo.py and take its Workspace out of doit's sight."""
+        super().setup(opt_values)
+        found = {name: each for name, each in self.namespace.items() if isinstance(each, Workspace)}
+        if len(set(map(id, found.values()))) > 1:
+            names = ", ".join(sorted(found))
+            raise InvalidDodoFile(f"dodo.py: wanted one Workspace, got {len(found)}: {names}")
+        for name in found:
+            self.workspace = self.namespace.pop(name)
+
+    def load_doit_config(self) -> dict[str, Any]:
+        """DOIT_CONFIG of dodo.py over our defaults, which give way to the user's own files too.
+
+        doit lets a loader override pyproject.toml; that is why theirs is read here first.
+        """
+        theirs = super().load_doit_config()
+        if self.workspace is None:
+            return dict(theirs)
+        given = {name for section in (self.config or {}).values() for name in section}
+        ours = {name: value for name, value in _DEFAULTS.items() if name not in given}
+        if "reporter" not in given:
+            ours["reporter"] = self.workspace.reporter()
+        return {**ours, **theirs}
+
+    def load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
+        """The user's own tasks and ours.  Raises: InvalidDodoFile for faults in configuration."""
+        tasks: list[Task] = super().load_tasks(cmd, pos_args)
+        if self.workspace is None:
+            return tasks
+        try:
+            self.session = session = self.workspace.session()
+            _replace_labels(pos_args, session)
+            batches: Sequence[Sequence[str]] = ()
+            if getattr(cmd, "execute_tasks", False):
+                self.workspace.begin_run()
+                actions = _selected_actions(session, cmd.sel_tasks or (), tasks)
+                run_probes(session.engine, actions)
+                batches = compile_batches(session.engine, actions)
+        except ScratchError as error:
+            raise InvalidDodoFile(str(error)) from None
+        _check_names(tasks, session)
+        return [*tasks, *generate_tasks("scratchtasks", task_dicts(session, batches))]
+
+
+def _replace_labels(pos_args: list[str], session: Session) -> None:
+    """Turn labels on the command line into task names, in place: doit keeps the same list."""
+    for number, word in enumerate(pos_args):
+        if word.startswith("//"):
+            pos_args[number] = session.task_of_label(word)
+
+
+def _selected_actions(
+    session: Session, selected: Iterable[str], users_tasks: Sequence[Task]
+) -> list[str]:
+    """Names of all actions behind *selected* tasks, dependencies first.
+
+    Words that are not ours (a user's own tasks) lead to ours through their task_dep.
+    """
+    theirs = {task.name: task for task in users_tasks}
+    ours = session.graph.tasks
+    targets = {target: task.name for task in users_tasks for target in task.targets}
+    seen: dict[str, None] = {}
+
+    def visit(word: str) -> None:
+        if word in seen:
+            return
+        if word in ours:
+            for dep in ours[word].deps:
+                visit(dep)
+            seen[word] = None
+        elif word in GROUPS:
+            for name in ours:
+                if name.startswith(f"{word}:"):
+                    visit(name)
+        elif word in theirs or word in targets:
+            seen[word] = None
+            task = theirs[targets.get(word, word)]
+            for dep in (*task.task_dep, *task.setup_tasks, *task.wild_dep, *task.file_dep):
+                visit(dep)
+        elif "*" in word:
+            for name in fnmatch.filter([*ours, *theirs], word):
+                visit(name)
+        else:
+            maker = session.task_of_target(word)
+            if maker:
+                visit(maker)
+
+    for word in selected:
+        visit(word)
+    return [action for name in seen if name in ours for action in ours[name].actions]
+
+
+def _check_names(tasks: Sequence[Task], session: Session) -> None:
+    for task in tasks:
+        if task.name in session.graph.tasks or task.name in GROUPS:
+            raise InvalidDodoFile(
+                f"dodo.py: task {task.name!r} has the name of a task of scratchtasks"
+            )

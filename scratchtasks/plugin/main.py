@@ -1,0 +1,144 @@
+"""The console script `scratch`: doit, started at the workspace's root from any folder in it.
+
+Plain doit reads only `./pyproject.toml`: in a subfolder it would lose the plugin without a word
+and open a second database.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+_USAGE = 3
+"""doit's exit code for errors before a run."""
+
+
+def main() -> None:
+    """Run doit with our loader; exits with doit's codes, 130 after a Ctrl-C."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line *arguments* from the current folder; returns the exit code."""
+    if arguments[:1] == ["--version"]:
+        print(_version())
+        return 0
+    folder = os.getcwd()
+    root = find_workspace(folder)
+    if root is None:
+        if arguments[:1] in (["help"], ["--help"]):
+            root = folder
+        else:
+            return _refuse(
+                "no workspace here or above (wanted a dodo.py that imports scratchtasks)"
+            )
+    os.chdir(root)
+    try:
+        return _doit(root, [from_root(argument, folder, root) for argument in arguments])
+    except KeyboardInterrupt:  # before the run has its own handler
+        sys.stderr.write("interrupted; finished work is kept\n")
+        return 130
+
+
+def find_workspace(folder: str) -> str | None:
+    """The nearest folder, from the absolute *folder* upwards, that is a workspace.
+
+    That is a folder with a `dodo.py` that mentions scratchtasks, or that stands beside a
+    `scratch.toml`, or beside a doit configuration (`pyproject.toml`, `doit.cfg`) whose loader is
+    `scratch`.
+    """
+    while True:
+        dodo = os.path.join(folder, "dodo.py")
+        if os.path.isfile(dodo) and (
+            os.path.isfile(os.path.join(folder, "scratch.toml"))
+            or b"scratchtasks" in _read(dodo)
+            or _is_our_loader(folder)
+        ):
+            return folder
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+
+
+def from_root(argument: str, folder: str, root: str) -> str:
+    """*argument*, as typed in *folder*, as it has to be at *root*; both are absolute.
+
+    `:image` is a target of the package that *folder* is; `./x`, `../x` and an existing `x/y` are
+    files.  Labels, task names, options and variables stay as they are.
+    """
+    if argument.startswith(":") and len(argument) > 1:
+        package = os.path.relpath(folder, root)
+        return f"//{'' if package == '.' else package}{argument}"
+    path = os.path.join(folder, argument)
+    is_path = argument.startswith(("./", "../")) or (
+        "/" in argument and not argument.startswith(("/", "-")) and os.path.lexists(path)
+    )
+    return os.path.relpath(path, root) if is_path else argument
+
+
+def _doit(root: str, arguments: list[str]) -> int:
+    from doit.doit_cmd import DoitMain
+
+    class Scratch(DoitMain):  # type: ignore[misc]
+        BIN_NAME = "scratch"
+
+    try:
+        # What pyproject.toml or doit.cfg says goes before extra_config.
+        doit = Scratch(extra_config={"GLOBAL": {"loader": "scratch"}})
+    except ValueError as error:
+        return _refuse(f"{os.path.join(root, 'pyproject.toml')}: {error}")
+    return int(doit.run(arguments) or 0)
+
+
+def _is_our_loader(folder: str) -> bool:
+    for name in ("pyproject.toml", "doit.cfg"):
+        data = _read(os.path.join(folder, name))
+        if b"scratch" in data and _loader(name, data.decode("utf-8", "replace")) == "scratch":
+            return True
+    return False
+
+
+def _loader(name: str, text: str) -> object:
+    """The loader that doit's configuration *text* names."""
+    import configparser
+    import tomllib
+
+    if name == "doit.cfg":
+        ini = configparser.ConfigParser(allow_no_value=True, delimiters=("=",), interpolation=None)
+        try:
+            ini.read_string(text)
+        except configparser.Error:
+            return None
+        return ini.get("GLOBAL", "loader", fallback=None)
+    try:
+        value: object = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None  # doit says so itself, if this is the workspace
+    for key in ("tool", "doit", "loader"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    def of(name: str) -> str:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return "(not installed)"
+
+    return f"scratchtasks {of('scratchtasks')}, doit {of('doit')}"
+
+
+def _refuse(why: str) -> int:
+    sys.stderr.write(f"scratch: {why}\n")
+    return _USAGE

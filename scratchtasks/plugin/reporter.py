@@ -1,0 +1,282 @@
+"""What a run prints: a live display on a terminal, plain lines in CI, one summary at the end.
+
+Our tasks tell their outcome by events; users' own tasks look as they always do in doit.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, TextIO
+
+from doit.exceptions import BaseFail, UnmetDependency
+from doit.reporter import ConsoleReporter
+
+from .display import Display, duration, printable
+from .events import (
+    Event,
+    Events,
+    Finished,
+    ImageMade,
+    Interrupted,
+    Message,
+    Outcome,
+    Planned,
+    Started,
+    Work,
+)
+
+META = "scratchtasks"
+"""The key in a doit task's `meta` that makes it one of ours.  Its value is a dict of
+`label`, `actions` (their names, as in events) and `image` (whether it makes an image); that of
+groups and batches is empty: they are not counted."""
+
+_KEPT = "\n\t"
+
+
+class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
+    """doit's reporter for workspaces: what ran, what failed, once each, and a summary.
+
+    `bound_to` ties it to the events of a run; without them it counts what doit tells it.
+    """
+
+    desc = "live progress on a terminal, plain lines elsewhere, one summary"
+
+    events: ClassVar[Events | None] = None
+    env: ClassVar[Mapping[str, str]] = os.environ
+
+    @classmethod
+    def bound_to(cls, events: Events, env: Mapping[str, str]) -> type[Self]:
+        """This reporter for the run that *events* tells of; doit makes the instance.
+
+        *env* is asked for NO_COLOR, TERM and CI.
+        """
+        return type(cls.__name__, (cls,), {"events": events, "env": env})
+
+    def __init__(self, outstream: TextIO, options: Mapping[str, Any]) -> None:
+        super().__init__(outstream, options)
+        self._display = _display(self.env)
+        self._lock = threading.Lock()
+        self._batches: dict[str, set[str]] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._hits = 0
+        self._done = 0
+        self._total = 0
+        self._plan: Planned | None = None
+        self._counts: dict[str, Counter[str]] = {"image": Counter(), "task": Counter()}
+        self._shown_errors: set[str] = set()
+        self._is_interrupted = False
+        self._events = self.events or Events()
+        self._unsubscribe = self._events.subscribe(self._on_event, shows_messages=True)
+
+    # What doit calls.  execute_task comes from worker threads, the others from the main thread.
+
+    def write(self, text: str) -> None:
+        """Print *text* on doit's output stream, clear of the status lines."""
+        self._display.print(text, self._write)
+
+    def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
+        """The run begins with *selected_tasks* and what they depend on."""
+        ours = [info for task in _reachable(tasks, selected_tasks) if (info := _info(task))]
+        self._total = len(ours)
+        if self._plan is None:
+            images = sum(info["image"] for info in ours)
+            self._plan = Planned(images or len(ours), noun="image" if images else "task")
+
+    def execute_task(self, task: Any) -> None:
+        """A task of the user's may write to the terminal itself: leave it alone meanwhile."""
+        if _info(task) is None:
+            if task.actions:
+                self._display.pause(task.name)
+            super().execute_task(task)
+
+    def add_success(self, task: Any) -> None:
+        """*task* was executed."""
+        info = self._ended(task)
+        if info:
+            outcomes = {self._outcomes.get(name) for name in info["actions"]}
+            self._counts["task"]["hit" if outcomes == {"hit"} else "ran"] += 1
+
+    def add_failure(self, task: Any, fail: BaseFail) -> None:
+        """*task* failed, or was not begun because of another's failure."""
+        info = self._ended(task)
+        if info is None:
+            super().add_failure(task, fail)
+            return
+        if isinstance(fail, UnmetDependency):
+            return  # what it waited for has said why
+        self._count(info, "failed")
+        if fail.report:
+            # An exception that is no ScratchError is a bug: then the traceback is the message.
+            self._error(fail.get_msg() if fail.traceback else fail.message)
+
+    def skip_uptodate(self, task: Any) -> None:
+        """*task* has nothing to do: said only with `-v 2`."""
+        info = self._ended(task)
+        if info is None:
+            super().skip_uptodate(task)
+            return
+        self._count(info, "current")
+        if info and (task.verbosity or 0) >= 2:
+            self.write(f"{printable(info['label'])}  up to date\n")
+
+    def cleanup_error(self, exception: BaseFail) -> None:
+        """A teardown failed."""
+        self._show(exception.get_msg())
+
+    def runtime_error(self, msg: str) -> None:
+        """doit gave up."""
+        self._error(msg)
+
+    def complete_run(self) -> None:
+        """The run is over, also when it was interrupted or crashed."""
+        self._display.close()
+        super().complete_run()
+        plan = self._plan
+        if plan is not None and plan.count and not self._is_interrupted:
+            seconds = time.monotonic() - self._events.began
+            self.write(summary(plan, self._counts[plan.noun], seconds) + "\n")
+        self._unsubscribe()
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Interrupted():  # inside a signal handler: nothing but this
+                self._is_interrupted = True
+            case Message(data):
+                self._display.show(data)
+            case Planned():
+                self._plan = event
+            case Started(works):
+                self._begin(works)
+            case Finished():
+                self._finish(event)
+            case ImageMade(outcome=outcome):
+                with self._lock:
+                    self._counts["image"][outcome] += 1
+
+    def _begin(self, works: tuple[Work, ...]) -> None:
+        first = works[0]
+        more = f" and {len(works) - 1} more" if len(works) > 1 else ""
+        with self._lock:
+            self._batches[first.name] = {work.name for work in works}
+        self._display.begin(first.name, f"{first.label}{more}  {_what(first)}")
+        self._progress()
+
+    def _finish(self, event: Finished) -> None:
+        work = event.work
+        with self._lock:
+            self._outcomes[work.name] = event.outcome
+            self._hits += event.outcome == "hit"
+        self._retire(work.name)
+        if event.outcome == "ran":
+            line = f"{work.label}  {_what(work)}  {duration(event.seconds)}"
+            self.write(printable(line) + "\n")
+
+    def _retire(self, name: str) -> None:
+        """Take *name* off the display, a batch with its last member."""
+        with self._lock:
+            ended = []
+            for key, rest in self._batches.items():
+                rest.discard(name)
+                if not rest:
+                    ended.append(key)
+            for key in ended:
+                del self._batches[key]
+        for key in ended:
+            self._display.end(key)
+
+    def _ended(self, task: Any) -> Any:
+        """The `meta` of *task* if it is one of ours, after noting that it is over."""
+        info = _info(task)
+        if info is None:
+            self._display.resume(task.name)
+        elif info:
+            self._done += 1
+            for name in info["actions"]:
+                self._retire(name)  # nobody tells of an action that failed
+            self._progress()
+        return info
+
+    def _count(self, info: Mapping[str, Any], outcome: str) -> None:
+        if info:
+            self._counts["task"][outcome] += 1
+            self._counts["image"][outcome] += info["image"]
+
+    def _progress(self) -> None:
+        hits = f", {self._hits} from cache" if self._hits else ""
+        self._display.footer(f"{self._done}/{self._total} done{hits}")
+
+    def _error(self, text: str) -> None:
+        """Print `error: text`, unless it was printed before: many tasks fail for one reason."""
+        if text not in self._shown_errors:
+            self._shown_errors.add(text)
+            self._show(f"{self._display.paint('error:', '1;31')} {printable(text, keep=_KEPT)}\n")
+
+    def _show(self, text: str) -> None:
+        self._display.show(text.encode("utf-8", "backslashreplace"))
+
+    def _write(self, text: str) -> None:
+        try:
+            self.outstream.write(text)
+        except UnicodeEncodeError:
+            encoding = getattr(self.outstream, "encoding", None) or "ascii"
+            self.outstream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        self.outstream.flush()  # so that it stands in order with what goes to stderr
+
+
+def summary(plan: Planned, counts: Mapping[str, int], seconds: float) -> str:
+    """The last line: `4 images, 1 rebuilt, 3 from cache, 0.41 s`.
+
+    *counts* are those of *plan*'s noun, by outcome: ran, hit, current, failed.  What has none
+    (because the run stopped, or for another's failure) was not built.
+    """
+    current = plan.current + counts.get("current", 0)
+    total = f"{plan.count} {plan.noun}{'s' * (plan.count != 1)}"
+    if current == plan.count:
+        return f"{total} up to date, {duration(seconds)}"
+    ran, hit, failed = (counts.get(outcome, 0) for outcome in ("ran", "hit", "failed"))
+    parts = (
+        (ran, "rebuilt" if plan.noun == "image" else "ran"),
+        (hit, "from cache"),
+        (current, "up to date"),
+        (failed, "failed"),
+        (max(0, plan.count - ran - hit - current - failed), "not built"),
+    )
+    told = ", ".join(f"{number} {what}" for number, what in parts if number)
+    return f"{total}, {told}, {duration(seconds)}"
+
+
+def _info(task: Any) -> Any:
+    """What `meta` says about *task*; None for users' own tasks."""
+    return task.meta.get(META) if task.meta else None
+
+
+def _what(work: Work) -> str:
+    return f"{work.mnemonic} ({work.platform})" if work.platform else work.mnemonic
+
+
+def _reachable(tasks: Mapping[str, Any], selected: list[str]) -> list[Any]:
+    """The *selected* tasks and all that they depend on."""
+    found = dict.fromkeys(selected)
+    queue = list(found)
+    while queue:
+        task = tasks[queue.pop()]
+        deps = (*task.task_dep, *task.setup_tasks)
+        new = [name for name in deps if name in tasks and name not in found]
+        found.update(dict.fromkeys(new))
+        queue += new
+    return [tasks[name] for name in found]
+
+
+def _display(env: Mapping[str, str]) -> Display:
+    """The display for stderr: live on a terminal that can move its cursor, and not in CI."""
+    stream = sys.__stderr__
+    is_terminal = stream is not None and not stream.closed and os.isatty(stream.fileno())
+    is_smart = is_terminal and env.get("TERM", "dumb") not in ("", "dumb")
+    return Display(
+        2,
+        is_live=is_smart and not env.get("CI"),
+        is_colored=is_smart and not env.get("NO_COLOR"),
+    )

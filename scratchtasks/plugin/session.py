@@ -1,0 +1,261 @@
+"""One run in one workspace: the only place where all the parts are put together."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from scratchtasks.analysis import ActionGraph, Task, analyze
+from scratchtasks.core.action import ActionResult
+from scratchtasks.core.descriptor import Descriptor
+from scratchtasks.core.digest import Digest
+from scratchtasks.core.errors import ConfigError, GraphError, did_you_mean
+from scratchtasks.core.image import PlatformImage, platform_image_from_json
+from scratchtasks.core.target import Declared
+from scratchtasks.execute.engine import Engine
+from scratchtasks.execute.operation import World
+from scratchtasks.execute.operations import OPERATIONS
+from scratchtasks.execute.process import Processes
+from scratchtasks.execute.stamp import read_stamp, stamp_path
+from scratchtasks.oci.layout import index_json
+from scratchtasks.sinks import layout
+from scratchtasks.sinks.summary import ImageSummary, write_summary
+from scratchtasks.store.actions import ActionCache
+from scratchtasks.store.atomic import remove
+from scratchtasks.store.blobs import ContentStore
+from scratchtasks.store.files import FileStates
+from scratchtasks.store.lock import WorkspaceLock
+
+from .events import Events, ImageMade
+from .templates import Templates
+
+_LOCK_HOLDER = "SCRATCHTASKS_LOCK_HOLDER"
+"""Set for the programs a run starts, so that a doit started by one of them does not wait for it."""
+
+
+class Session:
+    """The graph of a workspace and everything needed to decide about it and build it."""
+
+    def __init__(
+        self, root: str, declared: Declared, env: Mapping[str, str], events: Events
+    ) -> None:
+        scratch = os.path.join(root, ".scratch")
+        self.declared = declared
+        self.dist = os.path.join(root, "dist")
+        self.graph: ActionGraph = analyze(declared, Templates(root, env).expand)
+        files = FileStates(root, os.path.join(scratch, "files.db"))
+        store = ContentStore(os.path.join(scratch, "blobs"), files)
+        self.world = World(
+            root=root,
+            scratch=scratch,
+            env=env,
+            epoch=_epoch(env),
+            files=files,
+            store=store,
+            cache=ActionCache(os.path.join(scratch, "actions"), store),
+            processes=Processes(events.show),
+            pins=declared.pins,
+        )
+        self.engine = Engine(self.world, self.graph.actions, OPERATIONS, events)
+        self._lock = WorkspaceLock(os.path.join(scratch, "lock"))
+        self.events = events
+        self._made: dict[str, ImageSummary] = {}
+
+    def lock(self) -> None:
+        """Be the only run in this workspace; says whom it waits for.  Raises: StoreError."""
+        if self._lock.is_held or _LOCK_HOLDER in self.world.env:
+            return
+        has_waited = False
+
+        def on_wait(pid: int) -> None:
+            nonlocal has_waited
+            has_waited = True
+            holder = f" (process {pid})" if pid else ""
+            self.events.show(f"another doit is at work here{holder}; waiting for it\n".encode())
+
+        self._lock.acquire(on_wait)
+        os.environ[_LOCK_HOLDER] = str(os.getpid())
+        if has_waited:
+            self.engine.reset()
+
+    def close(self) -> None:
+        """Write what was learnt about files, and the summary of images; release the lock."""
+        self.write_summary()
+        self.world.files.save()
+        if self._lock.is_held:
+            os.environ.pop(_LOCK_HOLDER, None)
+            self._lock.release()
+
+    def why_stale(self, task: Task) -> str:
+        """Why *task* has to run, in plain words; "" when it does not."""
+        for name in task.actions:
+            verdict = self.engine.verdict(name)
+            if not verdict.fresh:
+                return verdict.reason
+        return self._export_fault(task) if self.is_image(task) else ""
+
+    def key(self, task: Task) -> str:
+        """The key of *task*'s last action; "" while it cannot be known."""
+        return self.engine.verdict(task.actions[-1]).key
+
+    def build(self, task: Task) -> None:
+        """Build *task*; an image is exported to `dist/` too.  Raises: ScratchError, Cancelled."""
+        self.lock()
+        *before, last = task.actions
+        for name in before:
+            self.engine.build(name)
+        how: Literal["ran", "hit"] = "ran" if self.engine.verdict(last).result is None else "hit"
+        self.engine.build(last)
+        if self.is_image(task):
+            self._export(task, how)
+
+    def build_batch(self, names: Sequence[str]) -> None:
+        """Run the stale actions *names* together.  Raises: Cancelled."""
+        self.lock()
+        self.engine.run(names)
+
+    def load(self, task: Task) -> None:
+        """Bring the image of *task* into the Docker Engine as `NAME:latest`, if it lacks it.
+
+        Raises: SinkError, ScratchError.
+        """
+        from scratchtasks.sinks import docker
+
+        _, images = self.images_of(task)
+        name = task.name.removeprefix("image:")
+        client = docker.connect(self.world.env)
+        try:
+            image = docker.for_engine(images, client, str(task.label))
+            wanted = docker.Loadable(f"{name}:latest", image)
+            loaded = docker.load([wanted], client, self.world.store)
+        finally:
+            client.close()
+        said = "loaded" if loaded else "is already loaded"
+        self.events.show(f"{wanted.reference} {said}\n".encode())
+
+    def clean(self, task: Task) -> None:
+        """Remove *task*'s stamps and, for an image, its layout.  Raises: SinkError."""
+        for name in task.actions:
+            remove(stamp_path(self.world.scratch, self.graph.actions[name]))
+        if self.is_image(task):
+            layout.remove(self.layout_of(task))
+
+    def is_image(self, task: Task) -> bool:
+        """Whether *task* makes an image."""
+        return task.name.startswith("image:")
+
+    def layout_of(self, task: Task) -> str:
+        """The absolute folder of an image task's OCI layout."""
+        return os.path.join(self.dist, task.name.removeprefix("image:"))
+
+    def images_of(self, task: Task) -> tuple[Descriptor, tuple[PlatformImage, ...]]:
+        """What *task* last made: the manifest or index, and the image of each platform.
+
+        Raises: ScratchError when it cannot be built.
+        """
+        return _images(self.engine.build(task.actions[-1]))
+
+    def task_of_label(self, label: str) -> str:
+        """The name of the task with *label*.  Raises: GraphError with the nearest label."""
+        labels = {str(task.label): name for name, task in self.graph.tasks.items()}
+        if label not in labels:
+            raise GraphError(label, "there is no such target", did_you_mean(label, list(labels)))
+        return labels[label]
+
+    def task_of_target(self, path: str) -> str | None:
+        """The name of the task that makes the file *path* (relative to the root), if any."""
+        for name, task in self.graph.tasks.items():
+            if path in self.targets(task):
+                return name
+        return None
+
+    def targets(self, task: Task) -> list[str]:
+        """What doit may look for, relative to the root: stamps, and an image's index."""
+        scratch = self.world.scratch
+        paths = [stamp_path(scratch, self.graph.actions[name]) for name in task.actions]
+        if self.is_image(task):
+            paths.append(os.path.join(self.layout_of(task), "index.json"))
+        return [os.path.relpath(path, self.world.root) for path in paths]
+
+    def digests_in_use(self) -> frozenset[Digest]:
+        """Every blob that the present state of some task names; garbage collection keeps them."""
+        kept: set[Digest] = set()
+        for action in self.graph.actions.values():
+            stamp = read_stamp(stamp_path(self.world.scratch, action))
+            if stamp is not None:
+                kept |= {blob.digest for blob in stamp.result.outputs.values()}
+        return frozenset(kept)
+
+    def write_summary(self) -> None:
+        """Bring `dist/images.json` up to date with the images made by this run."""
+        if self._made:
+            path = os.path.join(self.dist, "images.json")
+            write_summary(path, self._made.values(), self.graph.services.keys())
+            self._made = {}
+
+    def _export(self, task: Task, how: Literal["ran", "hit"]) -> None:
+        top, images = self.images_of(task)
+        name = task.name.removeprefix("image:")
+        layout.export(
+            name,
+            top,
+            _blobs(top, images),
+            index_json(name, top),
+            self.world.store,
+            self.layout_of(task),
+        )
+        self._made[name] = summary_of(name, str(task.label), top, images)
+        self.events.emit(ImageMade(str(task.label), top.digest, how))
+
+    def _export_fault(self, task: Task) -> str:
+        result = self.engine.verdict(task.actions[-1]).result
+        if result is None:
+            return "it was never built here"
+        top, images = _images(result)
+        name = task.name.removeprefix("image:")
+        fault = layout.fault(
+            top,
+            _blobs(top, images),
+            index_json(name, top),
+            self.world.store,
+            self.world.files,
+            self.layout_of(task),
+        )
+        return fault.replace(self.world.root + "/", "")
+
+
+def summary_of(
+    name: str, label: str, top: Descriptor, images: Sequence[PlatformImage]
+) -> ImageSummary:
+    """The entry of an image in `dist/images.json`; layers of the first platform."""
+    return ImageSummary(
+        name=name,
+        label=label,
+        digest=top.digest,
+        image_id=images[0].config.digest,
+        platforms=tuple(str(image.platform) for image in images),
+        size=sum(layer.blob.size for layer in images[0].layers),
+        layers=images[0].layers,
+    )
+
+
+def _images(result: ActionResult) -> tuple[Descriptor, tuple[PlatformImage, ...]]:
+    images = tuple(platform_image_from_json(value) for value in result.facts["images"])
+    return result.outputs["top"], images
+
+
+def _blobs(top: Descriptor, images: Sequence[PlatformImage]) -> list[Descriptor]:
+    blobs = {blob.digest: blob for image in images for blob in image.blobs}
+    return list({top.digest: top, **blobs}.values())
+
+
+def _epoch(env: Mapping[str, str]) -> int:
+    """Seconds since 1970 for everything an image dates.
+
+    Source: reproducible-builds.org/specs/source-date-epoch.
+    """
+    text = env.get("SOURCE_DATE_EPOCH", "") or "0"
+    if not text.isascii() or not text.isdigit() or int(text) >= 253402300800:
+        raise ConfigError(
+            "SOURCE_DATE_EPOCH", f"wanted seconds since 1970 up to the year 9999, got {text!r}"
+        )
+    return int(text)

@@ -1,0 +1,66 @@
+"""Templates in flags and tags: `{git.describe} {git.short} {git.sha} {env.NAME} {name}`."""
+
+import re
+import subprocess
+from collections.abc import Mapping
+
+from scratchtasks.core.errors import ConfigError, did_you_mean
+from scratchtasks.core.target import Service
+
+_TEMPLATE = re.compile(r"\{(name|(?:git|env)\.[^{}\s]*)\}")
+
+_GIT = {
+    "describe": ("describe", "--tags", "--always", "--dirty"),
+    "short": ("rev-parse", "--short=12", "HEAD"),
+    "sha": ("rev-parse", "HEAD"),
+}
+
+
+class Templates:
+    """Expands templates; git is asked at most once for each value, and only if one is used."""
+
+    def __init__(self, root: str, env: Mapping[str, str]) -> None:
+        self._root = root
+        self._env = env
+        self._git: dict[str, str] = {}
+
+    def expand(self, text: str, service: Service) -> str:
+        """*text* with its templates replaced; other braces stay as they are.
+
+        Raises: ConfigError for an unknown template, an unset variable, or no git history.
+        """
+        where = service.origin or service.name
+        return _TEMPLATE.sub(lambda found: self._value(found[1], service, where), text)
+
+    def _value(self, name: str, service: Service, where: str) -> str:
+        if name == "name":
+            return service.name
+        kind, _, rest = name.partition(".")
+        if kind == "env":
+            if rest not in self._env:
+                hint = "set it, or leave the template out"
+                raise ConfigError(where, f"{{{name}}}: {rest} is not set", hint)
+            return self._env[rest]
+        if rest not in _GIT:
+            known = [f"git.{each}" for each in _GIT]
+            raise ConfigError(where, f"unknown template {{{name}}}", did_you_mean(name, known))
+        if rest not in self._git:
+            self._git[rest] = self._ask_git(name, _GIT[rest], where)
+        return self._git[rest]
+
+    def _ask_git(self, name: str, args: tuple[str, ...], where: str) -> str:
+        try:
+            answer = subprocess.run(
+                ["git", *args],
+                cwd=self._root,
+                env=dict(self._env),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except OSError as error:
+            raise ConfigError(where, f"{{{name}}}: git cannot be run: {error.strerror}") from None
+        if answer.returncode:
+            said = answer.stderr.strip().splitlines()
+            raise ConfigError(where, f"{{{name}}}: {said[-1] if said else 'git failed'}")
+        return answer.stdout.strip()

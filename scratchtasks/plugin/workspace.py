@@ -1,0 +1,174 @@
+"""The Workspace that dodo.py makes: where services are found, and doit's way to their tasks."""
+
+import atexit
+import glob
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
+
+from .events import Events
+
+if TYPE_CHECKING:
+    from scratchtasks.core.target import Declared, Genrule, Service
+    from scratchtasks.declare import Declaration
+
+    from .session import Session
+
+SERVICE_FILE = "service.toml"
+_HINT = (
+    "scratchtasks: doit's own loader is at work: results are right, but it is slower; put"
+    ' `loader = "scratch"` under [tool.doit] in pyproject.toml, or use `scratch` in a subfolder\n'
+)
+
+
+class Workspace:
+    """A monorepo: the services found by globs, and what dodo.py declares itself.
+
+    *services* are globs of folders below the root that hold a `service.toml`; *images* and
+    *rules* are what `scratch_image(...)` and `genrule(...)` return.  *root* is the workspace
+    root, by default the folder of the file that makes the Workspace.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[str] = (),
+        *,
+        images: "Sequence[Declaration]" = (),
+        rules: "Sequence[Genrule]" = (),
+        root: str | None = None,
+    ) -> None:
+        if root is None:
+            caller = sys._getframe(1).f_globals.get("__file__", "dodo.py")
+            root = os.path.dirname(os.path.abspath(caller))
+        self.root = os.path.abspath(root)
+        self.events = Events()
+        self._globs = (services,) if isinstance(services, str) else tuple(services)
+        self._images = tuple(images)
+        self._rules = tuple(rules)
+        self._session: Session | None = None
+        # An attribute of the object only: doit would call it on the imported class as well.
+        self.create_doit_tasks = self._doit_tasks
+
+    def _doit_tasks(self) -> Iterator[dict[str, Any]]:
+        """doit's protocol, used when our loader is not: right tasks, without batches."""
+        from doit.exceptions import InvalidDodoFile
+
+        from .tasks import task_dicts
+
+        sys.stderr.write(_HINT)
+        try:
+            session = self.session()
+        except ScratchError as error:
+            raise InvalidDodoFile(str(error)) from None
+        yield from task_dicts(session, with_labels=True)
+
+    def reporter(self) -> type:
+        """doit's reporter for runs in this workspace."""
+        from .reporter import ScratchReporter
+
+        return ScratchReporter.bound_to(self.events, os.environ)
+
+    def begin_run(self) -> None:
+        """Take the lock and see to it that signals end compilers.  Raises: StoreError."""
+        from .signals import install
+
+        session = self.session()
+        install(session.world.processes.cancel, self.events)
+        session.lock()
+
+    def session(self) -> "Session":
+        """The analysed workspace, made on first use.
+
+        Raises: ConfigErrors with every fault of every file; GraphError.
+        """
+        if self._session is None:
+            from .session import Session
+
+            self._session = Session(self.root, self.declared(), dict(os.environ), self.events)
+            atexit.register(self._session.close)
+        return self._session
+
+    def declared(self) -> "Declared":
+        """Everything that the workspace's files and dodo.py declare.  Raises: ConfigErrors."""
+        from scratchtasks.config.default_pins import DEFAULT_PINS
+        from scratchtasks.config.lockfile import parse_lockfile
+        from scratchtasks.config.service import parse_service
+        from scratchtasks.config.workspace import WorkspaceConfig
+        from scratchtasks.core.platform import host_platform
+        from scratchtasks.core.target import Declared
+
+        faults: list[ConfigError] = []
+        config = WorkspaceConfig()
+        try:
+            config = self._workspace_config()
+        except ConfigErrors as error:
+            faults += error.errors
+        pins = dict(DEFAULT_PINS)
+        services: list[Service] = []
+        try:
+            lock = self._read("scratch.lock")
+            if lock is not None:
+                pins.update(parse_lockfile(lock))
+        except ConfigErrors as error:
+            faults += error.errors
+        for folder in self._folders():
+            origin = f"{folder}/{SERVICE_FILE}" if folder else SERVICE_FILE
+            try:
+                services.append(
+                    parse_service(
+                        self._read(origin) or "",
+                        origin=origin,
+                        folder=folder,
+                        defaults=config.defaults,
+                        host=host_platform(),
+                    )
+                )
+            except ConfigErrors as error:
+                faults += error.errors
+        for image in self._images:
+            try:
+                services.append(image.service(config.defaults, host_platform()))
+            except ConfigErrors as error:
+                faults += error.errors
+        if faults:
+            raise ConfigErrors(tuple(faults))
+        return Declared(
+            services=tuple(services),
+            genrules=self._rules,
+            pins=pins,
+            cache_limit=config.cache_limit,
+        )
+
+    def _workspace_config(self) -> Any:
+        from scratchtasks.config.workspace import WorkspaceConfig, parse_workspace
+
+        text = self._read("scratch.toml")
+        if text is not None:
+            return parse_workspace(text, "scratch.toml")
+        text = self._read("pyproject.toml")
+        if text is not None:
+            return parse_workspace(text, "pyproject.toml", ("tool", "scratchtasks"))
+        return WorkspaceConfig()
+
+    def _folders(self) -> list[str]:
+        """Folders of services, relative to the root with `/`, sorted."""
+        found = set()
+        for pattern in self._globs:
+            for path in glob.glob(f"{pattern}/{SERVICE_FILE}", root_dir=self.root, recursive=True):
+                found.add(os.path.normpath(os.path.dirname(path)).replace(os.sep, "/"))
+        return sorted("" if folder == "." else folder for folder in found)
+
+    def _read(self, name: str) -> str | None:
+        try:
+            with open(os.path.join(self.root, name), encoding="utf-8", newline="") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigErrors((ConfigError(name, f"cannot be read: {error.strerror}"),)) from None
+        except UnicodeDecodeError as error:
+            what = f"wanted UTF-8, got byte 0x{error.object[error.start]:02x} at {error.start}"
+            raise ConfigErrors((ConfigError(name, what),)) from None

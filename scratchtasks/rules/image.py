@@ -1,0 +1,71 @@
+"""scratch_image: shared layers first, the service's files next, its binaries last."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+
+from scratchtasks.core.action import Action
+from scratchtasks.core.digest import Json
+from scratchtasks.core.platform import Platform
+from scratchtasks.core.target import Binary, Image, Service, Staged
+
+from .binary import Source
+
+
+def scratch_image(
+    service: Service,
+    layers: Mapping[str, Action],
+    binaries: Sequence[tuple[Binary, Platform, Action]],
+    source: Callable[[str], Source],
+) -> Action:
+    """The action that stages *service*'s files, packs its own layers and writes its manifests."""
+    deps = {f"layer:{kind}": action.name for kind, action in layers.items()}
+    shipped: list[Json] = []
+    for binary, platform, action in binaries:
+        alias = f"binary:{binary.name}@{platform}"
+        deps[alias] = action.name
+        shipped.append({"dep": alias, "dest": binary.dest, "platform": str(platform)})
+    files: list[Json] = []
+    for number, staged in enumerate(service.image.files):
+        origin = source(staged.src)
+        if origin.action:
+            deps[f"file:{number}"] = origin.action
+        files.append(_file_params(staged, origin, f"file:{number}"))
+    return Action(
+        label=service.image_label,
+        mnemonic="Image",
+        op="image",
+        params={
+            "name": service.name,
+            "layers": list(layers),
+            "binaries": shipped,
+            "files": files,
+            "dirs": [asdict(folder) for folder in service.image.dirs],
+            "config": _config_params(service.image),
+            "platforms": [str(platform) for platform in service.image.platforms],
+        },
+        deps=deps,
+    )
+
+
+def _file_params(staged: Staged, origin: Source, alias: str) -> Json:
+    place: dict[str, Json] = (
+        {"dep": alias, "output": origin.output} if origin.action else {"src": origin.path}
+    )
+    return {**place, "dest": staged.dest, "mode": staged.mode, "owner": staged.owner}
+
+
+def _config_params(image: Image) -> Json:
+    health = image.healthcheck
+    return {
+        "user": [image.user.name, image.user.uid, image.user.gid],
+        "entrypoint": list(image.entrypoint),
+        "cmd": list(image.cmd),
+        "env": dict(image.env),
+        "ports": list(image.ports),
+        "workdir": image.workdir,
+        "volumes": list(image.volumes),
+        "stop_signal": image.stop_signal,
+        "healthcheck": None if health is None else {**asdict(health)},
+        "labels": dict(image.labels),
+        "max_size": image.max_size,
+    }

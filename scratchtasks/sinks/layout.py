@@ -1,0 +1,185 @@
+"""Images as OCI layout folders: `dist/NAME/`, its blobs hard-linked from the store.
+
+Source: OCI image-spec v1.1, image-layout.md.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+
+from scratchtasks.core.descriptor import Descriptor
+from scratchtasks.core.digest import Digest, hex_of
+from scratchtasks.core.errors import SinkError
+from scratchtasks.oci.layout import LAYOUT_FILE
+from scratchtasks.store.atomic import TEMP_PREFIX, read_error, storage_error, write_atomic
+from scratchtasks.store.blobs import ContentStore
+from scratchtasks.store.files import FileStates
+
+_OURS = frozenset({"oci-layout", "index.json", "blobs"})
+
+
+def export(
+    name: str,
+    top: Descriptor,
+    blobs: Sequence[Descriptor],
+    index_json: bytes,
+    store: ContentStore,
+    folder: str,
+) -> None:
+    """Make *folder* the OCI layout of image *name*; a crash leaves the old image or the new.
+
+    *blobs* are all that the image needs, *top* (what *index_json* points to) among them.  New
+    blobs come first, then `index.json` in one step, and only then do old blobs go.
+
+    Raises: SinkError when *folder* is something of the user's; StoreError when a blob is
+    missing or damaged, or the disk is full.
+    """
+    if top not in blobs:
+        raise SinkError(f"image {name}", f"{top.digest} is not among the blobs to export")
+    _check_ours(folder)
+    _write(f"{folder}/oci-layout", LAYOUT_FILE)
+    for blob in blobs:
+        store.link(blob, _blob_path(folder, blob.digest))
+    _write(f"{folder}/index.json", index_json)
+    for stray in _strays(folder, blobs):
+        try:
+            os.unlink(stray)
+        except OSError as error:
+            raise storage_error(stray, error) from error
+
+
+def fault(
+    top: Descriptor,
+    blobs: Sequence[Descriptor],
+    index_json: bytes,
+    store: ContentStore,
+    files: FileStates,
+    folder: str,
+) -> str:
+    """Why *folder* is not the whole and current export of an image, in plain words; or "".
+
+    Arguments are those of `export`.  An untouched blob costs a few stats.
+
+    Raises: StoreError when a file is there and cannot be read.
+    """
+    for file, wanted in (("oci-layout", LAYOUT_FILE), ("index.json", index_json)):
+        found = _read(f"{folder}/{file}")
+        if found is None:
+            return f"{folder}/{file} is missing"
+        if found != wanted:
+            return f"{folder}/{file} is of another image than {top.digest}"
+    for blob in blobs:
+        path = _blob_path(folder, blob.digest)
+        digest = _digest(path, store.path(blob.digest), files)
+        if digest is None:
+            return f"{path} is missing"
+        if digest != blob.digest:
+            return f"{path} is damaged: its bytes have {digest}"
+    for stray in _strays(folder, blobs):
+        return f"{stray} is no part of the image"
+    return ""
+
+
+def remove(folder: str) -> None:
+    """Delete the layout in *folder*, first of all what makes it readable; absent is fine.
+
+    Raises: SinkError when it holds files of the user's; StoreError when something cannot go.
+    """
+    names = _check_ours(folder)
+    for name in names:
+        if name not in _OURS and not name.startswith(TEMP_PREFIX):
+            raise SinkError(
+                folder,
+                f"holds {name!r}, which is no part of the image",
+                "move it elsewhere, or delete the folder yourself",
+            )
+    if not os.path.lexists(folder):
+        return
+    try:
+        for name in ("index.json", *sorted(n for n in names if n.startswith(TEMP_PREFIX))):
+            if name in names:
+                os.unlink(f"{folder}/{name}")
+        for stray in _strays(folder, ()):
+            os.unlink(stray)
+        for part in ("blobs/sha256", "blobs"):
+            if os.path.isdir(f"{folder}/{part}"):
+                os.rmdir(f"{folder}/{part}")
+        if "oci-layout" in names:  # last: while it is there, the rest is known to be ours
+            os.unlink(f"{folder}/oci-layout")
+        os.rmdir(folder)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+
+
+def _blob_path(folder: str, digest: Digest) -> str:
+    return f"{folder}/blobs/sha256/{hex_of(digest)}"
+
+
+def _check_ours(folder: str) -> list[str]:
+    """The names in *folder*, [] when it is missing.  Raises: SinkError when it is not ours."""
+    for path in (folder, f"{folder}/blobs", f"{folder}/blobs/sha256"):
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            break
+        except OSError as error:
+            raise read_error(path, error) from error
+        if not stat.S_ISDIR(mode):
+            what = "a symbolic link" if stat.S_ISLNK(mode) else "a file"
+            raise SinkError(
+                path, f"wanted a folder of an OCI layout, got {what}", "move it elsewhere"
+            )
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise read_error(folder, error) from error
+    # Temporary files alone are an export that was killed before it wrote `oci-layout`.
+    if "oci-layout" in names or all(name.startswith(TEMP_PREFIX) for name in names):
+        return names
+    raise SinkError(
+        folder,
+        "is not empty and not an OCI layout, so it is left alone",
+        "move its files elsewhere: the image is written there",
+    )
+
+
+def _digest(path: str, source: str, files: FileStates) -> Digest | None:
+    """The digest of *path*.  Every new name of a blob moves its ctime, which would make each of
+    its names look changed; so a hard link of *source* is asked about by that one name."""
+    try:
+        here = os.lstat(path)
+        if not stat.S_ISREG(here.st_mode):
+            return None
+        is_linked = os.path.samestat(here, os.stat(source))
+    except OSError:
+        is_linked = False
+    return files.digest(source if is_linked else path)
+
+
+def _strays(folder: str, blobs: Sequence[Descriptor]) -> Iterator[str]:
+    """Blobs that the image does not name, and unfinished files, wherever they lie."""
+    wanted = {hex_of(blob.digest) for blob in blobs}
+    inside = f"{folder}/blobs/sha256"
+    try:
+        yield from [f"{inside}/{name}" for name in os.listdir(inside) if name not in wanted]
+    except FileNotFoundError:
+        pass
+    names = os.listdir(folder)
+    yield from [f"{folder}/{name}" for name in names if name.startswith(TEMP_PREFIX)]
+
+
+def _write(path: str, data: bytes) -> None:
+    if _read(path) != data:
+        write_atomic(path, data)
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(1 << 20)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise read_error(path, error) from error

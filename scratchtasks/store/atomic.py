@@ -1,0 +1,110 @@
+"""Files appear whole or not at all: written under a temporary name, then renamed."""
+
+import errno
+import os
+
+from scratchtasks.core.errors import StoreError
+
+TEMP_PREFIX = ".tmp-"
+"""How names of unfinished files start; `collect` removes those that were left behind."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def write_atomic(path: str, data: bytes, mode: int = 0o644, sync: bool = False) -> None:
+    """Put *data* at *path* so that a reader, or a crash, sees the old file or the new one.
+
+    *mode* holds octal permission bits, exact under any umask.  Missing parent folders are made.
+    *sync* waits until the bytes and the name are on the disk (5 to 33 ms); without it a power
+    loss may leave a short file, so what is written must carry a checksum of its own.
+
+    Raises: StoreError when the disk is full or *path* cannot be written; no part stays behind.
+    """
+    temp = temp_beside(path)
+    try:
+        try:
+            fd = create(temp)
+            try:
+                write_all(fd, data)
+                os.fchmod(fd, mode)
+                if sync:
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
+            os.replace(temp, path)
+        except BaseException:
+            remove(temp)
+            raise
+        if sync:
+            sync_folder(os.path.dirname(path))
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def temp_beside(path: str) -> str:
+    """A fresh temporary name in *path*'s folder, unique among processes and threads."""
+    return os.path.join(os.path.dirname(path), temp_name())
+
+
+def temp_name() -> str:
+    """A file name that nothing else has: the pid for people, 64 random bits for machines."""
+    return f"{TEMP_PREFIX}{os.getpid()}-{os.urandom(8).hex()}"
+
+
+def create(path: str) -> int:
+    """A descriptor to write the new file *path* (0600 for now); makes missing parent folders.
+
+    Raises: OSError.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, flags, 0o600)
+
+
+def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
+    """Write all of *data* to *fd*, however many calls it takes.  Raises: OSError."""
+    view = memoryview(data)
+    while view.nbytes:
+        view = view[os.write(fd, view) :]
+
+
+def remove(path: str) -> bool:
+    """Delete *path* if it is there and say whether it was.  Raises: OSError otherwise."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def sync_folder(folder: str) -> None:
+    """Wait until renames inside *folder* are on the disk.  Raises: OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def storage_error(path: str, error: OSError) -> StoreError:
+    """*error*, met while writing *path*, as the message a user should see."""
+    if error.errno in _FULL:
+        return StoreError(
+            path,
+            f"cannot be written: {_reason(error)}",
+            "free some space; `doit cache --collect` shrinks .scratch to its limit",
+        )
+    return StoreError(path, f"cannot be written: {_reason(error)}")
+
+
+def read_error(path: str, error: OSError) -> StoreError:
+    """*error*, met while reading *path*, as the message a user should see."""
+    return StoreError(path, f"cannot be read: {_reason(error)}")
+
+
+def _reason(error: OSError) -> str:
+    # os.strerror and not str(error): the latter repeats the path, or names the temporary file.
+    return os.strerror(error.errno).lower() if error.errno else str(error)

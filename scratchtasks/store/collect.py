@@ -1,0 +1,175 @@
+"""What `doit cache` does: how large the store is, and shrinking it to a limit.
+
+Results go in the order of their last use, each with the blobs that only it names.  The caller
+holds the workspace lock and tells which blobs current images are made of.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Set
+from typing import NamedTuple
+
+from scratchtasks.core.action import result_from_json
+from scratchtasks.core.digest import Digest
+from scratchtasks.core.errors import StoreError
+
+from .actions import read_entry
+from .atomic import TEMP_PREFIX, read_error, remove, storage_error
+
+_YOUNG = 3600
+"""Seconds. A blob that no entry names may be one whose entry is about to be written."""
+
+_STALE = 86_400
+"""Seconds after which an unfinished file is one that a dead process left."""
+
+
+class Usage(NamedTuple):
+    """*blobs_bytes* of *files* blobs, and the number of results that name them."""
+
+    blobs_bytes: int
+    actions: int
+    files: int
+
+
+class Collected(NamedTuple):
+    """Bytes freed in the store (in results, input sets and blobs), and how many blobs went.
+
+    Where `dist/` has a hard link to a blob, the disk gets the bytes when that goes, too.
+    """
+
+    freed: int
+    blobs: int
+
+
+class _File(NamedTuple):
+    used: float
+    path: str
+    size: int
+
+
+def measure(scratch: str) -> Usage:
+    """How much is in the store under *scratch* (absolute).
+
+    A blob counts once, however many hard links it has.  Raises: StoreError when unreadable.
+    """
+    blobs = [file.size for file in _files(f"{scratch}/blobs/sha256")]
+    return Usage(sum(blobs), sum(1 for _ in _files(f"{scratch}/actions/results")), len(blobs))
+
+
+def collect(scratch: str, limit: int, keep: Set[Digest]) -> Collected:
+    """Remove the least recently used from *scratch* until results and blobs fit *limit* bytes.
+
+    First go blobs that no result names, then results and the blobs that only they named.
+    Blobs in *keep* never go, nor do results that name no others; blobs that no result named
+    before go only when older than an hour.
+    Within the limit nothing goes but files that a dead process left unfinished a day ago.
+
+    Raises: StoreError when the store cannot be read or written.
+    """
+    try:
+        now = time.time()
+        _remove_stale(scratch, now)
+        return _Collection(scratch, keep).shrink(limit, now)
+    except OSError as error:
+        raise storage_error(scratch, error) from error
+
+
+class _Collection:
+    def __init__(self, scratch: str, keep: Set[Digest]) -> None:
+        self._keep = keep
+        self._blobs = {
+            Digest("sha256:" + os.path.basename(file.path)): file
+            for file in _files(f"{scratch}/blobs/sha256")
+        }
+        self._results = sorted(_files(f"{scratch}/actions/results"))
+        self._sets = sorted(_files(f"{scratch}/actions/inputs"))
+        self._names = [_named(file.path) for file in self._results]
+        self._uses = Counter(digest for names in self._names for digest in names)
+        self._bytes = sum(file.size for file in (*self._results, *self._sets))
+        self._bytes += sum(file.size for file in self._blobs.values())
+        self._freed = 0
+        self._removed = 0
+
+    def shrink(self, limit: int, now: float) -> Collected:
+        # Blobs used first, oldest first: their order in time is the only one there is.
+        for digest, blob in sorted(self._blobs.items(), key=lambda item: item[1]):
+            if self._bytes - self._freed <= limit:
+                break
+            if now - blob.used > _YOUNG:
+                self._remove_unnamed(digest)
+        horizon = now
+        for file, names in zip(self._results, self._names, strict=True):
+            if self._bytes - self._freed <= limit:
+                break
+            if names and names <= self._keep:
+                # Its blobs stay anyhow; without it they would be made again.
+                horizon = min(horizon, file.used - _YOUNG)
+                continue
+            # The result before its blobs: what is interrupted here leaves no result without.
+            self._remove(file)
+            self._uses.subtract(names)
+            for digest in names:
+                self._remove_unnamed(digest)
+            # What a description was seen to read is of use only while a result for it is left,
+            # and is used whenever that is.
+            while self._sets and self._sets[0].used <= min(file.used, horizon):
+                self._remove(self._sets.pop(0))
+        return Collected(self._freed, self._removed)
+
+    def _remove_unnamed(self, digest: Digest) -> None:
+        if digest in self._blobs and digest not in self._keep and self._uses[digest] <= 0:
+            self._remove(self._blobs.pop(digest))
+            self._removed += 1
+
+    def _remove(self, file: _File) -> None:
+        remove(file.path)
+        self._freed += file.size
+
+
+def _named(path: str) -> frozenset[Digest]:
+    try:
+        result = result_from_json(read_entry(path, os.path.basename(path)))
+    except FileNotFoundError:
+        return frozenset()
+    except (KeyError, TypeError, ValueError, AttributeError, StoreError):
+        return frozenset()  # damaged: names nothing, and goes when its time comes
+    return frozenset(blob.digest for blob in result.outputs.values())
+
+
+def _files(folder: str) -> Iterator[_File]:
+    """The finished files two levels below *folder*, where names are spread by their start."""
+    for group in _scan(folder):
+        if group.is_dir(follow_symlinks=False):
+            for entry in _scan(group.path):
+                if not entry.name.startswith(TEMP_PREFIX):
+                    try:
+                        info = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    yield _File(info.st_mtime, entry.path, info.st_size)
+
+
+def _scan(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise read_error(folder, error) from error
+
+
+def _remove_stale(scratch: str, now: float) -> None:
+    folders = [scratch, f"{scratch}/blobs/tmp"]
+    for kind in ("results", "inputs"):
+        folders += [group.path for group in _scan(f"{scratch}/actions/{kind}")]
+    for folder in folders:
+        for entry in _scan(folder):
+            if entry.name.startswith(TEMP_PREFIX):
+                try:
+                    age = now - entry.stat(follow_symlinks=False).st_mtime
+                except FileNotFoundError:
+                    continue
+                if age > _STALE:
+                    remove(entry.path)

@@ -1,0 +1,277 @@
+"""What files hold, near the cost of asking when they changed: the stat cache.
+
+A power loss can leave a file short, or full of zeros, although it was renamed into place.  An
+fsync for each blob would rule that out at 5 to 33 ms a time.  Instead the kernel's boot id is
+kept with the digests: those of files that we wrote ourselves hold for the boot they were
+recorded in and are computed again after it.  Only where there is no boot id do we fsync.
+"""
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable
+from threading import Lock
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.digest import Digest, Json, key_of
+
+from .atomic import read_error
+from .database import Entry, Saved, read_saved, write_saved
+from .signature import Content, is_settled, list_folder, read_file, signature_of
+
+_DAY = 86_400 * 10**9
+_KEPT_DAYS = 30
+_REFRESH_DAYS = 7
+_CACHED = frozenset({"file", "names"})
+
+
+class FileStates:
+    """Digests of files, and folder listings, that are computed only where stat moved.
+
+    One per process; may be used from several threads.  What `observe` said holds until
+    `forget_scan`: one run sees one state of the workspace.  Relative paths are below *root*;
+    *database* is the file that keeps what was learnt.
+    """
+
+    def __init__(self, root: str, database: str) -> None:
+        self._prefix = root.rstrip("/") + "/"
+        self._database = database
+        self._lock = Lock()
+        self._day = time.time_ns() // _DAY
+        self._ours: tuple[str, ...] = ()
+        self._memo: dict[Input, str] = {}
+        self._probing: dict[str, Lock] = {}
+        self._boot = _boot_id()
+        saved = read_saved(database)
+        if saved.boot != self._boot:
+            saved.entries = {path: e for path, e in saved.entries.items() if not e[3]}
+        self._entries = saved.entries
+        self._probes = saved.probes
+        self._swept = saved.swept
+        self._is_dirty = False
+
+    @property
+    def must_sync(self) -> bool:
+        """Whether files under `guard` need an fsync, for want of a boot id."""
+        return not self._boot
+
+    def guard(self, folder: str) -> None:
+        """Say that we write the files below *folder*, and do so without fsync."""
+        self._ours = (*self._ours, folder.rstrip("/") + "/")
+
+    def observe(self, item: Input) -> str:
+        """The value of *item*, as core.action.Input defines it; a folder's `file` is "dir".
+
+        Raises: StoreError when it is there but cannot be read.
+        """
+        value = self._memo.get(item)
+        return self.observe_all((item,))[item] if value is None else value
+
+    def observe_all(self, items: Iterable[Input], *, fresh: bool = False) -> dict[Input, str]:
+        """The value of each of *items*; see `observe`.
+
+        *fresh* looks at the disk even for what this scan has seen before.
+        """
+        memo, entries, prefix, day = self._memo, self._entries, self._prefix, self._day
+        clock = time.time_ns()
+        values: dict[Input, str] = {}
+        for item in items:
+            value = None if fresh else memo.get(item)
+            if value is None:
+                kind, path, pattern = item
+                if path[:1] != "/":
+                    path = prefix + path
+                key = path + "\0" + pattern if kind == "names" else path
+                # The usual case is spelt out here: a call more would double its cost.
+                entry = entries.get(key) if kind in _CACHED else None
+                info = None
+                if entry is not None:
+                    try:
+                        info = os.stat(path)
+                    except (OSError, ValueError):
+                        pass  # _look tells missing from unreadable
+                if (
+                    entry is not None
+                    and info is not None
+                    and (seen := entry[0]) == signature_of(info)
+                    and seen[1] < clock > seen[2]
+                    and 0 <= day - entry[2] < _REFRESH_DAYS
+                ):
+                    value = entry[1]
+                else:
+                    value = self._look(kind, path, pattern)
+                memo[item] = value
+            values[item] = value
+        return values
+
+    def digest(self, path: str) -> Digest | None:
+        """The digest of the file *path* (symlinks followed) as it is now; None without one.
+
+        Raises: StoreError when it is there but cannot be read.
+        """
+        found = self.content(path)
+        return found and found[0]
+
+    def content(self, path: str) -> tuple[Digest, int] | None:
+        """Like `digest`, together with the size in bytes."""
+        path = self._absolute(path)
+        info = _stat(path)
+        if info is None or not stat.S_ISREG(info.st_mode):
+            self._drop(path)
+            return None
+        found = self._known(path, info)
+        if found is None:
+            found = self._learn(path, read_file(path))
+        return None if found is None else (Digest(found[1]), found[0][0])
+
+    def forget_scan(self) -> None:
+        """Look at the disk again from now on."""
+        self._memo = {}
+
+    def adopt(self, path: str, digest: Digest) -> None:
+        """Record that *path*, which we have just written, holds *digest*.
+
+        A file as young as that is read again when it is next asked for: until the clock has
+        ticked, a write by somebody else would not show.
+
+        Raises: StoreError when *path* cannot be looked at.
+        """
+        path = self._absolute(path)
+        clock = time.time_ns()
+        info = _stat(path)
+        if info is None:
+            return
+        signature = signature_of(info)
+        self._learn(path, Content(digest, signature, is_settled(signature, clock)), is_ours=True)
+        if not path.startswith(self._ours):
+            self.forget_scan()
+
+    def probe(self, key: Json, make: Callable[[], str]) -> str:
+        """What *make* returned for *key* the first time, in this run or an earlier one.
+
+        *key* must name everything that the answer depends on.  *make* is called once even if
+        several threads ask; what it raises is passed on and not remembered.
+        """
+        name = key_of(key)
+        with self._lock:
+            turn = self._probing.setdefault(name, Lock())
+        with turn:
+            known = self._probes.get(name)
+            if known is None or not 0 <= self._day - known[1] < _REFRESH_DAYS:
+                known = (make() if known is None else known[0], self._day)
+                with self._lock:
+                    self._probes[name] = known
+                    self._is_dirty = True
+        return known[0]
+
+    def save(self) -> None:
+        """Keep what was learnt for the next run, if there is anything new.
+
+        Drops, once a day, what has not been used for 30 days or is of files that are gone.
+
+        Raises: StoreError when the disk is full.
+        """
+        with self._lock:
+            if not self._is_dirty:
+                return
+            if self._swept != self._day:
+                self._sweep()
+            write_saved(self._database, Saved(self._boot, self._swept, self._entries, self._probes))
+            self._is_dirty = False
+
+    def _sweep(self) -> None:
+        for key in [
+            key
+            for key, entry in self._entries.items()
+            if abs(self._day - entry[2]) > _KEPT_DAYS or not os.path.exists(key.split("\0")[0])
+        ]:
+            del self._entries[key]
+        for name in [n for n, p in self._probes.items() if abs(self._day - p[1]) > _KEPT_DAYS]:
+            del self._probes[name]
+        self._swept = self._day
+
+    def _absolute(self, path: str) -> str:
+        return path if path.startswith("/") else self._prefix + path
+
+    def _look(self, kind: str, path: str, pattern: str) -> str:
+        if kind == "link":
+            return _link(path)
+        info = _stat(path)
+        if info is None:
+            self._drop(path + "\0" + pattern if kind == "names" else path)
+            return ""
+        if kind == "mode":
+            # The owner's bit, as git has it: the others vary with the umask.
+            return "x" if info.st_mode & stat.S_IXUSR else "-"
+        if kind == "names":
+            key = path + "\0" + pattern
+            found = self._known(key, info) or self._learn(key, list_folder(path, pattern))
+            return found[1] if found else ""
+        if stat.S_ISDIR(info.st_mode):
+            return "dir"
+        if not stat.S_ISREG(info.st_mode):
+            return "other"
+        found = self._known(path, info) or self._learn(path, read_file(path))
+        return found[1] if found else ""
+
+    def _known(self, key: str, info: os.stat_result) -> Entry | None:
+        entry = self._entries.get(key)
+        if entry is None or entry[0] != signature_of(info):
+            return None
+        # A stamp in the future means that a clock was set back: the same stamp may come again.
+        if max(entry[0][1], entry[0][2]) >= time.time_ns():
+            return None
+        if not 0 <= self._day - entry[2] < _REFRESH_DAYS:
+            entry = (entry[0], entry[1], self._day, entry[3])
+            self._keep(key, entry)
+        return entry
+
+    def _learn(self, key: str, found: Content | None, *, is_ours: bool = False) -> Entry | None:
+        if found is None:
+            self._drop(key)
+            return None
+        old = self._entries.get(key)
+        is_ours = is_ours or key.startswith(self._ours) or (old is not None and old[3])
+        entry = (found.signature, found.value, self._day, is_ours)
+        # Kept even if its signature cannot be trusted: that a file is ours must not be forgotten.
+        self._keep(key, entry if found.settled else ((), *entry[1:]))
+        return entry
+
+    def _keep(self, key: str, entry: Entry) -> None:
+        with self._lock:
+            self._entries[key] = entry
+            self._is_dirty = True
+
+    def _drop(self, key: str) -> None:
+        with self._lock:
+            if self._entries.pop(key, None) is not None:
+                self._is_dirty = True
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    except OSError as error:
+        raise read_error(path, error) from error
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return ""
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # there, but no symlink
+            return ""
+        raise read_error(path, error) from error
+
+
+def _boot_id() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

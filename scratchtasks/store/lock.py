@@ -1,0 +1,104 @@
+"""One run at a time in a workspace, by a lock that the kernel drops when its holder dies."""
+
+import fcntl
+import os
+from collections.abc import Callable
+
+from .atomic import storage_error
+
+
+class WorkspaceLock:
+    """An exclusive flock(2) on the file *path* (absolute, `.scratch/lock`).
+
+    The file holds the holder's pid, for messages only: what counts is the kernel's lock, so
+    neither `kill -9` nor a power loss leaves a stale one.  Programs that we start do not inherit
+    it.  Also a context manager that releases on exit.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = -1
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._fd >= 0
+
+    def acquire(self, on_wait: Callable[[int], None]) -> None:
+        """Take the lock, waiting for as long as somebody else has it; Ctrl-C ends the wait.
+
+        *on_wait* is called, once, only if there is a wait, with the pid of the holder (0 when
+        it cannot be told).  Taking a lock that this object holds does nothing.
+
+        Raises: StoreError when the file cannot be written or locked.
+        """
+        is_told = False
+
+        def wait(fd: int) -> None:
+            nonlocal is_told
+            if not is_told:
+                is_told = True
+                on_wait(_holder(fd))
+            # Restarted by Python after every signal whose handler does not raise.
+            fcntl.flock(fd, fcntl.LOCK_EX)
+
+        while self._fd < 0:
+            try:
+                self._fd = self._locked(wait)
+            except OSError as error:
+                raise storage_error(self._path, error) from error
+
+    def release(self) -> None:
+        """Let the next one in; does nothing when the lock is not held."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            try:
+                os.ftruncate(fd, 0)
+            finally:
+                os.close(fd)
+
+    def __enter__(self) -> "WorkspaceLock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _locked(self, wait: Callable[[int], None]) -> int:
+        """A descriptor that holds the lock; -1 if the file was deleted while we waited for it."""
+        os.makedirs(os.path.dirname(self._path), exist_ok=True)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                wait(fd)
+            if not _is_at(fd, self._path):
+                os.close(fd)
+                return -1
+            _write_pid(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+
+def _write_pid(fd: int) -> None:
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+    except OSError:
+        pass  # on a full disk one must still be able to collect; the pid is for messages only
+
+
+def _holder(fd: int) -> int:
+    text = os.pread(fd, 32, 0).strip()
+    return int(text) if text.isdigit() else 0
+
+
+def _is_at(fd: int, path: str) -> bool:
+    # `rm -rf .scratch` takes the name away from the file we lock; the next run would make a new
+    # one and both would go ahead.
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,129 @@
+"""What stat tells about a file, and when that is enough to know its content is the same."""
+
+import hashlib
+import os
+import stat
+import time
+from typing import NamedTuple
+
+from scratchtasks.core.digest import Digest
+from scratchtasks.core.errors import StoreError
+from scratchtasks.core.names import is_match
+
+from .atomic import read_error
+
+Signature = tuple[int, ...]
+"""size, mtime_ns, ctime_ns, inode, device.  Any write moves ctime, which nobody can set back;
+replacing a file moves the inode; mounting something over it, the device."""
+
+_FINE = 50_000_000
+"""ns. Time stamps come from a clock that ticks every 1 to 10 ms: a write in the same tick as the
+one before leaves the same stamp.  50 ms is well beyond any tick."""
+
+_COARSE = 2_000_000_000
+"""ns. The same where stamps are kept in whole seconds (or two of them, as FAT does)."""
+
+_ATTEMPTS = 5
+_CHUNK = 256 * 1024
+
+
+class Content(NamedTuple):
+    """A value, the signature it belongs to, and whether that may be trusted later on."""
+
+    value: str
+    signature: Signature
+    settled: bool
+
+
+def signature_of(info: os.stat_result) -> Signature:
+    """The Signature of *info*."""
+    return (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_dev)
+
+
+def is_settled(signature: Signature, clock: int) -> bool:
+    """Whether a write after *clock* (ns since the epoch) is sure to move *signature*.
+
+    git's rule for racy entries.  Stamps in the future of *clock* never settle.
+    """
+    _, mtime, ctime, _, _ = signature
+    whole_seconds = mtime % 1_000_000_000 == 0 and ctime % 1_000_000_000 == 0
+    return max(mtime, ctime) + (_COARSE if whole_seconds else _FINE) < clock
+
+
+def read_file(path: str) -> Content | None:
+    """The digest of the regular file *path*; None when there is none (any more).
+
+    The file is read until stat agrees before and after.
+
+    Raises: StoreError when it cannot be read, or changes each time it is.
+    """
+    try:
+        # O_NONBLOCK: opening a FIFO must not hang before we can see that it is one.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise read_error(path, error) from error
+    try:
+        for _ in range(_ATTEMPTS):
+            clock = time.time_ns()
+            info = os.fstat(fd)
+            if not stat.S_ISREG(info.st_mode):
+                return None
+            sha256 = hashlib.sha256()
+            os.lseek(fd, 0, os.SEEK_SET)
+            while chunk := os.read(fd, _CHUNK):
+                sha256.update(chunk)
+            signature = signature_of(info)
+            if signature_of(os.fstat(fd)) == signature:
+                digest = Digest("sha256:" + sha256.hexdigest())
+                return Content(digest, signature, is_settled(signature, clock))
+    except OSError as error:
+        raise read_error(path, error) from error
+    finally:
+        os.close(fd)
+    raise StoreError(path, "changes while it is read", "is another program still writing it?")
+
+
+def list_folder(path: str, pattern: str) -> Content | None:
+    """A digest of the names and types in folder *path* that *pattern* sees; None without one.
+
+    Types are `d`, `f` or `o` (sockets and the like), with an `l` after it for a symlink to such,
+    and `l` alone for a symlink to nothing.
+
+    Raises: StoreError when it cannot be read, or changes each time it is.
+    """
+    try:
+        for _ in range(_ATTEMPTS):
+            clock = time.time_ns()
+            info = os.stat(path)
+            with os.scandir(path) as entries:
+                seen = [
+                    (os.fsencode(e.name), _type(e)) for e in entries if is_match(e.name, pattern)
+                ]
+            signature = signature_of(info)
+            if signature_of(os.stat(path)) == signature:
+                # What a symlink leads to can change without the folder noticing.
+                has_links = any(kind.endswith(b"l") for _, kind in seen)
+                # Names hold neither slash nor NUL, so different listings differ in these bytes.
+                listing = b"".join(b"%s/%s\0" % entry for entry in sorted(seen))
+                digest = "sha256:" + hashlib.sha256(listing).hexdigest()
+                return Content(digest, signature, is_settled(signature, clock) and not has_links)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise read_error(path, error) from error
+    raise StoreError(path, "changes while it is read", "is another program still writing it?")
+
+
+def _type(entry: os.DirEntry[str]) -> bytes:
+    link = b"l" if entry.is_symlink() else b""
+    try:
+        mode = entry.stat().st_mode if link else None
+    except OSError:
+        return b"l"
+    if mode is None:
+        is_dir, is_file = entry.is_dir(), entry.is_file()
+    else:
+        is_dir, is_file = stat.S_ISDIR(mode), stat.S_ISREG(mode)
+    return (b"d" if is_dir else b"f" if is_file else b"o") + link

@@ -1,0 +1,48 @@
+"""A World for a workspace in a temporary folder, with everything in it real."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from scratchtasks.execute.operation import World
+from scratchtasks.execute.process import Processes
+from scratchtasks.store.actions import ActionCache
+from scratchtasks.store.blobs import ContentStore
+from scratchtasks.store.files import FileStates
+
+
+@pytest.fixture
+def shown() -> list[bytes]:
+    """What compilers said to the user, message by message."""
+    return []
+
+
+@pytest.fixture
+def world_at(shown: list[bytes]) -> Callable[..., World]:
+    """Makes a World for a root folder, which is created; *env* replaces the environment."""
+
+    def make(root: Path | str, env: Mapping[str, str] | None = None) -> World:
+        scratch = os.path.join(root, ".scratch")
+        os.makedirs(scratch, exist_ok=True)
+        files = FileStates(str(root), os.path.join(scratch, "files"))
+        store = ContentStore(os.path.join(scratch, "blobs"), files)
+        return World(
+            root=str(root),
+            scratch=scratch,
+            env=dict(os.environ) if env is None else env,
+            epoch=0,
+            files=files,
+            store=store,
+            cache=ActionCache(os.path.join(scratch, "actions"), store),
+            processes=Processes(shown.append),
+        )
+
+    return make
+
+
+@pytest.fixture
+def world(tmp_path: Path, world_at: Callable[..., World]) -> World:
+    """A World for an empty workspace, with this process's environment."""
+    return world_at(tmp_path / "ws")

@@ -1,0 +1,197 @@
+"""Ctrl-C and SIGTERM to a real doit: children end, finished work is kept, one line is said."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from scratchtasks.plugin.events import Events
+from scratchtasks.plugin.signals import install
+
+_LINE = "interrupted; finished work is kept\n"
+
+_LOADER = """\
+import os
+from doit.action import BaseAction
+from doit.cmd_base import DodoTaskLoader
+from scratchtasks.execute.process import Processes
+from scratchtasks.plugin.events import Events
+from scratchtasks.plugin.signals import install
+
+events = Events()
+processes = Processes(events.show)
+
+class Compile(BaseAction):
+    out = err = result = task = None
+    values = {}
+    def __init__(self, name):
+        self.name = name
+    def execute(self, out=None, err=None):
+        processes.run(["sh", "work.sh", self.name], cwd=os.getcwd(), env=os.environ)
+
+class Loader(DodoTaskLoader):
+    def load_tasks(self, cmd, pos_args):
+        if cmd.execute_tasks:
+            install(processes.cancel, events)
+        return super().load_tasks(cmd, pos_args)
+"""
+
+_WORK = """\
+echo $$ > $1.pid
+sleep 1000 &
+echo $! > $1.sleep.pid
+touch $1.runs
+wait
+"""
+
+_STUBBORN = """\
+trap 'echo told >> told' TERM INT
+echo $$ > $1.pid
+touch $1.runs
+while :; do sleep 0.05; done
+"""
+
+_DODO = """\
+from doit.tools import run_once
+from loading import Compile
+def task_done():
+    return {'actions': [lambda: None], 'uptodate': [run_once],
+            'teardown': ['echo down > teardown']}
+def task_ours():
+    return {'actions': [Compile('ours')], 'task_dep': ['done']}
+def task_theirs():
+    return {'actions': ['sh work.sh theirs'], 'task_dep': ['done']}
+"""
+
+
+def _start(folder: Path, *arguments: str, work: str = _WORK) -> "subprocess.Popen[str]":
+    (folder / "loading.py").write_text(_LOADER)
+    (folder / "work.sh").write_text(work)
+    (folder / "dodo.py").write_text(_DODO)
+    (folder / "pyproject.toml").write_text(
+        '[tool.doit]\nloader = "test"\nbackend = "wal"\ndep_file = "doit.db"\nverbosity = 2\n'
+        '[tool.doit.plugins.loader]\ntest = "loading:Loader"\n'
+        '[tool.doit.plugins.backend]\nwal = "scratchtasks.plugin.backend:SqliteWalBackend"\n'
+    )
+    return subprocess.Popen(
+        [sys.executable, "-m", "doit", "run", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _wait_for(folder: Path, *names: str) -> None:
+    end = time.monotonic() + 20
+    while not all((folder / name).exists() for name in names):
+        assert time.monotonic() < end, f"{names} did not appear"
+        time.sleep(0.01)
+
+
+def _survivors(folder: Path) -> list[str]:
+    """Which of the recorded processes still run."""
+    return [
+        path.name
+        for path in sorted(folder.glob("*.pid"))
+        if _state(int(path.read_text())) not in ("", "Z", "X")
+    ]
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def _recorded(folder: Path) -> list[str]:
+    db = sqlite3.connect(folder / "doit.db")
+    rows = [name for (name,) in db.execute("SELECT task_id FROM doit ORDER BY task_id")]
+    db.close()
+    return rows
+
+
+@pytest.mark.parametrize("tasks", [("ours",), ("theirs",), ("-n", "2", "-P", "thread")])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_run(
+    tmp_path: Path, number: signal.Signals, tasks: tuple[str, ...]
+) -> None:
+    doit = _start(tmp_path, *tasks)
+    running = [name for name in tasks if name.isalpha() and len(name) > 1 and name != "thread"]
+    _wait_for(tmp_path, *(f"{name}.runs" for name in running or ("ours", "theirs")))
+    began = time.monotonic()
+    doit.send_signal(number)  # to doit alone: a terminal would tell its group
+    _, err = doit.communicate(timeout=20)
+    assert (doit.returncode, err) == (128 + number, _LINE)
+    assert time.monotonic() - began < 4
+    assert _survivors(tmp_path) == []
+    assert _recorded(tmp_path) == ["done"]
+    assert (tmp_path / "teardown").read_text() == "down\n"
+
+
+def test_workers_of_minus_p_process_end_too(tmp_path: Path) -> None:
+    doit = _start(tmp_path, "-n", "2", "-P", "process")
+    _wait_for(tmp_path, "ours.runs", "theirs.runs")
+    doit.send_signal(signal.SIGTERM)
+    _, err = doit.communicate(timeout=20)
+    assert (doit.returncode, err) == (143, _LINE)
+    assert _survivors(tmp_path) == []
+
+
+def test_a_users_command_is_asked_and_not_killed_until_the_second_signal(tmp_path: Path) -> None:
+    doit = _start(tmp_path, "theirs", work=_STUBBORN)
+    _wait_for(tmp_path, "theirs.runs")
+    doit.send_signal(signal.SIGTERM)
+    _wait_for(tmp_path, "told")
+    time.sleep(0.3)
+    assert doit.poll() is None
+    assert _survivors(tmp_path) == ["theirs.pid"]
+    began = time.monotonic()
+    doit.send_signal(signal.SIGTERM)
+    assert doit.wait(timeout=20) == 143
+    assert time.monotonic() - began < 1
+    doit.communicate()
+    assert _survivors(tmp_path) == []
+
+
+def test_a_second_signal_kills_compilers_at_once(tmp_path: Path) -> None:
+    doit = _start(tmp_path, "ours", work=_STUBBORN)
+    _wait_for(tmp_path, "ours.runs")
+    doit.send_signal(signal.SIGINT)
+    _wait_for(tmp_path, "told")
+    began = time.monotonic()
+    doit.send_signal(signal.SIGINT)
+    assert doit.wait(timeout=20) == 130
+    assert time.monotonic() - began < 1
+    doit.communicate()
+    assert _survivors(tmp_path) == []
+
+
+def test_undo_restores_the_handlers_and_ignored_signals_stay_ignored() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        undo = install(lambda: None, Events())
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert all(signal.getsignal(number) != old for number, old in before.items())
+        undo()
+        assert {number: signal.getsignal(number) for number in before} == before
+    finally:
+        signal.signal(signal.SIGHUP, hangup)
+
+
+def test_outside_the_main_thread_nothing_is_installed() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=lambda: install(lambda: None, Events())())
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) == before

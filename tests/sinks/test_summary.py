@@ -1,0 +1,130 @@
+"""dist/images.json: merged, sorted, and written only when it changes."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scratchtasks.core.descriptor import Descriptor, Layer
+from scratchtasks.core.digest import DiffID, digest_of
+from scratchtasks.core.errors import StoreError
+from scratchtasks.sinks.summary import ImageSummary, write_summary
+
+_BLOB = Descriptor("application/vnd.oci.image.layer.v1.tar+gzip", digest_of(b"blob"), 4)
+
+
+def image(name: str, content: bytes = b"") -> ImageSummary:
+    return ImageSummary(
+        name=name,
+        label=f"//services/{name}:image",
+        digest=digest_of(content),
+        image_id=digest_of(b"config"),
+        platforms=("linux/amd64", "linux/arm64"),
+        size=4,
+        layers=(Layer(_BLOB, DiffID(digest_of(b"raw")), "binary"),),
+        references=(f"{name}:latest",),
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    for name in ("api", "web", "worker"):
+        (tmp_path / name).mkdir()
+    return str(tmp_path / "images.json")
+
+
+KNOWN = {"api", "web", "worker"}
+
+
+def names(path: str) -> list[str]:
+    with open(path, "rb") as file:
+        return [entry["name"] for entry in json.load(file)["images"]]
+
+
+def test_what_an_entry_holds(path: str) -> None:
+    write_summary(path, [image("api")], KNOWN)
+    with open(path, "rb") as file:
+        assert json.load(file) == {
+            "images": [
+                {
+                    "name": "api",
+                    "label": "//services/api:image",
+                    "digest": digest_of(b""),
+                    "image_id": digest_of(b"config"),
+                    "platforms": ["linux/amd64", "linux/arm64"],
+                    "size": 4,
+                    "layers": [
+                        {
+                            "digest": digest_of(b"blob"),
+                            "diff_id": digest_of(b"raw"),
+                            "size": 4,
+                            "kind": "binary",
+                        }
+                    ],
+                    "references": ["api:latest"],
+                }
+            ]
+        }
+
+
+def test_new_entries_replace_those_of_their_name(path: str) -> None:
+    write_summary(path, [image("worker"), image("api")], KNOWN)
+    write_summary(path, [image("web"), image("api", b"new")], KNOWN)
+    assert names(path) == ["api", "web", "worker"]
+    with open(path, "rb") as file:
+        assert json.load(file)["images"][0]["digest"] == digest_of(b"new")
+
+
+def test_order_and_history_do_not_show(path: str) -> None:
+    write_summary(path, [image("api"), image("web")], KNOWN)
+    together = Path(path).read_bytes()
+    os.unlink(path)
+    write_summary(path, [image("web")], KNOWN)
+    write_summary(path, [image("api")], KNOWN)
+    assert Path(path).read_bytes() == together
+
+
+def test_unknown_and_removed_images_are_dropped(path: str) -> None:
+    write_summary(path, [image("api"), image("web"), image("worker")], KNOWN)
+    os.rmdir(os.path.join(os.path.dirname(path), "web"))
+    write_summary(path, [], KNOWN - {"worker"})
+    assert names(path) == ["api"]
+
+
+def test_unchanged_bytes_are_not_written(path: str) -> None:
+    write_summary(path, [image("api")], KNOWN)
+    before = os.stat(path)
+    write_summary(path, [image("api")], KNOWN)
+    after = os.stat(path)
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    write_summary(path, [replace(image("api"), size=5)], KNOWN)
+    assert os.stat(path).st_ino != before.st_ino
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"[]",
+        b'{"images": {}}',
+        b'{"images": [1, {"name": "web"}, {"name": ["web"]}]}',
+        b'{"images": [{"name": "\\ud800", "label": "", "digest": "", "image_id": "", '
+        b'"platforms": [], "size": 0, "layers": [], "references": []}]}',
+    ],
+)
+def test_a_damaged_file_counts_as_empty(path: str, damage: bytes) -> None:
+    Path(path).write_bytes(damage)
+    write_summary(path, [image("api")], {*KNOWN, "\ud800"})
+    assert names(path) == ["api"]
+
+
+def test_a_folder_in_its_place_is_an_error(path: str) -> None:
+    os.mkdir(path)
+    with pytest.raises(StoreError) as error:
+        write_summary(path, [image("api")], KNOWN)
+    assert str(error.value) == f"{path}: cannot be read: is a directory"

@@ -1,0 +1,117 @@
+"""Files appear whole or not at all."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scratchtasks.core.errors import StoreError
+from scratchtasks.store import atomic
+from scratchtasks.store.atomic import write_atomic
+
+
+def test_writes_and_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "file"
+    write_atomic(str(path), b"one")
+    write_atomic(str(path), b"two", sync=True)
+    assert path.read_bytes() == b"two"
+    assert os.listdir(path.parent) == ["file"]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o777])
+def test_mode_is_exact_under_any_umask(tmp_path: Path, umask: int) -> None:
+    old = os.umask(umask)
+    try:
+        write_atomic(str(tmp_path / "plain"), b"")
+        write_atomic(str(tmp_path / "tool"), b"", mode=0o755)
+    finally:
+        os.umask(old)
+    assert (tmp_path / "plain").stat().st_mode & 0o7777 == 0o644
+    assert (tmp_path / "tool").stat().st_mode & 0o7777 == 0o755
+
+
+def test_a_symlink_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(victim)
+    write_atomic(str(tmp_path / "link"), b"new")
+    assert victim.read_bytes() == b"mine"
+    assert not (tmp_path / "link").is_symlink()
+
+
+def test_sync_waits_for_the_bytes_and_then_for_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def watched_fsync(fd: int) -> None:
+        calls.append("folder" if os.path.isdir(f"/proc/self/fd/{fd}") else "file")
+        fsync(fd)
+
+    def watched_replace(old: str, new: str) -> None:
+        calls.append("rename")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    write_atomic(str(tmp_path / "file"), b"x", sync=True)
+    write_atomic(str(tmp_path / "file"), b"y")
+    assert calls == ["file", "rename", "folder", "rename"]
+
+
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomic(str(path), b"old")
+    # The kernel's own device that is always full: a real ENOSPC without any rights.
+    monkeypatch.setattr(atomic, "create", lambda _: os.open("/dev/full", os.O_WRONLY))
+    with pytest.raises(StoreError) as caught:
+        write_atomic(str(path), b"new")
+    assert str(caught.value) == (
+        f"{path}: cannot be written: no space left on device\n"
+        "    hint: free some space; `doit cache --collect` shrinks .scratch to its limit"
+    )
+    assert path.read_bytes() == b"old"
+
+
+def test_a_write_that_breaks_off_leaves_no_part(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    program = (
+        "import sys\n"
+        "from scratchtasks.core.errors import StoreError\n"
+        "from scratchtasks.store.atomic import write_atomic\n"
+        "try: write_atomic(sys.argv[1], bytes(100_000))\n"
+        "except StoreError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+    )
+    assert done.stdout == f"{path}: cannot be written: file too large\n"
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_destination_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    with pytest.raises(StoreError) as caught:
+        write_atomic(str(tmp_path / "file"), b"")
+    assert str(caught.value) == f"{tmp_path}/file: cannot be written: is a directory"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(fd: int, mode: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fchmod", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(str(tmp_path / "file"), b"")
+    assert os.listdir(tmp_path) == []
