@@ -7,9 +7,48 @@ nothing for projects that do not use it.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .declare import accounts as accounts
+    from .declare import c_binary as c_binary
+    from .declare import ca_certificates as ca_certificates
+    from .declare import files as files
+    from .declare import folder as folder
+    from .declare import genrule as genrule
+    from .declare import go_binary as go_binary
+    from .declare import hosts as hosts
+    from .declare import nsswitch as nsswitch
+    from .declare import os_release as os_release
+    from .declare import prebuilt as prebuilt
+    from .declare import rust_binary as rust_binary
+    from .declare import scratch_image as scratch_image
+    from .declare import services_file as services_file
+    from .declare import tmp as tmp
+    from .declare import zoneinfo as zoneinfo
     from .plugin.workspace import Workspace as Workspace
 
-_HOMES = {"Workspace": "plugin.workspace"}
+_HOMES = {
+    "Workspace": "plugin.workspace",
+    **dict.fromkeys(
+        (
+            "accounts",
+            "c_binary",
+            "ca_certificates",
+            "files",
+            "folder",
+            "genrule",
+            "go_binary",
+            "hosts",
+            "nsswitch",
+            "os_release",
+            "prebuilt",
+            "rust_binary",
+            "scratch_image",
+            "services_file",
+            "tmp",
+            "zoneinfo",
+        ),
+        "declare",
+    ),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,13 @@
 """scratch.lock: Pins to TOML and back, the same text for the same pins."""
 
+import re
 from collections.abc import Mapping
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors
 from scratchtasks.core.target import Pin
 
 from .document import parse_toml
-from .fields import Field, integer, matching, one_of, read_fields, values_or_raise
+from .fields import Field, attempt, integer, matching, one_of, read_fields, values_or_raise
 from .spot import Spot, quoted
 
 FORMAT = 1
@@ -63,18 +64,22 @@ def parse_lockfile(text: str, origin: str = "scratch.lock") -> Mapping[str, Pin]
 
 def _read_pin(name: str, value: object, pins: Spot) -> Pin | None:
     spot = pins.key(name)
+    known = attempt(_NAME, name, spot)
     try:
-        values = values_or_raise(value, spot, PIN)
-        pin = Pin(name=_NAME.read(name, spot), **values)
-        expected = f"{name.replace('-', '_')}-{pin.version}-"
-        if pin.filename and not pin.filename.replace("-", "_", name.count("-")).startswith(
-            expected
-        ):
-            raise spot.key("filename").wanted(f"a wheel {quoted(expected + '….whl')}", pin.filename)
+        pin = Pin(name=name, **values_or_raise(value, spot, PIN))
+        if pin.filename and not _is_wheel_of(pin):
+            wants = f"a wheel of {name} {pin.version}"
+            raise spot.key("filename").wanted(wants, pin.filename)
     except ConfigError as error:
         spot.keep(error)
         return None
-    return pin
+    return pin if known else None
+
+
+def _is_wheel_of(pin: Pin) -> bool:
+    project, _, rest = pin.filename.partition("-")
+    is_same = re.sub(r"[._]", "-", project).lower() == pin.name
+    return is_same and rest.startswith(f"{pin.version}-") and rest.endswith(".whl")
 
 
 def format_lockfile(pins: Mapping[str, Pin]) -> str:

@@ -10,13 +10,13 @@ from .spot import Spot, quoted
 _DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,9})s)?(?:([0-9]{1,9})ms)?")
 _UNIT_NS = (3_600_000_000_000, 60_000_000_000, 1_000_000_000, 1_000_000)
 
-_SIZE = re.compile(r"([0-9]{1,12}) ?(B|[KMGT]iB|[kMGT]B)")
+_SIZE = re.compile(r"([0-9]{1,12}) ?(B|[KMGT]iB|[kKMGT]B)")
 _UNIT_BYTES = {"B": 1} | {
     prefix + unit: base**power
     for power, prefix in enumerate("kMGT", 1)
     for unit, base in (("B", 1000), ("iB", 1024))
 }
-_UNIT_BYTES["KiB"] = _UNIT_BYTES.pop("kiB")
+_UNIT_BYTES |= {"KiB": 1024, "KB": 1000}
 
 _OCTAL = re.compile(r"0?[0-7]{3,4}")
 

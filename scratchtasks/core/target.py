@@ -216,8 +216,8 @@ class Genrule:
 
     *srcs* are globs of files it reads, relative to *label*'s folder; *outs* are the names of
     the files it writes into the folder `{out}`.  `{out}` and `{srcs}` in *cmd* are replaced;
-    *env* is all of the environment besides PATH.  *tools* are programs looked up on PATH whose
-    bytes are part of the key.
+    *env* is all of the environment besides PATH.  The bytes of the program that *cmd* starts
+    with are part of the key.
     """
 
     label: Label

@@ -13,12 +13,11 @@ from scratchtasks.core.platform import Platform, parse_platform
 from scratchtasks.core.target import Healthcheck, Image, User
 from scratchtasks.core.tree import FileEntry, check_path, entry_from_json, merge_trees
 from scratchtasks.oci import media
-from scratchtasks.oci.gzip import compressor
 from scratchtasks.oci.image import config_bytes, index_bytes, manifest_bytes, timestamp
 
-from .essentials.zoneinfo import check_tz
+from .essentials import check_tz
 from .operation import Done, Job, Outcome, World
-from .pack import pack
+from .pack import pack, packing_identity
 from .staging import Owners, Staging, stage
 
 
@@ -29,8 +28,8 @@ class ImageOperation:
     is_probe = False
 
     def identity(self, job: Job, world: World) -> Json:
-        """The compressor and the clock that images carry."""
-        return {"compressor": compressor(), "epoch": world.epoch}
+        """All that layers depend on besides entries, the clock that images carry included."""
+        return packing_identity(world)
 
     def inputs(self, job: Job, world: World) -> Iterable[Input]:
         return ()

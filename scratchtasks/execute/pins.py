@@ -1,14 +1,14 @@
 """Pinned wheels: fetched once by the user's own pip, held to their digest ever after."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import re
 import sys
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import parse_digest
@@ -16,6 +16,9 @@ from scratchtasks.core.errors import StageError
 from scratchtasks.core.target import Pin
 
 from .operation import World
+
+if TYPE_CHECKING:
+    import zipfile
 
 MEDIA_TYPE = "application/zip"
 
@@ -28,7 +31,7 @@ def pin_of(name: str, world: World) -> Pin:
     """The pin called *name*.  Raises: StageError when scratch.lock has none, or a malformed one."""
     pin = world.pins.get(name)
     if pin is None:
-        raise StageError("scratch.lock", f"has no pin for {name}", "run: doit refresh")
+        raise StageError("scratch.lock", f"has no pin for {name}")
     for word in (pin.name, pin.version):
         # Both become lines of a requirements file, where a newline would begin an option.
         if not _WORD.fullmatch(word):
@@ -78,6 +81,8 @@ def read_folder(wheel: str, folder: str, limit_bytes: int) -> dict[str, bytes]:
 
 
 def _fetch(pin: Pin, world: World) -> None:
+    import tempfile
+
     tag = f"{pin.name} {pin.version}"
     scratch = os.path.join(world.scratch, "tmp")
     os.makedirs(scratch, exist_ok=True)
@@ -86,9 +91,9 @@ def _fetch(pin: Pin, world: World) -> None:
         with open(wanted, "w", encoding="utf-8") as file:
             file.write(f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}\n")
         wheels = os.path.join(folder, "wheels")
-        # -P and cwd: a pip.py in the workspace must not be taken for pip.
+        # In a folder of its own: a pip.py in the workspace must not be taken for pip.
         finished = world.processes.run(
-            [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--require-hashes",
+            [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes",
              "--only-binary", ":all:", "--no-input", "--no-color", "--progress-bar", "off",
              "--disable-pip-version-check", "-r", wanted, "-d", wheels],
             cwd=folder,
@@ -137,6 +142,9 @@ def _mismatch(pin: Pin, got: str) -> StageError:
 @contextmanager
 def _opened(wheel: str) -> Iterator[zipfile.ZipFile]:
     """*wheel* opened; whatever damage shows while it is read becomes a StageError."""
+    import zipfile
+    import zlib
+
     try:
         with zipfile.ZipFile(wheel) as archive:
             yield archive

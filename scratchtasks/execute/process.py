@@ -6,6 +6,7 @@ it is safe in a signal handler, from any thread, at any moment.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -114,6 +115,8 @@ class _Child:
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.error: BaseException | None = None
+        self._turn = threading.Lock()
+        self._is_over = threading.Event()
 
     def run(self) -> None:
         """Start, read and reap, in a thread of its own.
@@ -124,20 +127,25 @@ class _Child:
         """
         worker = threading.Thread(target=self._work, name="process", daemon=False)
         interrupt: BaseException | None = None
-        wait = worker.start
-        while wait == worker.start or worker.is_alive():
+        try:
+            worker.start()
+        except BaseException as raised:
+            if self._turn.acquire(blocking=False):
+                raise  # the worker has not begun, and now never will
+            interrupt = raised
+        # Not Thread.join: once interrupted, it takes a living thread for ended.
+        while not self._is_over.is_set():
             try:
-                wait()
+                self.stopping = self.stopping or interrupt is not None
+                self._is_over.wait()
             except BaseException as raised:
-                self.stopping = True
                 interrupt = raised
-            wait = worker.join
         if interrupt is not None:
             raise interrupt
 
     def _work(self) -> None:
         try:
-            if self.stopping:
+            if self.stopping or not self._turn.acquire(blocking=False):
                 return
             with self._start() as process:
                 try:
@@ -146,6 +154,8 @@ class _Child:
                     self._end(process)
         except BaseException as error:
             self.error = error
+        finally:
+            self._is_over.set()
 
     def _start(self) -> subprocess.Popen[bytes]:
         import subprocess
@@ -169,7 +179,7 @@ class _Child:
         program, why = self.argv[0], (error.strerror or str(error)).lower()
         if error.filename == self.cwd:
             return ActionFailed(program, f"cannot start in {self.cwd}: {why}")
-        if isinstance(error, FileNotFoundError | PermissionError):
+        if error.errno in (errno.ENOENT, errno.EACCES, errno.ENOEXEC):
             return ToolchainMissing(program, f"cannot be run: {why}", "is it installed, on PATH?")
         return ActionFailed(program, f"cannot be started: {why}")
 

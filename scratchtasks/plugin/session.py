@@ -177,8 +177,8 @@ class Session:
         return [os.path.relpath(path, self.world.root) for path in paths]
 
     def digests_in_use(self) -> frozenset[Digest]:
-        """Every blob that the present state of some task names; garbage collection keeps them."""
-        kept: set[Digest] = set()
+        """Every blob that the present state of some task, or a pin, names: not garbage."""
+        kept = {Digest(f"sha256:{pin.sha256}") for pin in self.world.pins.values()}
         for action in self.graph.actions.values():
             stamp = read_stamp(stamp_path(self.world.scratch, action))
             if stamp is not None:

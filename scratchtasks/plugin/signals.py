@@ -10,9 +10,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from .events import Events, Interrupted
 
@@ -20,13 +20,18 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _HEADSTART = 1.0
 """Seconds that a user's own command gets after a SIGINT, which a terminal sends to it as well."""
 
-_PATIENCE = 3.0
-"""Seconds that the interpreter waits at its exit for users' own commands."""
+_PATIENCE = 4.0
+"""Seconds that the interpreter waits at its exit for children; *cancel* kills its own after 3."""
 
 _LINE = b"interrupted; finished work is kept\n"
 
-Process = tuple[int, str]
-"""A pid and its start time, which tells it from a later process of the same number."""
+
+class Process(NamedTuple):
+    """*started* tells it from a later process with the same *pid*."""
+
+    pid: int
+    started: str
+    session: int
 
 
 def install(cancel: Callable[[], None], events: Events) -> Callable[[], None]:
@@ -69,6 +74,7 @@ class _Ending:
         self._cancel = cancel
         self._events = events
         self._pid = os.getpid()
+        self._children: list[Process] = []
         self._is_winding_down = _thread.allocate_lock()
 
     def handle(self, number: int, _frame: FrameType | None) -> NoReturn:
@@ -77,15 +83,16 @@ class _Ending:
             self._cancel()
             raise SystemExit(code)
         if self.has_begun:
-            for pid, _ in _descendants(any_session=True):
-                _send(pid, signal.SIGKILL)
+            # A shell may have died of the first signal and left its command to init.
+            _send(signal.SIGKILL, {*_descendants(), *self._children})
             os._exit(code)
         self.has_begun = True
         self._cancel()
         self._events.emit(Interrupted(number))
         self._is_winding_down.acquire()
         # Not threading.Thread: the main thread may hold that module's locks at this very moment.
-        _thread.start_new_thread(self._wind_down, (number, _descendants()))
+        self._children = _descendants()
+        _thread.start_new_thread(self._wind_down, (number,))
         raise SystemExit(code)
 
     def wait(self) -> None:
@@ -93,57 +100,56 @@ class _Ending:
         if os.getpid() == self._pid:
             self._is_winding_down.acquire(timeout=_HEADSTART + _PATIENCE + 1)
 
-    def _wind_down(self, number: int, commands: list[Process]) -> None:
+    def _wind_down(self, number: int) -> None:
         """Not in the handler, because printing takes locks."""
         try:
             self._events.show(_LINE)
+            left = self._children
             if number == signal.SIGINT:
-                commands = _wait_for(commands, _HEADSTART)
-            for pid, _ in commands:
-                _send(pid, signal.SIGTERM)
-            # No SIGKILL: what a user's own command does when it ends is not for us to cut short.
-            _wait_for(commands, _PATIENCE)
+                left = _wait_for(left, _HEADSTART)
+            _send(signal.SIGTERM, left)
+            left = _wait_for(left, _PATIENCE)
+            # What a user's own command does when it ends is not for us to cut short.
+            own = os.getsid(0)
+            _send(signal.SIGKILL, [process for process in left if process.session != own])
         finally:
             self._is_winding_down.release()
 
 
-def _wait_for(processes: list[Process], seconds: float) -> list[Process]:
+def _wait_for(processes: Iterable[Process], seconds: float) -> list[Process]:
     """Those of *processes* that still run after *seconds* at most."""
     end = time.monotonic() + seconds
     while True:
-        running = {(pid, started) for pid, (_, started, _) in _running().items()}
-        processes = [process for process in processes if process in running]
-        if not processes or time.monotonic() > end:
-            return processes
+        running = {process for children in _running().values() for process in children}
+        left = [process for process in processes if process in running]
+        if not left or time.monotonic() >= end:
+            return left
         time.sleep(0.02)
 
 
-def _descendants(any_session: bool = False) -> list[Process]:
-    """Our children and theirs, those of our own session only: the rest is *cancel*'s."""
-    children: dict[int, list[Process]] = {}
-    own = os.getsid(0)
-    for pid, (parent, started, session) in _running().items():
-        if any_session or session == own:
-            children.setdefault(parent, []).append((pid, started))
-    found = list(children.get(os.getpid(), ()))
-    for pid, _ in found:  # grows while it is walked
-        found += children.get(pid, ())
+def _descendants() -> list[Process]:
+    """Our children, their children and so on."""
+    running = _running()
+    found = list(running.get(os.getpid(), ()))
+    for process in found:  # grows while it is walked
+        found += running.get(process.pid, ())
     return found
 
 
-def _running() -> dict[int, tuple[int, str, int]]:
-    """Parent, start time and session of every process but zombies; empty without a /proc."""
-    processes = {}
+def _running() -> dict[int, list[Process]]:
+    """All processes but zombies, by their parent's pid; empty without a /proc."""
+    children: dict[int, list[Process]] = {}
     for name in _listing("/proc"):
         if name.isdecimal():
             try:
                 with open(f"/proc/{name}/stat", "rb") as file:
-                    fields = file.read().rpartition(b")")[2].split()
+                    state, parent, _, session, *rest = file.read().rpartition(b")")[2].split()
             except OSError:
                 continue
-            if fields[0] not in (b"Z", b"X"):
-                processes[int(name)] = (int(fields[1]), fields[19].decode(), int(fields[3]))
-    return processes
+            if state not in (b"Z", b"X"):
+                process = Process(int(name), rest[15].decode(), int(session))
+                children.setdefault(int(parent), []).append(process)
+    return children
 
 
 def _listing(folder: str) -> list[str]:
@@ -153,11 +159,12 @@ def _listing(folder: str) -> list[str]:
         return []
 
 
-def _send(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
+def _send(number: int, processes: Iterable[Process]) -> None:
+    for process in _wait_for(processes, 0):  # not to a stranger that got the pid of an ended one
+        try:
+            os.kill(process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            continue
 
 
 def _nothing() -> None:

@@ -128,7 +128,9 @@ class Workspace:
                 )
             except ConfigErrors as error:
                 faults += error.errors
+        rules = list(self._rules)
         for image in self._images:
+            rules += [rule for rule in image.genrules if rule not in rules]
             try:
                 services.append(image.service(config.defaults, host_platform()))
             except ConfigErrors as error:
@@ -137,7 +139,7 @@ class Workspace:
             raise ConfigErrors(tuple(faults))
         return Declared(
             services=tuple(services),
-            genrules=self._rules,
+            genrules=tuple(rules),
             pins=pins,
             cache_limit=config.cache_limit,
         )

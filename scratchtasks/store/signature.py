@@ -70,19 +70,27 @@ def read_file(path: str) -> Content | None:
             info = os.fstat(fd)
             if not stat.S_ISREG(info.st_mode):
                 return None
-            sha256 = hashlib.sha256()
-            os.lseek(fd, 0, os.SEEK_SET)
-            while chunk := os.read(fd, _CHUNK):
-                sha256.update(chunk)
             signature = signature_of(info)
+            digest = _hash(fd, info.st_size)
             if signature_of(os.fstat(fd)) == signature:
-                digest = Digest("sha256:" + sha256.hexdigest())
                 return Content(digest, signature, is_settled(signature, clock))
     except OSError as error:
         raise read_error(path, error) from error
     finally:
         os.close(fd)
     raise StoreError(path, "changes while it is read", "is another program still writing it?")
+
+
+def _hash(fd: int, size: int) -> Digest:
+    sha256, count = hashlib.sha256(), 0
+    os.lseek(fd, 0, os.SEEK_SET)
+    while chunk := os.read(fd, _CHUNK):
+        sha256.update(chunk)
+        count += len(chunk)
+        # A log may grow as fast as it is read; but files of /proc say 0 and hold more.
+        if count > size and os.fstat(fd).st_size != size:
+            break
+    return Digest("sha256:" + sha256.hexdigest())
 
 
 def list_folder(path: str, pattern: str) -> Content | None:

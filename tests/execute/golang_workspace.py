@@ -16,11 +16,11 @@ from scratchtasks.core.label import Label
 from scratchtasks.core.platform import Platform
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.golang import GoBuild, GoList
-from scratchtasks.execute.operation import World
+from scratchtasks.execute.operation import Operation, World
 from scratchtasks.execute.process import Finished, Processes
 
 AMD64 = Platform("linux", "amd64")
-OPERATIONS = {"go_list": GoList(), "go_build": GoBuild()}
+OPERATIONS: Mapping[str, Operation] = {"go_list": GoList(), "go_build": GoBuild()}
 
 WorldAt = Callable[..., World]
 

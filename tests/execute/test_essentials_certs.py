@@ -133,7 +133,7 @@ def test_private_keys_are_refused_and_never_shown() -> None:
         (lambda pem: pem[:200] + b"\n" + pem, "p: line 5: BEGIN CERTIFICATE out of place"),
         (lambda pem: pem + b"-----END CERTIFICATE-----",
          "p: line 9: END CERTIFICATE out of place"),
-        (lambda pem: pem.replace(b"\nMII", b"\nM?I"),
+        (lambda pem: pem.replace(b"\nMII", b"\nM?II"),
          "p: line 1: the certificate that begins here is damaged (not base64)"),
         (lambda pem: pem[:92] + b"\n" + pem[92:],
          "p: line 1: the certificate that begins here is damaged (not base64)"),

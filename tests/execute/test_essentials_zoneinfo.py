@@ -95,6 +95,9 @@ def test_no_tz_needs_no_zones() -> None:
          "    hint: add 'Asia/Tokyo' to zoneinfo.zones"),
         ("europe/paris", ["Europe/Paris", "UTC"], "TZ='europe/paris' is not in the image\n"
          "    hint: did you mean 'Europe/Paris'? else add 'europe/paris' to zoneinfo.zones"),
+        ("/usr/share/zoneinfo/CET-1CEST", ["UTC"],
+         "TZ='/usr/share/zoneinfo/CET-1CEST' is not in the image\n"
+         "    hint: add 'CET-1CEST' to zoneinfo.zones"),
         ("CET", ["UTC"], "TZ='CET' is not in the image\n    hint: add 'CET' to zoneinfo.zones"),
         ("UTC+2 ", ["UTC"], "TZ='UTC+2 ' is not in the image\n"
          "    hint: did you mean 'UTC'? else add 'UTC+2 ' to zoneinfo.zones"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import deflate
 import pytest
 
+from scratchtasks.core.errors import ToolchainMissing
 from scratchtasks.oci.gzip import CHUNK, HEADER, GzipWriter, compressor
 
 _SEED = bytes(range(256)) * 3 + b"scratch"
@@ -74,6 +75,20 @@ def test_an_error_ends_it_and_leaves_no_thread() -> None:
     writer.write(b"half")
     writer.__exit__(KeyError, KeyError(), None)
     assert written == []
+
+
+def test_another_header_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stamped(chunk: bytes, level: int) -> bytearray:
+        return bytearray.fromhex("1f8b08000700000000ff") + chunk
+
+    monkeypatch.setattr(deflate, "gzip_compress", stamped)
+    with pytest.raises(ToolchainMissing) as error:
+        compressed(b"data")
+    assert str(error.value) == (
+        f"deflate {deflate.__version__}: wanted a gzip header 1f8b08000000000000ff, "
+        "got 1f8b08000700000000ff\n"
+        "    hint: install the version of deflate that scratchtasks asks for"
+    )
 
 
 def test_identities() -> None:

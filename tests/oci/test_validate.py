@@ -221,19 +221,26 @@ def with_tar(tar: bytes, *, compressed: bytes | None = None) -> list[str]:
     return validate(blobs.manifest([Layer(blob, DiffID(digest_of(tar)))]), blobs.open)
 
 
-def header(name: bytes = b"a", flag: bytes = b"0", link: bytes = b"", mode: int = 0o644) -> bytes:
-    """One ustar header with no content, its checksum right."""
+def header(
+    name: bytes = b"a", flag: bytes = b"0", link: bytes = b"", mode: int = 0o644, size: int = 0
+) -> bytes:
+    """One ustar header, its checksum right."""
     block = bytearray(BLOCK)
     block[0 : len(name)] = name
     block[100:108] = b"%07o\0" % mode
     block[108:124] = b"0000000\0" * 2
-    block[124:148] = b"00000000000\0" * 2
+    block[124:148] = b"%011o\x0000000000000\0" % size
     block[148:156] = b" " * 8
     block[156:157] = flag
     block[157 : 157 + len(link)] = link
     block[257:265] = b"ustar\x0000"
     block[148:156] = b"%06o\0 " % sum(block)
     return bytes(block)
+
+
+def pax(body: bytes) -> bytes:
+    """A pax header that holds *body*, and the entry that it is for."""
+    return header(b"x", b"x", size=len(body)) + body + bytes(-len(body) % BLOCK) + header()
 
 
 _END = bytes(2 * BLOCK)
@@ -264,6 +271,23 @@ _END = bytes(2 * BLOCK)
         (header(), "ends without two zero blocks"),
         (header() + bytes(BLOCK), "one zero block at the end, wanted two"),
         (header() + _END + b"\0", "bytes after the end of the tar"),
+        (
+            pax(b"15 path=../../x\n") + _END,
+            "a pax record without key, value or end",
+        ),
+        (
+            pax(b"16 path=../../x\n") + _END,
+            "'../../x' leaves the root or is not plain",
+        ),
+        (pax(b"9 a=b\n") + _END, "a pax record without key, value or end"),
+        (pax(b"6 a=b\n") + _END, "pax record b'a' is unknown, empty or there twice"),
+        (pax(b"9 uid=1\n\n") + _END, "wanted a number in a pax record, got b'1\\n'"),
+        (pax(b"8 uid=1\n" * 2) + _END, "pax record b'uid' is unknown, empty or there twice"),
+        (pax(b"x path=a\n") + _END, "wanted a number in a pax record, got b'x'"),
+        (header(b"x", b"x", size=1 << 30) + _END, "a pax header of 1073741824 bytes"),
+        (header(b"x", b"x", size=3000) + _END, "ends inside a pax header"),
+        (header(size=3000) + _END, "ends 2048 bytes before the end of a file"),
+        (header(b"a/", b"5", size=1) + _END, "entry 1: a dir with 1 bytes of content"),
         (b"junk", "ends without two zero blocks"),
         (header()[:-1] + b"x" + _END, "entry 1: checksum: header says 3134, its bytes sum to 3254"),
     ],

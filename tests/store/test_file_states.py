@@ -82,9 +82,7 @@ class TestFiles:
         digests = {path: v if v.startswith("sha256:") else None for path, v in expected.items()}
         assert {path: states.digest(path) for path in expected} == digests
 
-    def test_names_that_are_not_utf8(
-        self, tmp_path: Path, fresh: Callable[[], FileStates]
-    ) -> None:
+    def test_names_that_are_not_utf8(self, tmp_path: Path, fresh: Callable[[], FileStates]) -> None:
         name = os.fsdecode(b"caf\xe9.txt")
         (tmp_path / name).write_bytes(b"x")
         settle()
@@ -241,9 +239,10 @@ class TestTrust:
         fresh: Callable[[], FileStates],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        items = [Input("file", f"{n}.go") for n in range(20)] + [Input("names", "", ".go")]
+        items = [Input("file", f"src/{n}.go") for n in range(20)] + [Input("names", "src", ".go")]
+        (tmp_path / "src").mkdir()
         for n in range(20):
-            (tmp_path / f"{n}.go").write_text(str(n))
+            (tmp_path / "src" / f"{n}.go").write_text(str(n))
         settle()
         states = fresh()
         values = states.observe_all(items)

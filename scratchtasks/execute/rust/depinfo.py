@@ -27,7 +27,7 @@ def parse_rust_deps(text: str) -> list[str]:
 
 
 def input_path(path: str, root: str) -> str:
-    """*path*, absolute, as an Input holds it: relative to *root* where it lies inside.
+    """*path*, absolute, as an Input holds it: relative to *root* where it lies inside, "" for itself.
 
     A symlink before a `..` makes the lexical form another place; then the real one counts.
     """
@@ -36,7 +36,7 @@ def input_path(path: str, root: str) -> str:
         plain = os.path.realpath(path)
     for prefix in dict.fromkeys((root, os.path.realpath(root))):
         if plain == prefix:
-            return "."
+            return ""
         if plain.startswith(prefix.rstrip("/") + "/"):
             return plain[len(prefix.rstrip("/")) + 1 :]
     return plain

@@ -47,7 +47,7 @@ ports      = ["8080/tcp"]
 workdir    = "/"
 volumes    = ["/var/lib/api"]
 stop_signal = "SIGTERM"
-healthcheck = { command = ["/usr/bin/api", "health"], interval = "30s", timeout = "5s", retries = 3 }
+healthcheck = { command = ["/usr/bin/api", "health"], interval = "30s", timeout = "5s", retries=3 }
 labels     = { "org.opencontainers.image.source" = "…" }
 files      = [{ src = "web/dist", dest = "/srv/www", mode = "0644" }]
 dirs       = [{ path = "/var/lib/api", mode = "0700", owner = "app" }]
@@ -297,9 +297,7 @@ def test_a_service_may_be_the_workspace_root() -> None:
     assert parse(text, folder="").folder == ""
     with pytest.raises(ConfigErrors) as caught:
         parse(text.replace("./cmd/a", "../a"), folder="")
-    assert str(caught.value) == (
-        '/service.toml: binary.package: "../a" leads out of the workspace'
-    )
+    assert str(caught.value) == ('/service.toml: binary.package: "../a" leads out of the workspace')
 
 
 def test_tables_from_python_may_hold_tuples_and_odd_folders_are_normal() -> None:

@@ -1,0 +1,88 @@
+"""Files above a crate that steer cargo and rustup: which there are, and what they set."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.digest import Json
+
+from ..operation import World
+from .depinfo import input_path
+
+_CONFIGS = (".cargo/config.toml", ".cargo/config")
+
+
+def ancestors(folder: str) -> Iterator[str]:
+    """*folder*, absolute, and every folder above it, the nearest first."""
+    while True:
+        yield folder
+        above = os.path.dirname(folder)
+        if above == folder:
+            return
+        folder = above
+
+
+def config_files(folder: str, home: str) -> tuple[str, ...]:
+    """Where cargo, started in *folder*, looks for configuration, there or not; with includes.
+
+    *home* is cargo's own home, which counts least.  The nearest come first.
+    """
+    places = [os.path.join(place, name) for place in ancestors(folder) for name in _CONFIGS]
+    places += [os.path.join(home, "config.toml"), os.path.join(home, "config")]
+    found: dict[str, None] = {}
+    while places:
+        path = places.pop(0)
+        if path not in found:
+            found[path] = None
+            places[:0] = _included(path)
+    return tuple(found)
+
+
+def is_set(files: Sequence[str], *keys: str) -> bool:
+    """Whether one of the configuration *files* has a value at the path *keys*."""
+    return any(_has(_read(path), keys) for path in files)
+
+
+def split_inputs(paths: Sequence[str], world: World) -> tuple[list[Input], list[Json]]:
+    """*paths* as inputs where they lie in the workspace, else as key material.
+
+    Outside, only digests of those that exist: a key must not name this machine's folders.
+    """
+    inputs: list[Input] = []
+    outside: list[Json] = []
+    for path in paths:
+        name = input_path(path, world.root)
+        if not os.path.isabs(name):
+            inputs.append(Input("file", name))
+        elif (digest := world.files.digest(path)) is not None:
+            outside.append([os.path.basename(path), digest])
+    return inputs, outside
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    import tomli
+
+    try:
+        with open(path, "rb") as file:
+            return tomli.load(file)
+    except (OSError, ValueError):
+        return {}  # cargo will say what is wrong with it
+
+
+def _included(path: str) -> list[str]:
+    values = _read(path).get("include", ())
+    found = []
+    for value in [values] if isinstance(values, str) else values:
+        name = value.get("path") if isinstance(value, Mapping) else value
+        if isinstance(name, str):
+            found.append(os.path.normpath(os.path.join(os.path.dirname(path), name)))
+    return found
+
+
+def _has(table: Any, keys: Sequence[str]) -> bool:
+    for key in keys:
+        if not isinstance(table, Mapping) or key not in table:
+            return False
+        table = table[key]
+    return True

@@ -1,0 +1,112 @@
+"""What cargo must not take for fresh.
+
+cargo compares mtimes: a source replaced by an older file, or edited within the clock's grain,
+keeps its old object code, which would then be stored under the new sources' key.  So the local
+packages' fingerprints are removed unless every file they were made of is, by inode, size, mtime
+and ctime, the one that the last complete build here has seen.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from scratchtasks.store.atomic import write_atomic
+
+_RECORD = "local-files.json"
+_HASHED = re.compile(r"-[0-9a-f]{16}")
+
+Signature = list[int]
+
+
+class TargetFolder:
+    """A cargo target folder, *path*, and what is known of the local packages built in it.
+
+    Use it under `locked`.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._record = os.path.join(path, _RECORD)
+        self._seen: dict[str, dict[str, Signature]] = {}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder: cargo's own lock does not cover what is removed before it runs."""
+        import fcntl
+
+        os.makedirs(self.path, exist_ok=True)
+        with open(self.path + ".lock", "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def clock(self) -> int:
+        """Now, in ns, as this file system stamps files."""
+        path = os.path.join(self.path, "clock")
+        write_atomic(path, b"")
+        return os.stat(path).st_ctime_ns
+
+    def distrust_changed(self, names: Iterable[str]) -> frozenset[str]:
+        """Remove the fingerprints of those packages of *names* that may have changed.
+
+        What is known of all of *names* is forgotten until `remember`: this build may not end.
+        Returns: the names of the packages that cargo has to compile anew.
+        """
+        try:
+            with open(self._record, encoding="utf-8") as file:
+                self._seen = json.load(file)
+        except (OSError, ValueError):
+            self._seen = {}
+        changed = frozenset(name for name in names if not _is_unchanged(self._seen.get(name)))
+        for name in changed:
+            self._seen.pop(name, None)
+        kept = {name: self._seen[name] for name in self._seen if name not in set(names)}
+        write_atomic(self._record, json.dumps(kept).encode("utf-8", "surrogateescape"))
+        for folder in _fingerprints(self.path):
+            for entry in os.listdir(folder):
+                found = _HASHED.search(entry)
+                if found and entry[: found.start()] in changed:
+                    shutil.rmtree(os.path.join(folder, entry))
+        return changed
+
+    def remember(self, packages: Mapping[str, Iterable[str]], before: int) -> None:
+        """Record the files (absolute) that *packages* were made of.
+
+        A package with a file that changed at or after *before* stays unknown: what cargo has
+        seen of it cannot be told.
+        """
+        for name, paths in packages.items():
+            seen = {path: _signature(path) for path in paths}
+            if all(mark and mark[3] < before for mark in seen.values()):
+                self._seen[name] = {**self._seen.get(name, {}), **seen}
+            else:
+                self._seen.pop(name, None)
+        write_atomic(self._record, json.dumps(self._seen).encode("utf-8", "surrogateescape"))
+
+    def clear(self) -> None:
+        """Throw all object code away."""
+        shutil.rmtree(self.path)
+        os.makedirs(self.path)
+        self._seen = {}
+
+
+def _fingerprints(path: str) -> Iterator[str]:
+    """The fingerprint folders of release builds, for the host and for every target."""
+    for place in ("", *os.listdir(path)):
+        folder = os.path.join(path, place, "release", ".fingerprint")
+        if os.path.isdir(folder):
+            yield folder
+
+
+def _is_unchanged(seen: Mapping[str, Signature] | None) -> bool:
+    return bool(seen) and all(_signature(path) == mark for path, mark in (seen or {}).items())
+
+
+def _signature(path: str) -> Signature:
+    try:
+        info = os.stat(path)
+    except OSError:
+        return []
+    return [info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]

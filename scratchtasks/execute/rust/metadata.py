@@ -1,0 +1,198 @@
+"""cargo_metadata: what one Rust binary is made of, so that nothing else touches its key."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.digest import Json
+from scratchtasks.core.errors import ActionFailed, ConfigError, ScratchError
+
+from ..operation import Done, Job, Outcome, World
+from . import closure as made_of
+from .config import ancestors, config_files, split_inputs
+from .depinfo import input_path
+from .toolchain import TOOLCHAIN_FILES, Rust, cargo_home, clean_env, find_rust, find_target
+
+_ROOT_NAMES = "build.rs|src|Cargo.toml"
+_SRC_NAMES = "lib.rs|main.rs|bin"
+
+
+class CargoMetadata:
+    """Runs `cargo metadata` and `cargo tree`; see `_Probe.facts` for the answer.
+
+    params: `folder`, `crate` (relative to it), `bin`, `features`, `default_features`.
+    """
+
+    version = 1
+    is_probe = True
+
+    def identity(self, job: Job, world: World) -> Json:
+        rust, triple = toolchain_of(job, world)
+        return {"rust": rust.identity, "triple": triple, "outside": _steering(job, world)[1]}
+
+    def inputs(self, job: Job, world: World) -> Iterable[Input]:
+        folder = crate_folder(job, world)
+        name = input_path(folder, world.root)
+        return (
+            *_steering(job, world)[0],
+            Input("names", name, _ROOT_NAMES),
+            Input("names", os.path.join(name, "src"), _SRC_NAMES),
+            Input("names", os.path.join(name, "src/bin"), "*"),
+        )
+
+    def batch_key(self, job: Job, world: World) -> str:
+        return ""
+
+    def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        for job in jobs:
+            try:
+                outcomes[job.action.name] = _Probe(job, world).done()
+            except ScratchError as error:
+                outcomes[job.action.name] = error
+        return outcomes
+
+
+def label_of(job: Job) -> str:
+    """The label of the binary that *job* makes, or asks about."""
+    return str(job.action.label).partition("#")[0]
+
+
+def crate_folder(job: Job, world: World) -> str:
+    """The absolute folder with the crate's Cargo.toml.  Raises: ConfigError without one."""
+    params = job.action.params
+    path = os.path.join(world.root, str(params["folder"]), str(params["crate"]))
+    folder = os.path.normpath(path)
+    if not os.path.isfile(os.path.join(folder, "Cargo.toml")):
+        name = os.path.join(input_path(folder, world.root), "Cargo.toml")
+        raise ConfigError(label_of(job), f"there is no {os.path.normpath(name)}")
+    return folder
+
+
+def toolchain_of(job: Job, world: World) -> tuple[Rust, str]:
+    """The toolchain and the target triple for *job*.  Raises: ConfigError, ToolchainMissing."""
+    assert job.action.platform is not None
+    rust = find_rust(world, crate_folder(job, world), label_of(job))
+    return rust, find_target(world, rust, job.action.platform, label_of(job)).triple
+
+
+def feature_flags(job: Job) -> list[str]:
+    """The features of *job* as cargo's arguments."""
+    params: Mapping[str, Any] = job.action.params
+    flags = ["--features", ",".join(params["features"])] if params["features"] else []
+    return flags if params["default_features"] else [*flags, "--no-default-features"]
+
+
+def _steering(job: Job, world: World) -> tuple[list[Input], list[Json]]:
+    """The manifests that may be the workspace's root, and cargo's configuration."""
+    folder = crate_folder(job, world)
+    manifests = [os.path.join(place, "Cargo.toml") for place in ancestors(folder)]
+    return split_inputs((*manifests, *config_files(folder, cargo_home(world))), world)
+
+
+class _Probe:
+    """One look at one crate."""
+
+    def __init__(self, job: Job, world: World) -> None:
+        self._job, self._world = job, world
+        self._folder = crate_folder(job, world)
+        self._rust, self._triple = toolchain_of(job, world)
+
+    def done(self) -> Done:
+        """Raises: ActionFailed, ConfigError."""
+        flags = ["--locked", *feature_flags(self._job)]
+        # Build scripts and macros are made for the host.
+        metadata = json.loads(
+            self._cargo("metadata", "--format-version=1", "--filter-platform", self._triple,
+                        "--filter-platform", self._rust.host, *flags)
+        )  # fmt: skip
+        tree = made_of.parse_tree(
+            self._cargo("tree", "--target", self._triple, "-e", "normal,build",
+                        "--prefix", "none", "-f", "{p}|{f}", *flags)
+        )  # fmt: skip
+        package = made_of.root_package(
+            metadata, os.path.join(self._folder, "Cargo.toml"), label_of(self._job)
+        )
+        closure = made_of.closure_of(metadata, tree)
+        workspace = metadata["workspace_root"]
+        facts = self._facts(workspace, package, closure, tree)
+        return Done(outputs={}, facts=facts, inputs=self._read(workspace, closure))
+
+    def _facts(
+        self,
+        workspace: str,
+        package: made_of.Package,
+        closure: Sequence[made_of.Package],
+        tree: Sequence[tuple[str, str, str]],
+    ) -> dict[str, Any]:
+        """Nothing here may name this machine, or change with what the binary does not use."""
+        root, params = self._world.root, self._job.action.params
+        own = [_manifest(p["manifest_path"]) for p in closure if p["source"] is None]
+        lock = _manifest(os.path.join(workspace, "Cargo.lock"))
+        return {
+            "package": package["name"],
+            "version": package["version"],
+            "bin": made_of.pick_bin(package, str(params["bin"]), label_of(self._job)),
+            "bins": made_of.bins_of(package),
+            "workspace": input_path(workspace, root),
+            "features": [list(line) for line in tree],
+            "packages": made_of.local_packages(closure, root),
+            "lock": made_of.lock_entries(lock, tree),
+            "root": made_of.root_parts(_manifest(os.path.join(workspace, "Cargo.toml")), own),
+            "c": made_of.c_need(closure),
+            "steered": self._is_steered(workspace),
+        }
+
+    def _is_steered(self, workspace: str) -> bool:
+        """Whether cargo started at the workspace's root would miss what steers this crate."""
+        names = (*TOOLCHAIN_FILES, ".cargo/config.toml", ".cargo/config")
+        for place in ancestors(self._folder):
+            if os.path.realpath(place) == os.path.realpath(workspace):
+                return False
+            if any(os.path.lexists(os.path.join(place, name)) for name in names):
+                return True
+        return True  # the root is not above the crate at all
+
+    def _read(self, workspace: str, closure: Iterable[made_of.Package]) -> tuple[Input, ...]:
+        root = self._world.root
+        files = [os.path.join(workspace, name) for name in ("Cargo.toml", "Cargo.lock")]
+        inputs = [Input("file", input_path(path, root)) for path in files]
+        for package in closure:
+            if package["source"] is None:
+                folder = made_of.package_folder(package, root)
+                inputs += package_inputs(folder)
+        return tuple(dict.fromkeys(inputs))
+
+    def _cargo(self, *arguments: str) -> str:
+        done = self._world.processes.run(
+            [self._rust.cargo, *arguments, "--quiet"], cwd=self._folder, env=clean_env(self._world)
+        )
+        if done.code:
+            hint = ""
+            if b"--locked" in done.stderr or b"lock file" in done.stderr:
+                hint = "run `cargo generate-lockfile` or `cargo update -w`, and commit Cargo.lock"
+            raise ActionFailed(label_of(self._job), f"cargo {arguments[0]} failed", hint)
+        return done.stdout.decode("utf-8", "surrogateescape")
+
+
+def package_inputs(folder: str) -> list[Input]:
+    """What tells which targets the package in *folder* has, and what they depend on."""
+    return [
+        Input("file", os.path.join(folder, "Cargo.toml")),
+        Input("names", folder, _ROOT_NAMES),
+        Input("names", os.path.join(folder, "src"), _SRC_NAMES),
+    ]
+
+
+def _manifest(path: str) -> dict[str, Any]:
+    import tomli
+
+    try:
+        with open(path, "rb") as file:
+            return tomli.load(file)
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ConfigError(path, f"cannot be read: {error}") from None

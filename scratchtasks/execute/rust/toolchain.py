@@ -1,0 +1,202 @@
+"""Which rustc, target triple and linker: asked per folder, as rustup decides per folder."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.digest import Json
+from scratchtasks.core.errors import ToolchainMissing
+from scratchtasks.core.platform import Platform
+
+from ..operation import World
+from ..toolchains import ask_tool, find_program
+from .config import ancestors
+
+TOOLCHAIN_FILES = ("rust-toolchain.toml", "rust-toolchain")
+
+_INSTALL = "install Rust with rustup, or put cargo and rustc on PATH"
+
+_ARCHITECTURES = {
+    # musl triple, gnu triple, prefix of a GNU cross compiler
+    "amd64": ("x86_64-unknown-linux-musl", "x86_64-unknown-linux-gnu", "x86_64-linux-gnu"),
+    "arm64": ("aarch64-unknown-linux-musl", "aarch64-unknown-linux-gnu", "aarch64-linux-gnu"),
+    "arm": (
+        "armv7-unknown-linux-musleabihf",
+        "armv7-unknown-linux-gnueabihf",
+        "arm-linux-gnueabihf",
+    ),
+    "386": ("i686-unknown-linux-musl", "i686-unknown-linux-gnu", "i686-linux-gnu"),
+    "riscv64": (
+        "riscv64gc-unknown-linux-musl",
+        "riscv64gc-unknown-linux-gnu",
+        "riscv64-linux-gnu",
+    ),
+    "s390x": ("s390x-unknown-linux-musl", "s390x-unknown-linux-gnu", "s390x-linux-gnu"),
+    "ppc64le": (
+        "powerpc64le-unknown-linux-musl",
+        "powerpc64le-unknown-linux-gnu",
+        "powerpc64le-linux-gnu",
+    ),
+}
+
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+_KEPT = frozenset(
+    ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "NETRC", "CARGO_HOME")
+    + _PROXIES
+    + tuple(name.upper() for name in _PROXIES)
+)
+_KEPT_PREFIXES = (
+    "RUSTUP_", "SSL_", "GIT_", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTRY_", "CARGO_REGISTRIES_",
+    "CARGO_TERM_",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rust:
+    """A toolchain: absolute *sysroot*, *cargo* and *rustc*; *host* is its own triple.
+
+    *identity* is key material; *commit* names the sources of its standard library.
+    """
+
+    sysroot: str
+    cargo: str
+    rustc: str
+    host: str
+    release: str
+    commit: str
+    identity: Json
+
+    def has_std(self, triple: str) -> bool:
+        return os.path.isdir(os.path.join(self.sysroot, "lib", "rustlib", triple, "lib"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is compiled for: *linker* is what cargo is told, "" for rustc's own choice."""
+
+    triple: str
+    linker: str
+    cc: str = ""
+    """A GNU C compiler for the target, where it also links; "" for musl."""
+    identity: Json = None
+
+    @property
+    def is_musl(self) -> bool:
+        return "-musl" in self.triple
+
+
+def clean_env(world: World) -> dict[str, str]:
+    """The user's variables that cargo needs to fetch crates; none that reaches a binary.
+
+    `env!` and build scripts see what `.cargo/config.toml` sets, which is part of the key.
+    """
+    env = {
+        name: value
+        for name, value in world.env.items()
+        if name in _KEPT or name.startswith(_KEPT_PREFIXES)
+    }
+    # A missing toolchain is an error to be told, not a download of 300 MB.
+    return {**env, "RUSTUP_AUTO_INSTALL": "0"}
+
+
+def cargo_home(world: World) -> str:
+    """The absolute folder of cargo's downloads and the user's configuration."""
+    home = world.env.get("HOME") or os.path.expanduser("~")
+    return os.path.abspath(world.env.get("CARGO_HOME") or os.path.join(home, ".cargo"))
+
+
+def find_rust(world: World, folder: str, where: str) -> Rust:
+    """The toolchain that rustup, or PATH, selects in *folder* (absolute).
+
+    Starts no process unless something that the answer depends on has changed.
+    Raises: ToolchainMissing.
+    """
+    sysroot = _sysroot(world, folder, where)
+    rustc = os.path.join(sysroot, "bin", "rustc")
+    cargo = os.path.join(sysroot, "bin", "cargo")
+    if not os.path.isfile(cargo):
+        found = find_program("cargo", world.env)
+        if found is None:
+            raise ToolchainMissing(where, "cargo was not found", _INSTALL)
+        cargo = found
+    env = {"PATH": world.env.get("PATH", os.defpath), "HOME": world.env.get("HOME", "/")}
+    # rustc itself is a small program; the name of its library, which is in it, is a hash.
+    version = ask_tool([rustc, "-vV"], env, world.files.digest(rustc), world)
+    cargo_version = ask_tool([cargo, "-V"], env, world.files.digest(cargo), world)
+    said = dict(line.split(": ", 1) for line in version.splitlines() if ": " in line)
+    return Rust(
+        sysroot=sysroot,
+        cargo=cargo,
+        rustc=rustc,
+        host=said.get("host", ""),
+        release=said.get("release", ""),
+        commit=said.get("commit-hash", ""),
+        identity=[version, cargo_version],
+    )
+
+
+def _sysroot(world: World, folder: str, where: str) -> str:
+    proxy = find_program("rustc", world.env)
+    if proxy is None:
+        raise ToolchainMissing(where, "rustc was not found", _INSTALL)
+    env = clean_env(world)
+    rustup = world.env.get("RUSTUP_HOME") or os.path.join(world.env.get("HOME", "/"), ".rustup")
+    chosen: list[Json] = [
+        [name, world.files.digest(os.path.join(place, name))]
+        for place in ancestors(folder)
+        for name in TOOLCHAIN_FILES
+    ]
+    key: Json = [
+        "rustc sysroot",
+        [proxy, world.files.digest(proxy), folder, chosen],
+        {name: value for name, value in env.items() if name.startswith("RUSTUP_")},
+        [rustup, world.files.digest(os.path.join(rustup, "settings.toml"))],
+        world.files.observe(Input("names", os.path.join(rustup, "toolchains"), "*")),
+    ]
+
+    def ask() -> str:
+        argv = [proxy, "--print", "sysroot"]
+        done = world.processes.run(argv, cwd=folder, env=env, show_stderr=False)
+        if done.code:
+            said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+            raise ToolchainMissing(where, f"rustc cannot be used: {said.removeprefix('error: ')}")
+        return done.stdout.decode("utf-8", "surrogateescape").strip()
+
+    return world.files.probe(key, ask)
+
+
+def find_target(world: World, rust: Rust, platform: Platform, where: str) -> Target:
+    """The triple for *platform*: musl where its standard library is installed, else gnu.
+
+    Raises: ToolchainMissing that names the `rustup target add` which is needed.
+    """
+    musl, gnu, prefix = _ARCHITECTURES[platform.architecture]
+    is_native = rust.host.partition("-")[0] == musl.partition("-")[0]
+    if rust.has_std(musl):
+        lld = os.path.join(rust.sysroot, "lib", "rustlib", rust.host, "bin", "rust-lld")
+        if os.path.isfile(lld):
+            # One linker for all, and part of the toolchain: no machine's own gcc shows.
+            return Target(triple=musl, linker="rust-lld", identity=["rust-lld"])
+        cc = find_program("cc", world.env) if is_native else None
+        if cc is not None:
+            return Target(triple=musl, linker=cc, identity=cc_identity(cc, world))
+    if rust.has_std(gnu):
+        cc = find_program("cc" if is_native else f"{prefix}-gcc", world.env)
+        if cc is not None:
+            identity = cc_identity(cc, world)
+            return Target(triple=gnu, linker=cc, cc=cc, identity=identity)
+    raise ToolchainMissing(
+        where,
+        f"Rust {rust.release} has no standard library for {platform} (wanted {musl})",
+        f"rustup target add {musl}",
+    )
+
+
+def cc_identity(cc: str, world: World) -> Json:
+    """What of the machine's C compiler goes into a binary: its version and its libc.a."""
+    env: Mapping[str, str] = {"PATH": world.env.get("PATH", os.defpath), "LC_ALL": "C"}
+    digest = world.files.digest(cc)
+    version = ask_tool([cc, "--version"], env, digest, world)
+    libc = ask_tool([cc, "-print-file-name=libc.a"], env, digest, world)
+    return ["cc", version, world.files.digest(libc) if os.path.isabs(libc) else None]

@@ -1,0 +1,91 @@
+"""`doit cache`: how large the cache is, and shrinking it to a limit."""
+
+import os
+
+from doit.cmd_base import DoitCmdBase
+from doit.exceptions import InvalidCommand
+
+from scratchtasks.config.quantities import parse_size
+from scratchtasks.core.errors import ScratchError
+from scratchtasks.plugin.session import Session
+from scratchtasks.store.collect import collect, measure
+
+from .why import session_of
+
+_COLLECT = {
+    "name": "collect",
+    "long": "collect",
+    "type": bool,
+    "default": False,
+    "help": "remove the least recently used results until the limit is met",
+}
+_LIMIT = {
+    "name": "limit",
+    "long": "limit",
+    "type": str,
+    "default": "",
+    "help": 'such as "5GiB"; with --collect [default: cache.limit of the workspace]',
+}
+_UNITS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
+
+
+class Cache(DoitCmdBase):  # type: ignore[misc]
+    """Shows what `.scratch/` holds; with --collect, removes what nothing current needs."""
+
+    name = "cache"
+    doc_purpose = "show the size of the cache, or shrink it"
+    doc_usage = ""
+    doc_description = "What current images are made of is never removed."
+    cmd_options = (_COLLECT, _LIMIT)
+
+    def _execute(self, pos_args: list[str], collect: bool, limit: str) -> int:
+        if pos_args:
+            raise InvalidCommand(f"cache: takes no arguments, got {pos_args[0]!r}")
+        session = session_of(self.loader)
+        size = parse_size(limit) if limit else session.declared.cache_limit
+        if size is None:
+            raise InvalidCommand(f'cache: --limit: wanted a size such as "5GiB", got {limit!r}')
+        try:
+            if collect:
+                self.outstream.write(_collected(session, size))
+            self.outstream.write(_usage(session))
+        except ScratchError as error:
+            raise InvalidCommand(str(error)) from None
+        return 0
+
+
+def _collected(session: Session, limit: int) -> str:
+    session.lock()
+    done = collect(session.world.scratch, limit, session.digests_in_use())
+    return f"removed {done.blobs} blobs, {_shown(done.freed)}\n"
+
+
+def _usage(session: Session) -> str:
+    scratch = session.world.scratch
+    usage = measure(scratch)
+    about = f"{usage.files} blobs of {usage.actions} actions"
+    lines = [f"results    {_shown(usage.blobs_bytes):>10}  {about}"]
+    for name in ("cargo", "zig"):
+        size = _size_of(os.path.join(scratch, name))
+        if size:
+            lines.append(f"{name:10} {_shown(size):>10}  the compiler's own cache, .scratch/{name}")
+    lines.append(f"limit      {_shown(session.declared.cache_limit):>10}  for results")
+    return "\n".join(lines) + "\n"
+
+
+def _size_of(folder: str) -> int:
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_size
+            except FileNotFoundError:
+                continue  # a compiler at work
+    return total
+
+
+def _shown(size: int) -> str:
+    for unit, name in _UNITS:
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} B"

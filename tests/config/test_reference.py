@@ -1,0 +1,52 @@
+"""The reference is printed from the parser's tables: every key is in it, every error is real."""
+
+import pytest
+
+from scratchtasks.config.binary import EVERY_BINARY, RULES
+from scratchtasks.config.fields import Field
+from scratchtasks.config.genrule import GENRULE
+from scratchtasks.config.image import DIRS, FILES, HEALTHCHECK
+from scratchtasks.config.lockfile import PIN
+from scratchtasks.config.reference import example_error, reference_markdown
+from scratchtasks.config.service import TABLES
+from scratchtasks.config.workspace import CACHE, REFRESH, WORKSPACE
+
+EVERY_TABLE = (
+    *TABLES.values(),
+    *(rule.fields for rule in RULES.values()),
+    EVERY_BINARY,
+    HEALTHCHECK,
+    FILES,
+    DIRS,
+    WORKSPACE,
+    REFRESH,
+    CACHE,
+    PIN,
+    GENRULE,
+)
+EVERY_FIELD = list({id(field): field for fields in EVERY_TABLE for field in fields}.values())
+
+
+@pytest.mark.parametrize("field", EVERY_FIELD, ids=[field.key for field in EVERY_FIELD])
+def test_every_key_stands_in_the_reference_with_an_error_it_can_cause(field: Field) -> None:
+    text = reference_markdown()
+    rows = [line for line in text.splitlines() if line.startswith(f"| `{field.key}` |")]
+    assert any(field.meaning in row for row in rows)
+    assert field.required or field.default
+    error = example_error(field, "f", "t")
+    assert error.startswith(f"f: t.{field.key}")
+    assert error.removeprefix("f: t.") in text
+
+
+def test_every_rule_and_table_has_its_heading() -> None:
+    text = reference_markdown()
+    headings = [line for line in text.splitlines() if line.startswith("### ")]
+    for name in TABLES:
+        assert not name or any(f"`[{name}]`" in heading for heading in headings)
+    for rule in RULES:
+        assert f'### `[binary]` with `rule = "{rule}"`' in headings
+    assert len(headings) == len(set(headings)) + 2  # top level and [image] of scratch.toml
+
+
+def test_the_reference_is_the_same_each_time() -> None:
+    assert reference_markdown() == reference_markdown()

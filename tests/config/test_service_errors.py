@@ -1,0 +1,264 @@
+"""What users read when a service.toml is wrong, word for word."""
+
+from functools import partial
+
+import pytest
+
+from scratchtasks.config.service import parse_service
+from scratchtasks.config.spot import gather
+from scratchtasks.config.workspace import WorkspaceDefaults
+from scratchtasks.core.errors import ConfigErrors
+from scratchtasks.core.platform import Platform
+
+FILE = "services/api/service.toml"
+BINARY = '[binary]\nrule = "go_binary"\n'
+
+
+def errors_of(text: str, folder: str = "services/api") -> list[str]:
+    with pytest.raises(ConfigErrors) as caught:
+        parse_service(
+            text,
+            origin=FILE,
+            folder=folder,
+            defaults=WorkspaceDefaults(),
+            host=Platform("linux", "amd64"),
+        )
+    return [str(error) for error in caught.value.errors]
+
+
+# fmt: off
+LINES = [
+    # [image] value → what follows the file's name
+    ('ports = ["80/tcp", 8080]', 'image.ports[1]: wanted "PORT/tcp", got the integer 8080'),
+    ('ports = ["8080"]', 'image.ports[0]: wanted "PORT/tcp", got the string "8080"\n'
+     '    hint: write "8080/tcp"'),
+    ('ports = ["65536/tcp"]', 'image.ports[0]: wanted "PORT/tcp", got the string "65536/tcp"'),
+    ('ports = ["1/udp", "2/udp", "1/udp"]', 'image.ports[2]: the same as image.ports[0]'),
+    ('user = 1001', 'image.user: wanted "name:uid", "name:uid:gid", "uid", "uid:gid" or "root", '
+     'got the integer 1001'),
+    ('user = "app"', 'image.user: wanted "name:uid", "name:uid:gid", "uid", "uid:gid" or "root", '
+     'got the string "app"\n    hint: give the user a number, such as "app:1001"'),
+    ('user = "nobody"', 'image.user: wanted "name:uid", "name:uid:gid", "uid", "uid:gid" or '
+     '"root", got the string "nobody"\n    hint: give the user a number, "nobody:65534"'),
+    ('user = "app:2147483648"', 'image.user: wanted "name:uid", "name:uid:gid", "uid", "uid:gid" '
+     'or "root", got the string "app:2147483648"\n    hint: numbers go from 1 to 2147483647'),
+    ('user = "-app:7"', 'image.user: wanted a user name, got "-app"\n'
+     "    hint: up to 32 letters, digits, '.', '_' and '-', a letter or '_' first (POSIX)"),
+    ('user = "0"', 'image.user: "user:0" has root\'s uid 0\n'
+     '    hint: root must be asked for by name: "root"'),
+    ('user = "root:7"', 'image.user: "root:7" has root\'s name\n    hint: choose another name'),
+    ('user = "app:65534"', 'image.user: "app:65534" and "nobody:65534", which every image has, '
+     'share the uid 65534\n    hint: choose another, or take "nobody:65534" itself'),
+    ('user = "nobody:7"', 'image.user: "nobody:7" and "nobody:65534", which every image has, '
+     'share the name nobody\n    hint: choose another, or take "nobody:65534" itself'),
+    ('user = "app:7:65534"', 'image.user: "app:7" and "nobody:65534", which every image has, '
+     'share the gid 65534\n    hint: choose another, or take "nobody:65534" itself'),
+    ('platforms = ["linux/arm65"]', 'image.platforms[0]: unknown platform "linux/arm65"\n'
+     "    hint: did you mean 'linux/arm64'?"),
+    ('platforms = []', 'image.platforms: wanted an array of platforms (linux/amd64, linux/arm64, '
+     'linux/arm/v7, linux/386, linux/riscv64, linux/s390x, linux/ppc64le), at least one, '
+     'got an empty array'),
+    ('essentials = ["cert"]', 'image.essentials[0]: unknown essential "cert"\n'
+     "    hint: did you mean 'certs'?"),
+    ('entrypoint = ["api"]', 'image.entrypoint[0]: wanted an absolute path inside the image, got '
+     'the string "api"\n    hint: there is no shell and no search path'),
+    ('entrypoint = []', 'image.entrypoint: empty, and so is cmd: nothing would run'),
+    ('entrypoint = []\ncmd = ["api"]', 'image.cmd[0]: wanted an absolute path, as there is no '
+     'entrypoint, got the string "api"'),
+    ('cmd = "serve"', 'image.cmd: wanted an array of strings, got the string "serve"\n'
+     '    hint: write ["serve"]'),
+    ('cmd = [1]', 'image.cmd[0]: wanted a string, got the integer 1\n    hint: put it in quotes'),
+    ('cmd = ["a\\u0000"]', 'image.cmd[0]: wanted a string without NUL characters'),
+    ('env = { "A=B" = "1" }', "image.env: wanted a variable name of letters, digits, '_', '.' and "
+     "'-', got the string \"A=B\""),
+    ('env = { PORT = 80 }', 'image.env.PORT: wanted a string, got the integer 80\n'
+     '    hint: put it in quotes'),
+    ('labels.org.vendor = "Example"', 'image.labels.org: wanted a string, got a table\n'
+     '    hint: a name with dots is written in quotes: "org.vendor"'),
+    ('workdir = "srv"', 'image.workdir: wanted an absolute path inside the image, got the string '
+     '"srv"'),
+    ('volumes = ["/a/../b"]', "image.volumes[0]: wanted a path without '.', '..' or '//', got the "
+     'string "/a/../b"'),
+    ('volumes = ["/a\\u001b[1m"]', 'image.volumes[0]: wanted a path of printable characters, got '
+     'the string "/a\\u001B[1m"'),
+    ('stop_signal = "TERM"', 'image.stop_signal: unknown signal "TERM"\n'
+     "    hint: did you mean 'SIGTERM'?"),
+    ('stop_signal = 65', 'image.stop_signal: wanted a signal such as "SIGTERM" or 15, got the '
+     'integer 65'),
+    ('healthcheck = {}', 'image.healthcheck.command: missing (wanted an array of strings, an '
+     'absolute path first)'),
+    ('healthcheck = { command = ["/h"], interval = 30 }', 'image.healthcheck.interval: wanted a '
+     'duration such as "30s", "1m30s" or "500ms", got the integer 30'),
+    ('healthcheck = { command = ["/h"], interval = "30s1m" }', 'image.healthcheck.interval: '
+     'wanted a duration such as "30s", "1m30s" or "500ms", got the string "30s1m"'),
+    ('healthcheck = { command = ["/h"], timeout = "0s" }', 'image.healthcheck.timeout: wanted a '
+     'duration such as "30s", "1m30s" or "500ms", got the string "0s"'),
+    ('max_size = 20', 'image.max_size: wanted a size such as "20MiB" or "500kB", got the integer '
+     '20'),
+    ('files = [{ src = "/etc/motd", dest = "/etc/motd" }]', 'image.files[0].src: wanted a relative '
+     'path inside the workspace, got the string "/etc/motd"'),
+    ('files = [{ src = "../../../x", dest = "/x" }]', 'image.files[0].src: "../../../x" leads out '
+     'of the workspace'),
+    ('files = [{ src = "//certs", dest = "/x" }]', 'image.files[0].src: wanted "//folder:name", '
+     'got the string "//certs"'),
+    ('files = [{ src = "//../a:b", dest = "/x" }]', 'image.files[0].src: wanted a label inside the '
+     'workspace, got the string "//../a:b"'),
+    ('files = [{ src = "a", dest = "/a", mode = 0o644 }]', 'image.files[0].mode: wanted an octal '
+     'mode such as "0644" or "1777", got the integer 420\n    hint: put it in quotes'),
+    ('dirs = [{ path = "/d", owner = "ap" }]\nuser = "app:7"', 'image.dirs[0].owner: unknown user '
+     '"ap"\n    hint: did you mean \'app\'?'),
+    ('dirs = [{ path = "/d", owner = "7" }]', 'image.dirs[0].owner: wanted a user name of the '
+     'image or "uid:gid", got the string "7"'),
+    ('files = "web"', 'image.files: wanted an array of tables, got the string "web"'),
+]
+
+TABLES = [
+    # whole files → whole errors
+    ('plaform = []\n' + BINARY, f"{FILE}: unknown key 'plaform'\n"
+     "    hint: did you mean 'platforms'? it belongs into [image]"),
+    (BINARY + '[image]\nplaform = []', f"{FILE}: unknown key 'image.plaform'\n"
+     "    hint: did you mean 'platforms'?"),
+    (BINARY + '[push]\nrepository = "registry.example.com/a"\nuser = "a:1"',
+     f"{FILE}: unknown key 'push.user'\n    hint: known: repository, tags"),
+    ('user = "app:7"\n' + BINARY, f"{FILE}: unknown key 'user'\n"
+     "    hint: 'user' belongs into [image]"),
+    (BINARY + '[image]\nhealthcheck = { command = ["/h"], "time out" = "1s" }',
+     f"{FILE}: unknown key 'image.healthcheck.\"time out\"'\n    hint: did you mean 'timeout'?"),
+    ('[image]\nuser = "root"', f"{FILE}: image.entrypoint: missing, and there is no [binary]\n"
+     "    hint: a [binary], or image.entrypoint for an image of files only"),
+    ('[binary]\nname = "x"', f'{FILE}: binary.rule: missing (wanted one of "go_binary", '
+     '"rust_binary", "c_binary", "prebuilt")'),
+    ('[binary]\nrule = "go_bianry"\npackage = 1', f'{FILE}: binary.rule: unknown rule "go_bianry"\n'
+     "    hint: did you mean 'go_binary'?"),
+    (BINARY + 'crate = "."', f"{FILE}: unknown key 'binary.crate'\n"
+     "    hint: go_binary takes rule, name, dest, package, tags, ldflags"),
+    (BINARY + 'pakage = "."', f"{FILE}: unknown key 'binary.pakage'\n"
+     "    hint: did you mean 'package'? go_binary takes rule, name, dest, package, tags, ldflags"),
+    (BINARY + 'package = "./..."', f'{FILE}: binary.package: wanted one package, got the string '
+     '"./..."\n    hint: declare each binary: [[binary]] …'),
+    (BINARY + 'package = "-toolexec=x"', f'{FILE}: binary.package: wanted a relative path inside '
+     'the workspace, got the string "-toolexec=x"'),
+    (BINARY + 'ldflags = ["-X v={git.desc}"]', f'{FILE}: binary.ldflags[0]: unknown template '
+     '"{git.desc}"\n    hint: did you mean \'{git.describe}\'?'),
+    ('[[binary]]\nrule = "go_binary"\n[[binary]]\nrule = "go_binary"\npackage = "./b"',
+     f'{FILE}: binary[1].name: "api" is the name of binary[0] too\n'
+     "    hint: give each binary a name of its own"),
+    ('[[binary]]\nrule = "go_binary"\n[[binary]]\nrule = "go_binary"\nname = "b"\n'
+     'dest = "/usr/bin/api"', f'{FILE}: binary[1].dest: "/usr/bin/api" is the dest of binary[0] '
+     "too\n    hint: give each binary a name of its own"),
+    ('[binary]\nrule = "c_binary"', f"{FILE}: binary.srcs: missing (wanted an array of globs)"),
+    ('name = "My API"\n' + BINARY, f"{FILE}: name: wanted a name of lower-case letters and digits, "
+     "joined by single '.', '_' or '-', got the string \"My API\""),
+    ('name = "images.json"\n' + BINARY, f'{FILE}: name: "images.json" is taken by dist/images.json'
+     "\n    hint: choose another name"),
+    (BINARY + '[image]\nessentials = []\n[certs]\nextra = ["corp.pem"]',
+     f'{FILE}: certs: has no effect: image.essentials leave out "certs"'),
+    (BINARY + '[certs]\npublic = false', f"{FILE}: certs: neither public nor extra: nothing is "
+     'trusted\n    hint: to do without, leave "certs" out of image.essentials'),
+    (BINARY + '[certs]\nrequire = []', f"{FILE}: unknown key 'certs.require'\n"
+     "    hint: known: extra, public"),
+    (BINARY + '[zoneinfo]\nzones = ["../UTC"]', f'{FILE}: zoneinfo.zones[0]: wanted a zone or glob '
+     'such as "UTC" or "Europe/*", got the string "../UTC"'),
+    (BINARY + '[hosts.entries]\nlocalhost = "10.0.0.1"', f'{FILE}: hosts.entries: "localhost" '
+     "always stands for loopback\n    hint: leave it out"),
+    (BINARY + '[hosts.entries]\nDb = "::1"\ndb = "::1"', f"{FILE}: hosts.entries.db: the same host "
+     "as hosts.entries.Db"),
+    (BINARY + '[hosts.entries]\n"a b" = "::1"', f'{FILE}: hosts.entries: wanted a host name, got '
+     '"a b"'),
+    (BINARY + '[hosts.entries]\ndb.internal = "::1"', f"{FILE}: hosts.entries.db: wanted an IPv4 "
+     'or IPv6 address, got a table\n    hint: a name with dots is written in quotes: '
+     '"db.internal"'),
+    (BINARY + '[hosts.entries]\ndb = "fe80::1%eth0"', f"{FILE}: hosts.entries.db: wanted an IPv4 "
+     'or IPv6 address, got the string "fe80::1%eth0"'),
+    (BINARY + '[smoke]\nstdout = "a("', f"{FILE}: smoke.stdout: not a regular expression: missing "
+     "), unterminated subpattern at position 1"),
+    (BINARY + '[smoke]\ntimeout = "1500ms"', f"{FILE}: smoke.timeout: wanted whole seconds up to a "
+     'day, such as "10s" or "2m", got the string "1500ms"'),
+    (BINARY + '[smoke]\nhttp_path = "/"', f"{FILE}: smoke.http_port: missing, and image.ports has "
+     "no tcp port"),
+    (BINARY + '[push]\ntags = ["a"]', f"{FILE}: push.repository: missing (wanted "
+     '"registry.example.com/path")'),
+    (BINARY + '[push]\nrepository = "me:secret@registry.example.com/a"', f"{FILE}: push.repository:"
+     ' wanted "registry.example.com/path" without scheme, credentials or digest'),
+    (BINARY + '[push]\nrepository = "registry.example.com/a:1"', f"{FILE}: push.repository: wanted "
+     '"registry.example.com/path", got the string "registry.example.com/a:1"\n'
+     "    hint: tags go into push.tags"),
+    (BINARY + '[push]\nrepository = "registry.example.com/a"\ntags = ["{git.short}/x"]',
+     f"{FILE}: push.tags[0]: wanted a tag of letters, digits, '.', '_' and '-', templates allowed, "
+     'got the string "{git.short}/x"'),
+    ('image = 3\n' + BINARY, f"{FILE}: image: wanted a table, got the integer 3"),
+    ('binary = 1979-05-27\n', f"{FILE}: binary: wanted a table or an array of tables, got a date"),
+    ('name = \n', f"{FILE}: line 1, column 8: not TOML: invalid value"),
+    ('x = ' + '[' * 5000, f"{FILE}: not TOML: nested too deeply"),
+    ('x = ' + '1' * 5000, f"{FILE}: not TOML: a number is too long"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("line", "error"), LINES, ids=[line for line, _ in LINES])
+def test_each_fault_of_image_is_told_in_these_words(line: str, error: str) -> None:
+    assert errors_of(f"{BINARY}[image]\n{line}") == [f"{FILE}: {error}"]
+
+
+@pytest.mark.parametrize(("text", "error"), TABLES, ids=[error[26:60] for _, error in TABLES])
+def test_each_fault_of_a_file_is_told_in_these_words(text: str, error: str) -> None:
+    assert errors_of(text) == [error]
+
+
+@pytest.mark.parametrize(
+    ("folder", "error"),
+    [
+        ("", "name: missing (wanted a name, for there is no folder's)"),
+        (
+            "services/Über",
+            'name: missing, and the folder\'s name "Über" cannot stand in\n    hint: wanted a name '
+            "of lower-case letters and digits, joined by single '.', '_' or '-'",
+        ),
+    ],
+)
+def test_a_folder_s_name_must_do_where_there_is_no_other(folder: str, error: str) -> None:
+    assert errors_of(BINARY, folder) == [f"{FILE}: {error}"]
+
+
+def test_all_faults_of_all_files_are_told_at_once_in_file_order() -> None:
+    texts = {
+        "a": 'nam = "x"\n[image]\nports = [80, "81/tcp", 82]\nuser = "app"\n[hosts]\nentries = 1',
+        "b": BINARY,
+        "c": "oops",
+        "d": '[image]\nfiles = [{ src = 1 }, { dest = "x" }]\n[binary]\nrule = "prebuilt"',
+    }
+
+    def parse(name: str) -> object:
+        return parse_service(
+            texts[name],
+            origin=f"{name}/service.toml",
+            folder=name,
+            defaults=WorkspaceDefaults(),
+            host=Platform("linux", "amd64"),
+        )
+
+    with pytest.raises(ConfigErrors) as caught:
+        gather(partial(parse, name) for name in texts)
+    assert str(caught.value).splitlines() == [
+        "a/service.toml: unknown key 'nam'",
+        "    hint: did you mean 'name'?",
+        'a/service.toml: image.ports[0]: wanted "PORT/tcp", got the integer 80',
+        'a/service.toml: image.ports[2]: wanted "PORT/tcp", got the integer 82',
+        'a/service.toml: image.user: wanted "name:uid", "name:uid:gid", "uid", "uid:gid" or "root"'
+        ', got the string "app"',
+        '    hint: give the user a number, such as "app:1001"',
+        "a/service.toml: hosts.entries: wanted a table of host name = IPv4 or IPv6 address, "
+        "got the integer 1",
+        "a/service.toml: image.entrypoint: missing, and there is no [binary]",
+        "    hint: a [binary], or image.entrypoint for an image of files only",
+        "c/service.toml: line 1, column 5: not TOML: expected '=' after a key in a key/value pair",
+        "d/service.toml: image.files[0].src: wanted a relative path inside the workspace or a "
+        '"//folder:name" label, got the integer 1',
+        "d/service.toml: image.files[0].dest: missing (wanted an absolute path inside the image)",
+        "d/service.toml: image.files[1].dest: wanted an absolute path inside the image, "
+        'got the string "x"',
+        "d/service.toml: image.files[1].src: missing (wanted a relative path inside the workspace "
+        'or a "//folder:name" label)',
+        "d/service.toml: binary.path: missing (wanted a relative path inside the workspace or a "
+        '"//folder:name" label)',
+    ]

@@ -1,0 +1,1 @@
+"""The finished images, run and taken apart by the tools of others."""

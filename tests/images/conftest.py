@@ -1,0 +1,72 @@
+"""The images of services/, built once, and a Docker Engine that has them.
+
+Without an engine these tests fail: an image that nobody has run is not proven.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scratchtasks.sinks.docker import connect
+
+from .authority import https_server, write_authority
+from .built import IMAGES, Built, build, doit
+from .engine import Engine, borrowed_tags
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `ca.pem`, and `server.pem` for a server on this machine."""
+    folder = tmp_path_factory.mktemp("authority")
+    write_authority(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(authority: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """All images, built by `doit` in a copy of services/ whose internal CA is `ca.pem`."""
+    caches = os.environ.get("SCRATCH_TEST_CACHE", "~/.cache/scratchtasks-tests")
+    root = tmp_path_factory.mktemp("platform")
+    return build(root, authority / "ca.pem", Path(caches).expanduser())
+
+
+@pytest.fixture(scope="session")
+def engine(built: Built) -> Iterator[Engine]:
+    """The Docker Engine that DOCKER_HOST names, with all images in it by `doit load`."""
+    client = connect(os.environ)
+    tags = {name: f"{name}:latest" for name in IMAGES}
+    try:
+        with borrowed_tags(client, list(tags.values())):
+            doit(built.root, "load")
+            ids = {name: str(client.images.get(tag).id) for name, tag in tags.items()}
+            yield Engine(client, ids)
+    finally:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def server(authority: Path) -> Iterator[str]:
+    """The URL of an HTTPS server on this machine's loopback that only `ca.pem` vouches for."""
+    with https_server(authority / "server.pem") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def unpacked(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The root file system of every image, unpacked by umoci, by name."""
+    program = shutil.which("umoci")
+    assert program, "umoci is not installed"
+    folder = tmp_path_factory.mktemp("unpacked")
+    rootless = [] if os.geteuid() == 0 else ["--rootless"]
+    for name in IMAGES:
+        image = f"{built.layout(name)}:latest"
+        subprocess.run(
+            [program, "unpack", *rootless, "--image", image, folder / name],
+            check=True,
+            capture_output=True,
+        )
+    return {name: folder / name / "rootfs" for name in IMAGES}
