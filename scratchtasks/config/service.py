@@ -114,23 +114,21 @@ def _read_image(value: object, spot: Spot) -> Values:
 
 
 def _hint_for(table: str) -> Callable[[str], str]:
-    own = tuple(field.key for field in TABLES[table])
-    homes: dict[str, str] = {}
-    for home, fields in TABLES.items():
-        for field in fields:
-            homes.setdefault(field.key, f"[{home}]" if home else "the top, before any [table]")
-
     def hint(key: str) -> str:
-        near = did_you_mean(key, own)
-        if near.startswith("did"):
-            return near
+        own = did_you_mean(key, tuple(field.key for field in TABLES[table]))
+        if own.startswith("did"):
+            return own
+        homes: dict[str, str] = {}
+        for home, fields in TABLES.items():
+            for field in fields:
+                homes.setdefault(field.key, f"[{home}]" if home else "the top, before any [table]")
         if key in homes:
             return f"'{key}' belongs into {homes[key]}"
         elsewhere = did_you_mean(key, tuple(homes))
         if elsewhere.startswith("did"):
             nearest = elsewhere.split("'")[1]
             return f"{elsewhere} it belongs into {homes[nearest]}"
-        return near
+        return own
 
     return hint
 

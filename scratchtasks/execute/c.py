@@ -18,7 +18,7 @@ from .elf import ship
 from .globs import match
 from .operation import Done, Job, Outcome, World
 from .rust.depinfo import input_path, parse_c_deps
-from .toolchains import ask_tool, find_program
+from .toolchains import ask_tool, find_program, tool_digests
 from .zig import find_zig, uncached, zig_env, zig_target
 
 _CXX_SUFFIXES = (".cc", ".cpp", ".cxx", ".C", ".c++")
@@ -113,11 +113,14 @@ def _own_compiler(job: Job, world: World, env: Mapping[str, str]) -> _Compiler:
                 )
             argvs.append(())
             continue
-        path = find_program(name, world.env)
-        if path is None:
+        if "/" in name:
+            path = os.path.join(world.root, str(params["folder"]), name)
+        else:
+            path = find_program(name, world.env) or ""
+        if not os.access(path, os.X_OK):
             hint = f"install {name}, or leave {key} out to use zig"
-            raise ToolchainMissing(label, f"{key} {name!r} is not on PATH", hint)
-        digest = world.files.digest(path)
+            raise ToolchainMissing(label, f"{key} {name!r} was not found", hint)
+        digest = tool_digests([path], world)[0]
         version = ask_tool([path, "--version"], env, digest, world)
         argvs.append((path,))
         identity.append([key, name, digest, version])

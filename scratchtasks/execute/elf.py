@@ -30,7 +30,8 @@ class _Kind(NamedTuple):
     little: bool = True
 
     def __str__(self) -> str:
-        name = _MACHINE_NAMES.get(self.machine, self.machine)
+        name = _MACHINE_NAMES.get(self.machine, self.machine.removeprefix("EM_"))
+        name = f"machine {name}" if name.isdigit() else name
         return f"{name}, {self.bits} bit{'' if self.little else ', big-endian'}"
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ActionFailed, ToolchainMissing
 
@@ -50,8 +51,10 @@ def find_package(name: str) -> str | None:
 
 
 def tool_digests(paths: Sequence[str], world: World) -> list[Json]:
-    """The digests of tool files *paths*, in order; None for one that is missing."""
-    return [world.files.digest(path) for path in paths]
+    """The digests of tool files *paths* (absolute), in order; "" for one that is missing."""
+    items = [Input("file", path) for path in paths]
+    values = world.files.observe_all(items)
+    return [values[item] for item in items]
 
 
 def ask_tool(argv: Sequence[str], env: Mapping[str, str], key: Json, world: World) -> str:

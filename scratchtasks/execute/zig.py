@@ -11,7 +11,7 @@ from scratchtasks.core.errors import ToolchainMissing
 from scratchtasks.core.platform import Platform
 
 from .operation import World
-from .toolchains import Toolchain, ask_tool, find_package, find_program
+from .toolchains import Toolchain, ask_tool, find_package, find_program, tool_digests
 
 _OLDEST = (0, 12)
 _HINT = "pip install 'scratchtasks[zig]', or put zig 0.12 or newer on PATH"
@@ -41,8 +41,8 @@ def find_zig(world: World, where: str) -> Toolchain:
     places = (find_program("zig", world.env), package and os.path.join(package, "zig"))
     too_old = ""
     for path in filter(None, places):
-        digest = world.files.digest(path)
-        if digest is None:
+        digest = tool_digests([path], world)[0]
+        if not digest:
             continue
         env = {"PATH": world.env.get("PATH", os.defpath)}
         version = ask_tool([path, "version"], env, digest, world)

@@ -20,13 +20,6 @@ from .session import Session
 from .tasks import GROUPS, task_dicts
 from .workspace import Workspace
 
-_DEFAULTS: dict[str, Any] = {
-    "backend": "scratch",
-    "dep_file": ".scratch/doit.db",
-    "default_tasks": ["image"],
-    "par_type": "thread",
-}
-
 
 class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
     """doit's own dodo.py loader, plus the tasks of the Workspace that dodo.py makes."""
@@ -51,14 +44,13 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
 
         doit lets a loader override pyproject.toml; that is why theirs is read here first.
         """
-        theirs = super().load_doit_config()
+        theirs: dict[str, Any] = super().load_doit_config()
         if self.workspace is None:
-            return dict(theirs)
+            return theirs
         given = {name for section in (self.config or {}).values() for name in section}
-        ours = {name: value for name, value in _DEFAULTS.items() if name not in given}
-        if "reporter" not in given:
-            ours["reporter"] = self.workspace.reporter()
-        return {**ours, **theirs}
+        config = self.workspace.doit_config
+        ours = {name: value for name, value in config.items() if name not in given}
+        return ours if theirs is config else {**ours, **theirs}
 
     def load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
         """The user's own tasks and ours.  Raises: InvalidDodoFile for faults in configuration."""
@@ -70,7 +62,8 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             _replace_labels(pos_args, session)
             batches: Sequence[Sequence[str]] = ()
             if getattr(cmd, "execute_tasks", False):
-                self.workspace.begin_run()
+                self.workspace.watch_signals()
+                session.lock()
                 actions = _selected_actions(session, cmd.sel_tasks or (), tasks)
                 run_probes(session.engine, actions)
                 batches = compile_batches(session.engine, actions)

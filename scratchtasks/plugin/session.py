@@ -18,7 +18,7 @@ from scratchtasks.execute.process import Processes
 from scratchtasks.execute.stamp import read_stamp, stamp_path
 from scratchtasks.oci.layout import index_json
 from scratchtasks.sinks import layout
-from scratchtasks.sinks.summary import ImageSummary, write_summary
+from scratchtasks.sinks.summary import ImageSummary, read_digests, write_summary
 from scratchtasks.store.actions import ActionCache
 from scratchtasks.store.atomic import remove
 from scratchtasks.store.blobs import ContentStore
@@ -59,6 +59,7 @@ class Session:
         self._lock = WorkspaceLock(os.path.join(scratch, "lock"))
         self.events = events
         self._made: dict[str, ImageSummary] = {}
+        self._summarized: Mapping[str, str] | None = None
 
     def lock(self) -> None:
         """Be the only run in this workspace; says whom it waits for.  Raises: StoreError."""
@@ -76,6 +77,7 @@ class Session:
         os.environ[_LOCK_HOLDER] = str(os.getpid())
         if has_waited:
             self.engine.reset()
+            self._summarized = None
 
     def close(self) -> None:
         """Write what was learnt about files, and the summary of images; release the lock."""
@@ -186,10 +188,13 @@ class Session:
         return frozenset(kept)
 
     def write_summary(self) -> None:
-        """Bring `dist/images.json` up to date with the images made by this run."""
-        if self._made:
-            path = os.path.join(self.dist, "images.json")
-            write_summary(path, self._made.values(), self.graph.services.keys())
+        """Bring `dist/images.json` up to date with the images made by this run.
+
+        Services that are gone leave it too, once a run has asked about images.
+        """
+        if self._made or not self.graph.services.keys() >= (self._summarized or {}).keys():
+            self.lock()
+            write_summary(self._summary, self._made.values(), self.graph.services.keys())
             self._made = {}
 
     def _export(self, task: Task, how: Literal["ran", "hit"]) -> None:
@@ -220,7 +225,18 @@ class Session:
             self.world.files,
             self.layout_of(task),
         )
+        if not fault and self._digests().get(name) != top.digest:
+            fault = f"{self._summary} does not tell of it"  # the last run was killed, say
         return fault.replace(self.world.root + "/", "")
+
+    @property
+    def _summary(self) -> str:
+        return os.path.join(self.dist, "images.json")
+
+    def _digests(self) -> Mapping[str, str]:
+        if self._summarized is None:
+            self._summarized = read_digests(self._summary)
+        return self._summarized
 
 
 def summary_of(

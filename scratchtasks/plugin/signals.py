@@ -4,7 +4,6 @@ doit alone does this badly: a SIGINT to it hangs until the running command ends 
 SIGTERM loses the database and leaves compilers running.
 """
 
-import _thread
 import atexit
 import os
 import signal
@@ -12,11 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from .events import Events, Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SAME = 0.25
+"""Seconds within which a second signal is taken for an echo of the first."""
+
 _HEADSTART = 1.0
 """Seconds that a user's own command gets after a SIGINT, which a terminal sends to it as well."""
 
@@ -47,58 +49,100 @@ def install(cancel: Callable[[], None], events: Events) -> Callable[[], None]:
     """
     if threading.current_thread() is not threading.main_thread():
         return _nothing
-    ending = _Ending(cancel, events)
     before = {
         number: old
         for number in _SIGNALS
         if (old := signal.getsignal(number)) not in (signal.SIG_IGN, None)
     }
+    ending = _Ending(cancel, events)
     for number in before:
         signal.signal(number, ending.handle)
+    fd = signal.set_wakeup_fd(ending.bell, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=ending.leave)
     atexit.register(ending.wait)
 
     def undo() -> None:
-        for number, old in before.items():
-            signal.signal(number, old)
         if not ending.has_begun:
+            for number, old in before.items():
+                signal.signal(number, old)
             atexit.unregister(ending.wait)
+            ending.leave()
+            signal.set_wakeup_fd(fd)
 
     return undo
 
 
 class _Ending:
-    """The end of one run, begun by a signal."""
+    """The end of one run, begun by a signal.
+
+    Python runs a handler once the main thread is back in Python code, and a signal that comes
+    just before that thread waits for a lock (doit waiting for its workers) does not wake it: the
+    run would go on as if nothing had happened.  Hence a watcher, which the C part of signal
+    handling tells through the pipe *bell*, and which sends the signal again until it is heard.
+    """
 
     def __init__(self, cancel: Callable[[], None], events: Events) -> None:
         self.has_begun = False
+        self._is_heard = False
         self._cancel = cancel
         self._events = events
-        self._pid = os.getpid()
+        self._has_left = False
+        self._began = 0.0
         self._children: list[Process] = []
-        self._is_winding_down = _thread.allocate_lock()
+        self._is_winding_down = threading.Lock()
+        ear, self.bell = os.pipe()
+        os.set_blocking(self.bell, False)
+        threading.Thread(target=self._watch, args=(ear,), name="signals", daemon=True).start()
 
-    def handle(self, number: int, _frame: FrameType | None) -> NoReturn:
+    def leave(self) -> None:
+        """End the watcher; in a forked child, leave the parent's in peace."""
+        if not self._has_left:
+            self._has_left = True
+            fd = signal.set_wakeup_fd(-1)
+            if fd != self.bell:
+                signal.set_wakeup_fd(fd)
+            os.close(self.bell)
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
         code = 128 + number
-        if os.getpid() != self._pid:  # a worker of doit's -P process
+        if self._has_left:  # a worker of doit's -P process
             self._cancel()
             raise SystemExit(code)
-        if self.has_begun:
+        if not self.has_begun:
+            self._began = time.monotonic()
+            self.has_begun = True  # handlers may be interrupted by handlers
+            self._is_winding_down.acquire()
+            self._cancel()
+            self._events.emit(Interrupted(number))
+            self._children = _descendants()
+            self._is_heard = True
+            os.write(self.bell, bytes([number]))  # others may have taken the wakeup fd
+            raise SystemExit(code)
+        if time.monotonic() - self._began > _SAME:
             # A shell may have died of the first signal and left its command to init.
             _send(signal.SIGKILL, {*_descendants(), *self._children})
             os._exit(code)
-        self.has_begun = True
-        self._cancel()
-        self._events.emit(Interrupted(number))
-        self._is_winding_down.acquire()
-        # Not threading.Thread: the main thread may hold that module's locks at this very moment.
-        self._children = _descendants()
-        _thread.start_new_thread(self._wind_down, (number,))
-        raise SystemExit(code)
 
     def wait(self) -> None:
-        """At the interpreter's exit: commands that were told to end get the time for it."""
-        if os.getpid() == self._pid:
+        """At the interpreter's exit: children that were told to end get the time for it."""
+        if not self._has_left:
             self._is_winding_down.acquire(timeout=_HEADSTART + _PATIENCE + 1)
+
+    def _watch(self, ear: int) -> None:
+        number = 0
+        while number not in _SIGNALS:  # some other may have a handler of somebody's
+            heard = os.read(ear, 1)
+            if not heard:
+                os.close(ear)
+                return
+            number = heard[0]
+        while not self._is_heard:
+            main = threading.main_thread().ident
+            assert main is not None
+            if not self.has_begun:
+                signal.pthread_kill(main, number)
+            time.sleep(_SAME / 10)
+        self._wind_down(number)
 
     def _wind_down(self, number: int) -> None:
         """Not in the handler, because printing takes locks."""

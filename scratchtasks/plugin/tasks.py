@@ -160,7 +160,7 @@ def task_dicts(
         if session.is_image(task):
             yield _load_dict(session, task)
         if with_labels:
-            yield {"basename": str(task.label), "actions": None, "task_dep": [task.name]}
+            yield _label_dict(task)
 
 
 def _task_dict(session: Session, task: Task, batches: Sequence[str]) -> TaskDict:
@@ -192,6 +192,16 @@ def _load_dict(session: Session, task: Task) -> TaskDict:
         "actions": [LoadAction(session, task)],
         # Only the engine knows what it has, so it is asked each time.
         "uptodate": [False],
+        "task_dep": [task.name],
+        "meta": {META: {}},
+    }
+
+
+def _label_dict(task: Task) -> TaskDict:
+    return {
+        "basename": str(task.label),
+        "doc": f"the same as {task.name}",
+        "actions": None,
         "task_dep": [task.name],
         "meta": {META: {}},
     }

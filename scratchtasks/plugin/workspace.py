@@ -4,7 +4,7 @@ import atexit
 import glob
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
@@ -12,7 +12,8 @@ from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
 from .events import Events
 
 if TYPE_CHECKING:
-    from scratchtasks.core.target import Declared, Genrule, Service
+    from scratchtasks.config.workspace import WorkspaceConfig
+    from scratchtasks.core.target import Declared, Genrule, Pin, Service
     from scratchtasks.declare import Declaration
 
     from .session import Session
@@ -40,10 +41,8 @@ class Workspace:
         rules: "Sequence[Genrule]" = (),
         root: str | None = None,
     ) -> None:
-        if root is None:
-            caller = sys._getframe(1).f_globals.get("__file__", "dodo.py")
-            root = os.path.dirname(os.path.abspath(caller))
-        self.root = os.path.abspath(root)
+        dodo = sys._getframe(1).f_globals
+        self.root = os.path.abspath(root or os.path.dirname(dodo.get("__file__", "")))
         self.events = Events()
         self._globs = (services,) if isinstance(services, str) else tuple(services)
         self._images = tuple(images)
@@ -51,6 +50,10 @@ class Workspace:
         self._session: Session | None = None
         # An attribute of the object only: doit would call it on the imported class as well.
         self.create_doit_tasks = self._doit_tasks
+        # Where doit's own loader is at work it finds our settings as those of dodo.py; one that
+        # dodo.py sets after this takes their place.
+        self.doit_config = self._doit_config()
+        dodo.setdefault("DOIT_CONFIG", self.doit_config)
 
     def _doit_tasks(self) -> Iterator[dict[str, Any]]:
         """doit's protocol, used when our loader is not: right tasks, without batches."""
@@ -63,21 +66,25 @@ class Workspace:
             session = self.session()
         except ScratchError as error:
             raise InvalidDodoFile(str(error)) from None
+        self.watch_signals()
         yield from task_dicts(session, with_labels=True)
 
-    def reporter(self) -> type:
-        """doit's reporter for runs in this workspace."""
+    def _doit_config(self) -> dict[str, Any]:
         from .reporter import ScratchReporter
 
-        return ScratchReporter.bound_to(self.events, os.environ)
+        return {
+            "backend": "scratch",
+            "default_tasks": ["image"],
+            "dep_file": ".scratch/doit.db",
+            "par_type": "thread",
+            "reporter": ScratchReporter.bound_to(self.events, os.environ),
+        }
 
-    def begin_run(self) -> None:
-        """Take the lock and see to it that signals end compilers.  Raises: StoreError."""
+    def watch_signals(self) -> None:
+        """See to it that Ctrl-C and SIGTERM end compilers and keep what is finished."""
         from .signals import install
 
-        session = self.session()
-        install(session.world.processes.cancel, self.events)
-        session.lock()
+        install(self.session().world.processes.cancel, self.events)
 
     def session(self) -> "Session":
         """The analysed workspace, made on first use.
@@ -93,7 +100,7 @@ class Workspace:
 
     def declared(self) -> "Declared":
         """Everything that the workspace's files and dodo.py declare.  Raises: ConfigErrors."""
-        from scratchtasks.config.default_pins import DEFAULT_PINS
+        from scratchtasks.config.default_pins import effective_pins
         from scratchtasks.config.lockfile import parse_lockfile
         from scratchtasks.config.service import parse_service
         from scratchtasks.config.workspace import WorkspaceConfig
@@ -106,14 +113,13 @@ class Workspace:
             config = self._workspace_config()
         except ConfigErrors as error:
             faults += error.errors
-        pins = dict(DEFAULT_PINS)
-        services: list[Service] = []
+        pins: Mapping[str, Pin] = {}
         try:
             lock = self._read("scratch.lock")
-            if lock is not None:
-                pins.update(parse_lockfile(lock))
+            pins = effective_pins(None if lock is None else parse_lockfile(lock))
         except ConfigErrors as error:
             faults += error.errors
+        services: list[Service] = []
         for folder in self._folders():
             origin = f"{folder}/{SERVICE_FILE}" if folder else SERVICE_FILE
             try:
@@ -144,7 +150,7 @@ class Workspace:
             cache_limit=config.cache_limit,
         )
 
-    def _workspace_config(self) -> Any:
+    def _workspace_config(self) -> "WorkspaceConfig":
         from scratchtasks.config.workspace import WorkspaceConfig, parse_workspace
 
         text = self._read("scratch.toml")

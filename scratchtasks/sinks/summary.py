@@ -79,6 +79,14 @@ def write_summary(path: str, images: Iterable[ImageSummary], known: Collection[s
         write_atomic(path, data)
 
 
+def read_digests(path: str) -> dict[str, str]:
+    """The digest of every image in the summary *path*, by name; a damaged one counts as empty.
+
+    Raises: StoreError when *path* cannot be read.
+    """
+    return {entry["name"]: entry["digest"] for entry in _entries(_read(path))}
+
+
 def _entries(data: bytes) -> list[dict[str, Any]]:
     """The entries of a summary as it was found: whatever is not one is left out."""
     try:

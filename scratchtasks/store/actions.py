@@ -16,7 +16,7 @@ from .atomic import read_error, remove, write_atomic
 from .blobs import ContentStore
 
 _SETS = 16
-_TOUCH = 3600
+TOUCH = 3600
 """Seconds between two notes of an entry's use; `collect` removes the least recently used."""
 
 
@@ -135,7 +135,7 @@ def _checksum(key: str, payload: bytes) -> bytes:
 
 def _touch(path: str) -> None:
     try:
-        if abs(time.time() - os.stat(path).st_mtime) > _TOUCH:
+        if abs(time.time() - os.stat(path).st_mtime) > TOUCH:
             os.utime(path)
     except OSError:
         pass  # gone meanwhile, or a read-only cache: then nobody collects it either

@@ -103,21 +103,22 @@ class ContentStore:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         except OSError as error:
             raise read_error(path, error) from error
-        with open(fd, "rb", buffering=0) as source, self.writer(media_type) as writer:
+        try:
             before = os.fstat(fd)
             if not stat.S_ISREG(before.st_mode):
                 raise StoreError(path, "wanted a file, got a folder or a device")
-            buffer = memoryview(bytearray(_CHUNK))
-            try:
-                while count := source.readinto(buffer):
-                    writer.write(buffer[:count])
-            except OSError as error:
-                raise read_error(path, error) from error
-            if signature_of(os.fstat(fd)) != signature_of(before):
-                raise StoreError(
-                    path, "changed while it was copied", "is another program still writing it?"
-                )
-            return writer.commit()
+            with self.writer(media_type) as writer:
+                while chunk := os.read(fd, _CHUNK):
+                    writer.write(chunk)
+                if signature_of(os.fstat(fd)) != signature_of(before):
+                    raise StoreError(
+                        path, "changed while it was copied", "is another program still writing it?"
+                    )
+                return writer.commit()
+        except OSError as error:
+            raise read_error(path, error) from error
+        finally:
+            os.close(fd)
 
     def writer(self, media_type: str) -> "BlobWriter":
         """A `with` block's target for bytes that come in pieces; see BlobWriter."""

@@ -14,7 +14,7 @@ from scratchtasks.core.action import result_from_json
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import StoreError
 
-from .actions import read_entry
+from .actions import TOUCH, read_entry
 from .atomic import TEMP_PREFIX, read_error, remove, storage_error
 
 _YOUNG = 3600
@@ -63,7 +63,8 @@ def collect(scratch: str, limit: int, keep: Set[Digest]) -> Collected:
     First go blobs that no result names, then results and the blobs that only they named.
     Blobs in *keep* never go, nor do results that name no others; blobs that no result named
     before go only when older than an hour.
-    Within the limit nothing goes but files that a dead process left unfinished a day ago.
+    Within the limit nothing goes but what nobody can use: files that a dead process left
+    unfinished a day ago, and input sets without a result.
 
     Raises: StoreError when the store cannot be read or written.
     """
@@ -83,7 +84,7 @@ class _Collection:
             for file in _files(f"{scratch}/blobs/sha256")
         }
         self._results = sorted(_files(f"{scratch}/actions/results"))
-        self._sets = sorted(_files(f"{scratch}/actions/inputs"))
+        self._sets = tuple(_files(f"{scratch}/actions/inputs"))
         self._names = [_named(file.path) for file in self._results]
         self._uses = Counter(digest for names in self._names for digest in names)
         self._bytes = sum(file.size for file in (*self._results, *self._sets))
@@ -98,23 +99,22 @@ class _Collection:
                 break
             if now - blob.used > _YOUNG:
                 self._remove_unnamed(digest)
-        horizon = now
+        oldest = now
         for file, names in zip(self._results, self._names, strict=True):
-            if self._bytes - self._freed <= limit:
-                break
-            if names and names <= self._keep:
-                # Its blobs stay anyhow; without it they would be made again.
-                horizon = min(horizon, file.used - _YOUNG)
+            # A result that names only what stays anyhow would free nothing and cost its making.
+            if self._bytes - self._freed <= limit or (names and names <= self._keep):
+                oldest = min(oldest, file.used)
                 continue
             # The result before its blobs: what is interrupted here leaves no result without.
             self._remove(file)
             self._uses.subtract(names)
             for digest in names:
                 self._remove_unnamed(digest)
-            # What a description was seen to read is of use only while a result for it is left,
-            # and is used whenever that is.
-            while self._sets and self._sets[0].used <= min(file.used, horizon):
-                self._remove(self._sets.pop(0))
+        # What a description was seen to read is used whenever a result for it is, give or take
+        # the hour that notes of use are apart: these have no result left.
+        for file in self._sets:
+            if file.used < oldest - TOUCH:
+                self._remove(file)
         return Collected(self._freed, self._removed)
 
     def _remove_unnamed(self, digest: Digest) -> None:

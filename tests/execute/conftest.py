@@ -46,3 +46,12 @@ def world_at(shown: list[bytes]) -> Callable[..., World]:
 def world(tmp_path: Path, world_at: Callable[..., World]) -> World:
     """A World for an empty workspace, with this process's environment."""
     return world_at(tmp_path / "ws")
+
+
+@pytest.fixture(scope="session")
+def zig_cache() -> Path:
+    """zig's own builds of libc take a minute for each target, so they outlive the tests."""
+    home = os.environ.get("SCRATCH_TEST_CACHE") or os.path.expanduser("~/.cache/scratchtasks-tests")
+    path = Path(home, "zig")
+    path.mkdir(parents=True, exist_ok=True)
+    return path

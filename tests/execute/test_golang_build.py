@@ -4,14 +4,27 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from golang_workspace import AMD64, Run, WorldAt, binary_of, go, go_actions, go_sum, publish, write
+from golang_workspace import (
+    AMD64,
+    Recording,
+    Run,
+    WorldAt,
+    binary_of,
+    go,
+    go_actions,
+    go_sum,
+    publish,
+    write,
+)
 
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.errors import ActionFailed, ScratchError
 from scratchtasks.core.platform import Platform
 from scratchtasks.execute.plan import run_probes
+from scratchtasks.execute.process import Finished
 
 MOD = "module example.com/mono\n\ngo 1.21\n"
 
@@ -203,6 +216,22 @@ def test_a_fault_that_go_list_finds_is_that_programs_alone(
     }
     assert str(results["empty"]).startswith("//empty:binary.list: no Go files in ")
     assert run.go_commands().count("list") == 1
+
+
+def test_a_go_command_that_was_killed_is_not_trusted(
+    tmp_path: Path, world_at: WorldAt, shown: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "ws"
+    write(root, {"go.mod": MOD, "a/main.go": _hello("a")})
+    real = Recording.run
+
+    def killed(self: Recording, argv: Sequence[str], **how: Any) -> Finished:
+        done = real(self, argv, **how)
+        return Finished(-9, done.stdout, done.stderr) if argv[1] == "build" else done
+
+    monkeypatch.setattr(Recording, "run", killed)
+    _, results = _build(world_at, shown, root, {"a": "."})
+    assert str(results["a"]) == ("go build: was ended by signal 9\n    hint: is memory short?")
 
 
 def test_without_a_go_mod_the_error_says_what_to_do(

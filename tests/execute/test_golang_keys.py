@@ -168,7 +168,7 @@ def test_what_the_program_does_not_use_keeps_its_key(
     edit(mono)
     after, commands = mono.look()
     assert after == before
-    assert commands in ([], ["list"])
+    assert set(commands) <= {"list"}
 
 
 @pytest.mark.parametrize("edit", SEEN.values(), ids=SEEN)
@@ -225,6 +225,14 @@ def test_another_checkout_gives_the_same_key(
     shutil.copytree(mono.root, copy)
     env = mono._run().world.env
     run = Run(world_at(copy, env), go_actions("services/a"), shown)
+    assert run.engine.verdict("//services/a:binary@linux/amd64").key == mono.key()
+
+
+def test_a_workspace_reached_by_a_symlink_gives_the_same_key(
+    mono: Mono, tmp_path: Path, world_at: WorldAt, shown: list[bytes]
+) -> None:
+    (tmp_path / "link").symlink_to(mono.root)
+    run = Run(world_at(tmp_path / "link", mono._run().world.env), go_actions("services/a"), shown)
     assert run.engine.verdict("//services/a:binary@linux/amd64").key == mono.key()
 
 

@@ -195,7 +195,7 @@ def test_the_real_go_is_what_it_says(world: World, shown: list[bytes]) -> None:
     assert os.path.isfile(os.path.join(os.path.dirname(found.path), "../VERSION"))
     assert found.path == os.path.realpath(str(shutil.which("go")))
     assert isinstance(found.identity, dict)
-    assert None not in found.identity["tools"]
+    assert "" not in found.identity["tools"]
     assert shown == []
 
 

@@ -1,10 +1,13 @@
 """A copy of services/ in a folder of its own, built once for all tests of images."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ CONTRASTS = {
     "api-spare": """
 [binary]
 rule    = "go_binary"
+name    = "api"
 package = "../api"
 ldflags = ["-X main.version=1.4.0"]
 
@@ -26,6 +30,7 @@ user       = "app:1001"
     "worker-spare": """
 [binary]
 rule  = "rust_binary"
+name  = "worker"
 crate = "../worker"
 
 [image]
@@ -66,12 +71,38 @@ class Built:
         return {layer["kind"]: layer["digest"] for layer in self.images[name]["layers"]}
 
 
-def build(root: Path, authority: Path, tool_caches: Path) -> Built:
-    """Copy services/ to *root*, make *authority* its internal CA, and run `doit` there.
+@contextmanager
+def build(authority: Path, cache: Path) -> Iterator[Built]:
+    """Copy services/ to a workspace in *cache*, make *authority* its internal CA, run `doit`.
 
-    What cargo and zig have compiled before is kept in *tool_caches*; blobs and actions of
-    scratchtasks are not, so every image is made anew.
+    Of an earlier test run only what cargo and zig keep for themselves stays there (cargo's is of
+    no use at another path): scratchtasks makes every image anew.  One test run at a time.
     """
+    root = cache / "images"
+    (root / ".scratch").mkdir(parents=True, exist_ok=True)
+    (cache / "zig").mkdir(exist_ok=True)
+    with (cache / "images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _empty(root, keep=".scratch")
+        _empty(root / ".scratch", keep="cargo")
+        (root / ".scratch/zig").symlink_to(cache / "zig")
+        _fill(root, authority)
+        doit(root)
+        summary = json.loads((root / "dist/images.json").read_bytes())
+        yield Built(root, {image["name"]: image for image in summary["images"]})
+
+
+def _empty(folder: Path, keep: str) -> None:
+    for path in folder.iterdir():
+        if path.name == keep:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _fill(root: Path, authority: Path) -> None:
     ignored = shutil.ignore_patterns("target")
     shutil.copytree(REPOSITORY / "services", root / "services", ignore=ignored)
     shutil.copy(authority, root / "services/certs/internal-ca.pem")
@@ -82,13 +113,6 @@ def build(root: Path, authority: Path, tool_caches: Path) -> Built:
         (root / "services" / name / "service.toml").write_text(text)
     shutil.copy(REPOSITORY / "dodo.py", root)
     (root / "pyproject.toml").write_text('[tool.doit]\nloader = "scratch"\n')
-    (root / ".scratch").mkdir()
-    for tool in ("cargo", "zig"):
-        (tool_caches / tool).mkdir(parents=True, exist_ok=True)
-        (root / ".scratch" / tool).symlink_to(tool_caches / tool)
-    doit(root)
-    summary = json.loads((root / "dist/images.json").read_bytes())
-    return Built(root, {image["name"]: image for image in summary["images"]})
 
 
 def doit(root: Path, *args: str) -> str:

@@ -3,14 +3,18 @@
 Without an engine these tests fail: an image that nobody has run is not proven.
 """
 
+import gc
 import os
 import shutil
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docker import DockerClient
 
+from scratchtasks.core.errors import SinkError
 from scratchtasks.sinks.docker import connect
 
 from .authority import https_server, write_authority
@@ -27,25 +31,38 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def built(authority: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(authority: Path) -> Iterator[Built]:
     """All images, built by `doit` in a copy of services/ whose internal CA is `ca.pem`."""
-    caches = os.environ.get("SCRATCH_TEST_CACHE", "~/.cache/scratchtasks-tests")
-    root = tmp_path_factory.mktemp("platform")
-    return build(root, authority / "ca.pem", Path(caches).expanduser())
+    cache = os.environ.get("SCRATCH_TEST_CACHE", "~/.cache/scratchtasks-tests")
+    with build(authority / "ca.pem", Path(cache).expanduser()) as images:
+        yield images
 
 
 @pytest.fixture(scope="session")
-def engine(built: Built) -> Iterator[Engine]:
-    """The Docker Engine that DOCKER_HOST names, with all images in it by `doit load`."""
-    client = connect(os.environ)
+def client() -> Iterator[DockerClient]:
+    """A client of the Docker Engine that DOCKER_HOST names."""
+    connected, reason = None, ""
+    with warnings.catch_warnings():
+        # The SDK forgets to close a socket that was refused.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            connected = connect(os.environ)
+        except SinkError as error:
+            reason = str(error)
+        gc.collect()
+    if connected is None:
+        pytest.fail(reason, pytrace=False)
+    yield connected
+    connected.close()
+
+
+@pytest.fixture(scope="session")
+def engine(client: DockerClient, built: Built) -> Iterator[Engine]:
+    """The Docker Engine, with all images in it by `doit load`."""
     tags = {name: f"{name}:latest" for name in IMAGES}
-    try:
-        with borrowed_tags(client, list(tags.values())):
-            doit(built.root, "load")
-            ids = {name: str(client.images.get(tag).id) for name, tag in tags.items()}
-            yield Engine(client, ids)
-    finally:
-        client.close()
+    with borrowed_tags(client, list(tags.values())):
+        doit(built.root, "load")
+        yield Engine(client, {name: str(client.images.get(tag).id) for name, tag in tags.items()})
 
 
 @pytest.fixture(scope="session")

@@ -56,9 +56,7 @@ class Engine:
     ) -> Iterator[Container]:
         """A running container of image *name*, without a network unless *options* give one."""
         options = {"network_mode": "none", **options}
-        container = self.client.containers.create(
-            self.ids[name], list(command) or None, **options
-        )
+        container = self.client.containers.create(self.ids[name], list(command) or None, **options)
         try:
             container.start()
             yield container

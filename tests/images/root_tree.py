@@ -55,7 +55,8 @@ def _node(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Node:
     file = archive.extractfile(member) if member.isfile() else None
     if file is not None:
         content = hashlib.sha256(file.read()).hexdigest()
-    return Node(_KINDS[member.type], member.mode, member.uid, member.gid, content)
+    # Some writers put the type of file into the mode as well.
+    return Node(_KINDS[member.type], member.mode & 0o7777, member.uid, member.gid, content)
 
 
 def saved_image(archive: bytes) -> tuple[dict[str, Any], list[bytes]]:

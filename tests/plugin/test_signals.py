@@ -174,12 +174,31 @@ def test_a_second_signal_kills_compilers_at_once(tmp_path: Path) -> None:
     _wait_for(tmp_path, "ours.runs")
     doit.send_signal(signal.SIGINT)
     _wait_for(tmp_path, "told")
+    time.sleep(0.3)
     began = time.monotonic()
     doit.send_signal(signal.SIGINT)
     assert doit.wait(timeout=20) == 130
     assert time.monotonic() - began < 1
     doit.communicate()
     assert _survivors(tmp_path) == []
+
+
+def test_a_signal_that_does_not_wake_the_main_thread_is_repeated() -> None:
+    code = (
+        "import queue, signal, threading, time\n"
+        "from scratchtasks.plugin.events import Events\n"
+        "from scratchtasks.plugin.signals import install\n"
+        "install(lambda: None, Events())\n"
+        "def strike():\n"
+        "    time.sleep(0.1)\n"
+        "    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
+        "threading.Thread(target=strike, daemon=True).start()\n"
+        "queue.Queue().get()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=10
+    )
+    assert (done.returncode, done.stderr) == (143, _LINE)
 
 
 def test_undo_restores_the_handlers_and_ignored_signals_stay_ignored() -> None:

@@ -55,7 +55,7 @@ def split_inputs(paths: Sequence[str], world: World) -> tuple[list[Input], list[
         name = input_path(path, world.root)
         if not os.path.isabs(name):
             inputs.append(Input("file", name))
-        elif (digest := world.files.digest(path)) is not None:
+        elif digest := world.files.observe(Input("file", path)):
             outside.append([os.path.basename(path), digest])
     return inputs, outside
 

@@ -1,5 +1,6 @@
 """A C compiler for crates that compile C, so that none fails for want of a musl gcc."""
 
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +33,9 @@ def find_c_tools(world: World, target: Target, platform: Platform, need: str, wh
     if not need:
         return CTools()
     if not target.is_musl:
-        cxx = find_program(target.cc.removesuffix("cc") + "++", world.env)
+        folder, name = os.path.split(target.cc)
+        name = "c++" if name == "cc" else name.removesuffix("cc") + "++"
+        cxx = find_program(os.path.join(folder, name), world.env)
         programs = {"CC": (target.cc,), **({"CXX": (cxx,)} if cxx else {})}
         return CTools(programs=programs, identity=target.identity)
     try:

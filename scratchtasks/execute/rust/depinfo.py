@@ -27,7 +27,7 @@ def parse_rust_deps(text: str) -> list[str]:
 
 
 def input_path(path: str, root: str) -> str:
-    """*path*, absolute, as an Input holds it: relative to *root* where it lies inside, "" for itself.
+    """*path*, absolute, as an Input holds it: relative to *root* inside it, "" for itself.
 
     A symlink before a `..` makes the lexical form another place; then the real one counts.
     """

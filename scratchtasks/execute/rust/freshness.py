@@ -63,7 +63,7 @@ class TargetFolder:
         for name in changed:
             self._seen.pop(name, None)
         kept = {name: self._seen[name] for name in self._seen if name not in set(names)}
-        write_atomic(self._record, json.dumps(kept).encode("utf-8", "surrogateescape"))
+        write_atomic(self._record, json.dumps(kept).encode())
         for folder in _fingerprints(self.path):
             for entry in os.listdir(folder):
                 found = _HASHED.search(entry)
@@ -77,13 +77,14 @@ class TargetFolder:
         A package with a file that changed at or after *before* stays unknown: what cargo has
         seen of it cannot be told.
         """
+        self._seen = {name: seen for name, seen in self._seen.items() if _is_unchanged(seen)}
         for name, paths in packages.items():
             seen = {path: _signature(path) for path in paths}
-            if all(mark and mark[3] < before for mark in seen.values()):
+            if all(not mark or mark[3] < before for mark in seen.values()):
                 self._seen[name] = {**self._seen.get(name, {}), **seen}
             else:
                 self._seen.pop(name, None)
-        write_atomic(self._record, json.dumps(self._seen).encode("utf-8", "surrogateescape"))
+        write_atomic(self._record, json.dumps(self._seen).encode())
 
     def clear(self) -> None:
         """Throw all object code away."""

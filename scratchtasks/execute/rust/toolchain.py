@@ -10,7 +10,7 @@ from scratchtasks.core.errors import ToolchainMissing
 from scratchtasks.core.platform import Platform
 
 from ..operation import World
-from ..toolchains import ask_tool, find_program
+from ..toolchains import ask_tool, find_program, tool_digests
 from .config import ancestors
 
 TOOLCHAIN_FILES = ("rust-toolchain.toml", "rust-toolchain")
@@ -40,12 +40,10 @@ _ARCHITECTURES = {
     ),
 }
 
-_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 _KEPT = frozenset(
     ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "NETRC", "CARGO_HOME")
-    + _PROXIES
-    + tuple(name.upper() for name in _PROXIES)
 )
+_KEPT_ANY_CASE = frozenset(("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"))
 _KEPT_PREFIXES = (
     "RUSTUP_", "SSL_", "GIT_", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTRY_", "CARGO_REGISTRIES_",
     "CARGO_TERM_",
@@ -94,7 +92,7 @@ def clean_env(world: World) -> dict[str, str]:
     env = {
         name: value
         for name, value in world.env.items()
-        if name in _KEPT or name.startswith(_KEPT_PREFIXES)
+        if name in _KEPT or name.upper() in _KEPT_ANY_CASE or name.startswith(_KEPT_PREFIXES)
     }
     # A missing toolchain is an error to be told, not a download of 300 MB.
     return {**env, "RUSTUP_AUTO_INSTALL": "0"}
@@ -122,8 +120,8 @@ def find_rust(world: World, folder: str, where: str) -> Rust:
         cargo = found
     env = {"PATH": world.env.get("PATH", os.defpath), "HOME": world.env.get("HOME", "/")}
     # rustc itself is a small program; the name of its library, which is in it, is a hash.
-    version = ask_tool([rustc, "-vV"], env, world.files.digest(rustc), world)
-    cargo_version = ask_tool([cargo, "-V"], env, world.files.digest(cargo), world)
+    version = ask_tool([rustc, "-vV"], env, tool_digests([rustc], world), world)
+    cargo_version = ask_tool([cargo, "-V"], env, tool_digests([cargo], world), world)
     said = dict(line.split(": ", 1) for line in version.splitlines() if ": " in line)
     return Rust(
         sysroot=sysroot,
@@ -142,16 +140,12 @@ def _sysroot(world: World, folder: str, where: str) -> str:
         raise ToolchainMissing(where, "rustc was not found", _INSTALL)
     env = clean_env(world)
     rustup = world.env.get("RUSTUP_HOME") or os.path.join(world.env.get("HOME", "/"), ".rustup")
-    chosen: list[Json] = [
-        [name, world.files.digest(os.path.join(place, name))]
-        for place in ancestors(folder)
-        for name in TOOLCHAIN_FILES
-    ]
+    chosen = [os.path.join(place, name) for place in ancestors(folder) for name in TOOLCHAIN_FILES]
     key: Json = [
         "rustc sysroot",
-        [proxy, world.files.digest(proxy), folder, chosen],
+        [proxy, folder, rustup],
+        tool_digests([proxy, os.path.join(rustup, "settings.toml"), *chosen], world),
         {name: value for name, value in env.items() if name.startswith("RUSTUP_")},
-        [rustup, world.files.digest(os.path.join(rustup, "settings.toml"))],
         world.files.observe(Input("names", os.path.join(rustup, "toolchains"), "*")),
     ]
 
@@ -196,7 +190,7 @@ def find_target(world: World, rust: Rust, platform: Platform, where: str) -> Tar
 def cc_identity(cc: str, world: World) -> Json:
     """What of the machine's C compiler goes into a binary: its version and its libc.a."""
     env: Mapping[str, str] = {"PATH": world.env.get("PATH", os.defpath), "LC_ALL": "C"}
-    digest = world.files.digest(cc)
+    digest = tool_digests([cc], world)
     version = ask_tool([cc, "--version"], env, digest, world)
     libc = ask_tool([cc, "-print-file-name=libc.a"], env, digest, world)
-    return ["cc", version, world.files.digest(libc) if os.path.isabs(libc) else None]
+    return ["cc", version, tool_digests([libc], world) if os.path.isabs(libc) else None]

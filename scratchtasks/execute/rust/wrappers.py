@@ -31,11 +31,12 @@ for arg do
 done
 [ -z "$cross" ] || set -- "$@" -C target-feature=+crt-static
 [ -n "$CARGO_MANIFEST_DIR" ] || exec "$@"
+name=${{CARGO_MANIFEST_DIR##*/}}
 case $CARGO_MANIFEST_DIR in
-  "$home"/*) name=${{CARGO_MANIFEST_DIR##*/}} shown=/cargo/${{CARGO_MANIFEST_DIR##*/}} ;;
-  "$root"/*) name=${{CARGO_MANIFEST_DIR#"$root"/}} shown=/workspace/${{CARGO_MANIFEST_DIR#"$root"/}} ;;
+  "$home"/*) shown=/cargo/$name ;;
   "$root") name=. shown=/workspace ;;
-  *) name=${{CARGO_MANIFEST_DIR##*/}} shown=/outside/${{CARGO_MANIFEST_DIR##*/}} ;;
+  "$root"/*) name=${{CARGO_MANIFEST_DIR#"$root"/}} shown=/workspace/$name ;;
+  *) shown=/outside/$name ;;
 esac
 # rustc takes any words for the metadata that tells crates apart.
 id="metadata=$CARGO_PKG_NAME $CARGO_PKG_VERSION $name$id"

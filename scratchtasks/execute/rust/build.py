@@ -1,0 +1,152 @@
+"""cargo_build: one cargo call for all stale binaries of a cargo workspace."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.digest import Json, key_of
+from scratchtasks.core.errors import ActionFailed, ScratchError
+
+from ..elf import ship
+from ..operation import Done, Job, Outcome, World
+from .cargo import CargoCall, Kit, Made
+from .config import config_files, split_inputs
+from .ctools import find_c_tools
+from .depinfo import input_path
+from .metadata import crate_folder, feature_flags, label_of, package_inputs
+from .toolchain import cargo_home, find_rust, find_target
+
+_SOURCE_NAMES = ".rs|Cargo.toml"
+
+
+class CargoBuild:
+    """Compiles a Rust binary.
+
+    params: those of `CargoMetadata`, and `name`.  deps: `metadata`, its answer, which is part
+    of the key: versions and features of the whole closure.
+    """
+
+    version = 1
+    is_probe = False
+
+    def identity(self, job: Job, world: World) -> Json:
+        kit = _kit(job, world)
+        return {
+            "rust": kit.rust.identity,
+            "triple": kit.target.triple,
+            "linker": kit.target.identity,
+            "c": kit.tools.identity,
+            "epoch": world.epoch,
+            "outside": _steering(job, world)[1],
+        }
+
+    def inputs(self, job: Job, world: World) -> Iterable[Input]:
+        # The workspace's root manifest and Cargo.lock count by what of them is in the metadata.
+        packages = (package_inputs(folder) for _, _, folder in _facts(job)["packages"])
+        return (*_steering(job, world)[0], *(item for inputs in packages for item in inputs))
+
+    def batch_key(self, job: Job, world: World) -> str:
+        facts, params = _facts(job), job.action.params
+        if facts["steered"] or params["features"] or not params["default_features"]:
+            return ""
+        kit = _kit(job, world)
+        return key_of(facts["workspace"], kit.target.triple, kit.rust.sysroot)
+
+    def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        for group in _groups(jobs):
+            try:
+                outcomes |= _run(group, world)
+            except ScratchError as error:
+                outcomes |= {job.action.name: error for job in group}
+        return outcomes
+
+
+def _facts(job: Job) -> Mapping[str, Any]:
+    return job.deps["metadata"].facts
+
+
+def _steering(job: Job, world: World) -> tuple[list[Input], list[Json]]:
+    return split_inputs(config_files(crate_folder(job, world), cargo_home(world)), world)
+
+
+def _kit(job: Job, world: World) -> Kit:
+    where, platform = label_of(job), job.action.platform
+    assert platform is not None
+    rust = find_rust(world, crate_folder(job, world), where)
+    target = find_target(world, rust, platform, where)
+    tools = find_c_tools(world, target, platform, _facts(job)["c"], where)
+    return Kit(rust=rust, target=target, tools=tools)
+
+
+def _groups(jobs: Iterable[Job]) -> list[list[Job]]:
+    """*jobs* in groups that one cargo call may build without changing any of the binaries."""
+    groups: list[list[Job]] = []
+    for job in jobs:
+        for group in groups:
+            if all(_go_together(job, other) for other in group):
+                group.append(job)
+                break
+        else:
+            groups.append([job])
+    return groups
+
+
+def _go_together(one: Job, other: Job) -> bool:
+    """Whether cargo would build *one* and *other* together as it would each alone.
+
+    It unites the features of shared packages, and `--bin` picks the name in every package.
+    """
+    first, second = _facts(one), _facts(other)
+    if bool(first["c"]) != bool(second["c"]):
+        return False
+    if first["package"] == second["package"]:
+        if first["bin"] == second["bin"] or first["version"] != second["version"]:
+            return False
+    elif first["bin"] in second["bins"] or second["bin"] in first["bins"]:
+        return False
+    mine, theirs = _features(first), _features(second)
+    return all(mine[package] == theirs[package] for package in mine.keys() & theirs.keys())
+
+
+def _features(facts: Mapping[str, Any]) -> dict[tuple[str, str], tuple[str, ...]]:
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for name, version, features in facts["features"]:
+        found[name, version] = (*found.get((name, version), ()), features)
+    return found
+
+
+def _run(jobs: Sequence[Job], world: World) -> dict[str, Outcome]:
+    crates = [_facts(job) for job in jobs]
+    together = os.path.join(world.root, crates[0]["workspace"])
+    cwd = crate_folder(jobs[0], world) if len(jobs) == 1 else together
+    call = CargoCall(world, _kit(jobs[0], world), crates, cwd, feature_flags(jobs[0]))
+    with call.folder.locked():
+        return {
+            job.action.name: _outcome(job, made, world)
+            for job, made in zip(jobs, call.run(), strict=True)
+        }
+
+
+def _outcome(job: Job, made: Made | None, world: World) -> Outcome:
+    label, platform = label_of(job), job.action.platform
+    assert platform is not None
+    if made is None:
+        return ActionFailed(label, "cargo build failed")
+    try:
+        blob = ship(made.executable, platform, label, world.store)
+    except ScratchError as error:
+        return error
+    return Done(outputs={"binary": blob}, inputs=tuple(_read(made.files, world.root)))
+
+
+def _read(files: Iterable[str], root: str) -> Iterator[Input]:
+    folders: dict[str, None] = {}
+    for path in files:
+        name = input_path(path, root)
+        yield Input("file", name)
+        if name.endswith(".rs"):
+            folders.setdefault(os.path.dirname(name))
+    for folder in folders:
+        yield Input("names", folder, _SOURCE_NAMES)

@@ -1,0 +1,197 @@
+"""One call of `cargo build`, and what came of each binary it was asked for."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scratchtasks.core.digest import key_of
+
+from ..operation import World
+from .config import config_files, is_set
+from .ctools import CTools, c_variables
+from .depinfo import input_path
+from .freshness import TargetFolder
+from .sources import is_silent, local_files
+from .toolchain import Rust, Target, cargo_home, clean_env
+from .wrappers import rustc_wrapper
+
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A finished *executable* and the local *files* it was made of, all absolute paths."""
+
+    executable: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """Everything that compiles: *rust* for *target*, and *tools* for C."""
+
+    rust: Rust
+    target: Target
+    tools: CTools
+
+
+class CargoCall:
+    """Builds *crates* (facts of the metadata probe), of one cargo workspace, with *kit*.
+
+    *cwd* is where cargo starts, *flags* its features.  All crates share one target folder,
+    which outlives `doit clean`; hold its lock while `run` runs and its result is read.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        kit: Kit,
+        crates: Sequence[Mapping[str, Any]],
+        cwd: str,
+        flags: Sequence[str],
+    ) -> None:
+        self._world, self._kit, self._cwd, self._flags = world, kit, cwd, flags
+        self._crates = crates
+        self._wrapper = rustc_wrapper(world, kit.rust)
+        self._names = {folder: name for crate in crates for name, _, folder in crate["packages"]}
+        # cargo does not notice when these change, so another state of them is another folder.
+        key = key_of(
+            crates[0]["workspace"],
+            os.path.basename(self._wrapper),
+            kit.target.identity,
+            kit.tools.identity,
+        )
+        self.folder = TargetFolder(os.path.join(world.scratch, "cargo", key[:16]))
+
+    def run(self) -> list[Made | None]:
+        """One answer for each crate, in order: None where it did not compile."""
+        before = self.folder.clock()
+        distrusted = self.folder.distrust_changed(self._names.values())
+        code, messages = self._build(self._crates)
+        if any(self._name(m) in distrusted and m.get("fresh") for m in messages):
+            # A cargo that keeps its fingerprints elsewhere.
+            self.folder.clear()
+            code, messages = self._build(self._crates)
+        made = [_executable(crate, messages, self._world.root) for crate in self._crates]
+        good = [crate for crate, path in zip(self._crates, made, strict=True) if path]
+        if code and good:
+            # Dep files are written only when all is well.
+            code, messages = self._build(good, show=False)
+        if code or not good:
+            self.folder.remember({}, before)
+            return [None] * len(self._crates)
+        results: list[Made | None] = [
+            Made(path, self._files(crate, path, messages)) if path else None
+            for crate, path in zip(self._crates, made, strict=True)
+        ]
+        self._remember(results, before)
+        return results
+
+    def _build(
+        self, crates: Sequence[Mapping[str, Any]], show: bool = True
+    ) -> tuple[int, list[Message]]:
+        argv = [
+            *(self._kit.rust.cargo, "build", "--release", "--locked", "--quiet"),
+            *("--message-format", "json-render-diagnostics"),
+            *("--target", self._kit.target.triple, "--target-dir", self.folder.path),
+            *self._flags,
+        ]
+        for crate in crates:
+            argv += ["-p", f"{crate['package']}@{crate['version']}", "--bin", crate["bin"]]
+        if len(crates) > 1:
+            argv.append("--keep-going")
+        done = self._world.processes.run(argv, cwd=self._cwd, env=self._env(), show_stderr=show)
+        return done.code, [
+            json.loads(line) for line in done.stdout.splitlines() if line[:1] == b"{"
+        ]
+
+    def _env(self) -> dict[str, str]:
+        target = self._kit.target
+        files = config_files(self._cwd, cargo_home(self._world))
+        env = {
+            **clean_env(self._world),
+            "RUSTC": self._kit.rust.rustc,
+            "RUSTC_WRAPPER": self._wrapper,
+            "RUSTC_WORKSPACE_WRAPPER": "",
+            "CARGO_BUILD_BUILD_DIR": self.folder.path,
+            "CARGO_PROFILE_RELEASE_STRIP": "symbols",
+            # Incremental compilation splits a crate as its history was.
+            "CARGO_INCREMENTAL": "0",
+            "SOURCE_DATE_EPOCH": str(self._world.epoch),
+        }
+        if target.linker and not is_set(files, "target", target.triple, "linker"):
+            env[f"CARGO_TARGET_{target.triple.upper().replace('-', '_')}_LINKER"] = target.linker
+        for name, value in c_variables(self._world, target, self._kit.tools).items():
+            if not is_set(files, "env", name):
+                env[name] = value
+        return env
+
+    def _name(self, message: Message) -> str:
+        """The name of the local package that an artifact *message* is about, else ""."""
+        manifest = message.get("manifest_path", "")
+        return self._names.get(input_path(os.path.dirname(manifest), self._world.root), "")
+
+    def _files(
+        self, crate: Mapping[str, Any], executable: str, messages: Sequence[Message]
+    ) -> tuple[str, ...]:
+        own = {folder for _, _, folder in crate["packages"]}
+        places = {
+            m["package_id"]: os.path.dirname(m["manifest_path"])
+            for m in messages
+            if m["reason"] == "compiler-artifact"
+        }
+        scripts = (m for m in messages if m["reason"] == "build-script-executed")
+        silent = {
+            places[m["package_id"]]
+            for m in scripts
+            if m["package_id"] in places and is_silent(m["out_dir"])
+        }
+        return local_files(
+            executable, (path for path in silent if input_path(path, self._world.root) in own)
+        )
+
+    def _remember(self, results: Sequence[Made | None], before: int) -> None:
+        files: dict[str, set[str]] = {}
+        for crate, made in zip(self._crates, results, strict=True):
+            for name, paths in _by_package(crate, made, self._world.root):
+                files.setdefault(name, set()).update(paths)
+        self.folder.remember(files, before)
+
+
+def _executable(crate: Mapping[str, Any], messages: Sequence[Message], root: str) -> str:
+    """The path of *crate*'s binary among what cargo says it made; "" when it is not."""
+    folders = {
+        folder
+        for name, version, folder in crate["packages"]
+        if (name, version) == (crate["package"], crate["version"])
+    }
+    for message in messages:
+        if (
+            message.get("executable")
+            and message["target"]["name"] == crate["bin"]
+            and "bin" in message["target"]["kind"]
+            and input_path(os.path.dirname(message["manifest_path"]), root) in folders
+        ):
+            return str(message["executable"])
+    return ""
+
+
+def _by_package(
+    crate: Mapping[str, Any], made: Made | None, root: str
+) -> Iterator[tuple[str, list[str]]]:
+    """Each local package of *crate* with those of its *made* files that count for it.
+
+    A file belongs to the package it lies deepest in; one outside of all counts for all.
+    """
+    if made is None:
+        return
+    places = {os.path.normpath(os.path.join(root, f)): name for name, _, f in crate["packages"]}
+    owned: dict[str, list[str]] = {name: [] for name in places.values()}
+    for path in made.files:
+        plain = os.path.normpath(os.path.join(root, input_path(path, root)))
+        homes = [place for place in places if plain.startswith(place.rstrip("/") + "/")]
+        for name in [places[max(homes, key=len)]] if homes else owned:
+            owned[name].append(path)
+    yield from owned.items()

@@ -1,0 +1,46 @@
+"""docs/reference.md, from the code; `python -m scratchtasks.plugin.reference` prints it."""
+
+import sys
+from collections.abc import Iterator
+
+from scratchtasks.config.reference import reference_markdown
+
+from .commands.cache import Cache
+from .commands.why import Why
+from .tasks import GROUPS
+
+_HEAD = """\
+# Reference
+
+Made from the code by `python -m scratchtasks.plugin.reference`; a test holds it against the code.
+"""
+
+
+def reference() -> str:
+    """The whole reference as Markdown: commands, tasks, and every key of every file."""
+    return "\n".join([_HEAD, *_commands(), *_tasks(), reference_markdown()]).rstrip() + "\n"
+
+
+def _commands() -> Iterator[str]:
+    yield "## Commands\n"
+    yield "Beside doit's own (`doit help`); options follow the command.\n"
+    for command in (Why, Cache):
+        usage = f" {command.doc_usage}" if command.doc_usage else ""
+        yield f"- `doit {command.name}{usage}`: {command.doc_purpose}. {command.doc_description}"
+        for option in command.cmd_options:
+            yield f"  - `--{option['long']}`: {option['help']}"
+    yield "- `scratch …`: doit at the workspace's root, from any folder inside; `:image` is the"
+    yield "  label of the folder one is in.\n"
+
+
+def _tasks() -> Iterator[str]:
+    yield "## Tasks\n"
+    yield "| tasks | the group |"
+    yield "|---|---|"
+    for name, doc in GROUPS.items():
+        yield f"| `{name}:NAME` | `{name}`: {doc} |"
+    yield "\nEvery task answers to its label too: `doit //services/api:image`.\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

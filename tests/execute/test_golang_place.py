@@ -1,0 +1,130 @@
+"""Which files steer a Go module, and which folders a go:embed pattern reaches."""
+
+import os
+from pathlib import Path
+
+import pytest
+from golang_workspace import WorldAt, go_actions, write
+
+from scratchtasks.execute.golang.embed import embedded_folders
+from scratchtasks.execute.golang.place import Place, find_place, outside, steering_files
+from scratchtasks.execute.operation import Job, World
+
+TREE = ["static", "static/css", "static/css/deep"]
+
+EMBEDDED = {
+    "static": TREE,
+    "all:static": [*TREE, "static/.well-known", "static/_draft"],
+    "static/css": ["static/css", "static/css/deep"],
+    "static/a.txt": [],
+    "*.txt": ["."],
+    "static/*": [*TREE, "static/.well-known", "static/_draft"],
+    "static/c*s/*.css": ["static", "static/css"],
+    "*/css/[a-d]?ep": [".", "static/css", "static/css/deep"],
+    r"s[^\]x]atic/css": [".", "static/css", "static/css/deep"],
+    "missing/*.txt": [],
+}
+
+
+@pytest.mark.parametrize("pattern", EMBEDDED)
+def test_a_pattern_is_seen_through_the_folders_it_reaches(tmp_path: Path, pattern: str) -> None:
+    for folder in ("static/css/deep", "static/.well-known", "static/_draft", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+    write(tmp_path, {"static/a.txt": ""})
+    (tmp_path / "static" / "loop").symlink_to(tmp_path)
+    found = {os.path.relpath(path, tmp_path) for path in embedded_folders(str(tmp_path), [pattern])}
+    # A glob may reach one folder too many, never one too few.
+    assert set(EMBEDDED[pattern]) <= found
+    assert found <= {*EMBEDDED[pattern], "static"}
+
+
+def _place(world: World, folder: str, package: str = ".") -> Place:
+    return find_place(Job(go_actions(folder, package)[0]), world)
+
+
+def _steering(world: World, place: Place) -> list[str]:
+    return sorted(os.path.relpath(path, world.root) for path in steering_files(place, world))
+
+
+def test_a_module_is_steered_by_its_own_files_and_those_it_names(
+    tmp_path: Path, world_at: WorldAt
+) -> None:
+    world = world_at(tmp_path / "ws")
+    mod = """module "example.com/x" // use ./no
+replace (
+\texample.com/a v1.0.0 => ./a // => ./no
+\texample.com/b => "../b"
+\texample.com/c => example.com/d v1.0.0
+)
+replace example.com/e => `/abs/e`
+exclude example.com/f v1.0.0
+"""
+    write(world.root, {"svc/go.mod": mod, "svc/cmd/x/main.go": ""})
+    place = _place(world, "svc", "./cmd/x")
+    assert (place.cwd, place.argument) == (f"{world.root}/svc", "./cmd/x")
+    assert (place.work, place.mod) == ("off", "readonly")
+    assert _steering(world, place) == sorted(
+        [
+            "b/go.mod",
+            "go.work",
+            "svc/a/go.mod",
+            "svc/go.mod",
+            "svc/go.sum",
+            "svc/go.work",
+            "svc/vendor/modules.txt",
+            os.path.relpath("/abs/e/go.mod", world.root),
+        ]
+    )
+
+
+def test_a_go_work_is_steered_by_all_its_modules(tmp_path: Path, world_at: WorldAt) -> None:
+    world = world_at(tmp_path / "ws")
+    write(
+        world.root,
+        {
+            "go.work": "go 1.21\nuse (\n\t./a\n\tb\n)\nreplace example.com/r => ./r\n",
+            "a/go.mod": "module example.com/a\n",
+            "b/go.mod": "module example.com/b\nreplace example.com/s => ../s\n",
+            "vendor/modules.txt": "",
+        },
+    )
+    place = _place(world, "services/a", "../../a")
+    assert (place.cwd, place.argument, place.mod) == (world.root, "./a", "vendor")
+    assert _steering(world, place) == [
+        "a/go.mod",
+        "a/go.sum",
+        "a/go.work",
+        "a/vendor/modules.txt",
+        "b/go.mod",
+        "b/go.sum",
+        "go.work",
+        "go.work.sum",
+        "r/go.mod",
+        "s/go.mod",
+        "vendor/modules.txt",
+    ]
+
+
+def test_the_users_gowork_is_obeyed(tmp_path: Path, world_at: WorldAt) -> None:
+    root = tmp_path / "ws"
+    write(root, {"go.work": "use ./a\n", "a/go.mod": "module example.com/a\n"})
+    off = world_at(root, {"GOWORK": "off"})
+    assert (_place(off, "a").work, _place(off, "a").cwd) == ("off", f"{root}/a")
+    assert outside(off) == ["off", ""]
+
+    other = world_at(root, {"GOWORK": f"{tmp_path}/other.work"})
+    place = _place(other, "a")
+    assert (place.work, place.cwd) == (f"{tmp_path}/other.work", f"{root}/a")
+    assert outside(other) == [f"{tmp_path}/other.work", ""]
+    assert f"{tmp_path}/other.work.sum" in steering_files(place, other)
+
+
+def test_a_go_work_above_the_workspace_is_key_material(tmp_path: Path, world_at: WorldAt) -> None:
+    root = tmp_path / "repo" / "ws"
+    write(root, {"a/go.mod": "module example.com/a\n"})
+    assert outside(world_at(root, {})) == ["", ""]
+    write(tmp_path, {"go.work": "use ./repo/ws/a\n"})
+    world = world_at(root, {})
+    assert outside(world) == ["", "../.."]
+    place = _place(world, "a")
+    assert (place.work, place.cwd) == (f"{tmp_path}/go.work", f"{root}/a")

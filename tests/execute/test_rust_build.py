@@ -1,0 +1,229 @@
+"""Rust binaries, with the real cargo: what is made, and that it is what the sources say."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from golang_workspace import write
+from rust_workspace import ARM64, Run, WorldAt, execute, lock, manifest, rust_actions
+
+from scratchtasks.core.errors import ActionFailed, ScratchError
+from scratchtasks.execute.operation import World
+
+MAIN = """fn main() {
+    let n = std::env::args().count();
+    println!("{} {}", itoa::Buffer::new().format(common::twice(n)), env!("CARGO_PKG_VERSION"));
+    if n > 3 {
+        panic!("too many in {}", file!());
+    }
+}
+"""
+COMMON = "pub fn twice<T: std::ops::Add<Output = T> + Copy>(n: T) -> T { n + n }\n"
+
+
+def lone_crate(root: Path) -> None:
+    """A crate that is no workspace member, with a path dependency outside its own folder."""
+    common, itoa = 'common = { path = "../../libs/common" }', 'itoa = "1"'
+    files = {
+        "services/w/Cargo.toml": manifest("w", common, itoa),
+        "services/w/src/main.rs": MAIN,
+        "libs/common/Cargo.toml": manifest("common"),
+        "libs/common/src/lib.rs": COMMON,
+    }
+    write(root, files)
+    lock(root / "services/w")
+
+
+def cargo_workspace(root: Path, names: str = "ab") -> None:
+    """Binary crates *names* in one cargo workspace, which share the library crate common."""
+    members = ", ".join(f'"{name}"' for name in (*names, "common"))
+    files = {
+        "Cargo.toml": f'[workspace]\nresolver = "2"\nmembers = [{members}]\n',
+        "common/Cargo.toml": manifest("common", extra="[features]\nloud = []\n"),
+        "common/src/lib.rs": COMMON
+        + 'pub fn say() -> &\'static str { if cfg!(feature = "loud") { "LOUD" } else { "low" } }\n',
+    }
+    for name in names:
+        files[f"{name}/Cargo.toml"] = manifest(name, 'common = { path = "../common" }')
+        files[f"{name}/src/main.rs"] = f'fn main() {{ println!("{name} {{}}", common::say()); }}\n'
+    write(root, files)
+    lock(root)
+
+
+def test_the_same_bytes_from_any_folder(tmp_path: Path, world_at: WorldAt) -> None:
+    binaries = []
+    for name in ("one", "a longer, ünusual = name"):
+        world = world_at(tmp_path / name)
+        lone_crate(tmp_path / name)
+        binaries.append(Run(world, rust_actions("services/w")).build())
+    assert binaries[0] == binaries[1]
+    for part in (os.fsencode(tmp_path), b".cargo", b"/root", b"/home"):
+        assert part not in binaries[0]
+    assert execute(binaries[0], tmp_path / "program", "x") == "4 0.1.0\n"
+    done = subprocess.run([tmp_path / "program", "1", "2", "3"], check=False, capture_output=True)
+    assert b"panicked at src/main.rs:5:9:\ntoo many in src/main.rs\n" in done.stderr
+
+
+def test_arm64_without_a_cross_compiler(tmp_path: Path, world: World) -> None:
+    lone_crate(Path(world.root))
+    binary = Run(world, rust_actions("services/w", platform=ARM64)).build()
+    assert binary[0x12:0x14] == b"\xb7\0"
+
+
+def test_one_call_for_all_and_the_same_bytes_as_alone(tmp_path: Path, world_at: WorldAt) -> None:
+    cargo_workspace(tmp_path / "x")
+    together = Run(world_at(tmp_path / "x"), rust_actions("a"), rust_actions("b"))
+    keys = {together.batch_key(number) for number in (0, 1)}
+    assert len(keys) == 1
+    assert "" not in keys
+    binaries = together.build_together()
+    assert together.cargo_calls().count("build") == 1
+    cargo_workspace(tmp_path / "y")
+    alone = Run(world_at(tmp_path / "y"), rust_actions("a"), rust_actions("b"))
+    assert binaries == [alone.build(0), alone.build(1)]
+    assert execute(binaries[1], tmp_path / "program") == "b low\n"
+
+
+def test_what_one_asks_for_does_not_change_the_other(tmp_path: Path, world_at: WorldAt) -> None:
+    """cargo unites the features of what it builds in one call; we must not."""
+    root = tmp_path / "x"
+    world = world_at(root)
+    cargo_workspace(root)
+    loud = 'common = { path = "../common", features = ["loud"] }'
+    write(root, {"b/Cargo.toml": manifest("b", loud)})
+    run = Run(world, rust_actions("a"), rust_actions("b"))
+    binaries = run.build_together()
+    assert run.cargo_calls().count("build") == 2
+    said = [execute(binary, tmp_path / "program") for binary in binaries]
+    assert said == ["a low\n", "b LOUD\n"]
+
+
+def test_features_and_bins(tmp_path: Path, world: World) -> None:
+    shown = '#[cfg(feature = "x")] println!("x"); #[cfg(feature = "y")] println!("y");'
+    text = f"fn main() {{ {shown} }}\n"
+    features = '[features]\ndefault = ["x"]\nx = []\ny = []\n'
+    files = {
+        "s/Cargo.toml": manifest("s", extra=features),
+        "s/src/main.rs": text,
+        "s/src/bin/other.rs": text.replace("{ #", '{ println!("other"); #', 1),
+    }
+    write(world.root, files)
+    lock(Path(world.root, "s"))
+    program = tmp_path / "program"
+    said = [
+        execute(Run(world, rust_actions("s", **options)).build(), program)
+        for options in (
+            {},
+            {"features": ["y"]},
+            {"features": ["y"], "default_features": False},
+            {"binary": "other", "default_features": False},
+        )
+    ]
+    assert said == ["x\n", "x\ny\n", "y\n", "other\n"]
+
+
+def test_a_stale_object_is_never_used(tmp_path: Path, world: World) -> None:
+    """cargo goes by mtime, and would take each of these edits for nothing."""
+    root = Path(world.root)
+    lone_crate(root)
+    library = root / "libs/common/src/lib.rs"
+    said = []
+    for text in (COMMON, COMMON.replace("n + n", "n + n + n"), COMMON):
+        library.write_text(text)
+        os.utime(library, (10**9, 10**9))
+        binary = Run(world, rust_actions("services/w")).build()
+        said.append(execute(binary, tmp_path / "program").split()[0])
+        # What the cache holds is right now also a matter of cargo's own folder.
+        subprocess.run(["rm", "-rf", root / ".scratch/actions", root / ".scratch/stamps"])
+    assert said == ["2", "3", "2"]
+
+
+def test_unchanged_libraries_are_not_compiled_again(tmp_path: Path, world: World) -> None:
+    root = Path(world.root)
+    lone_crate(root)
+    Run(world, rust_actions("services/w")).build()
+    objects = list(root.glob(".scratch/cargo/*/*/release/deps/libcommon-*.rlib"))
+    before = [path.stat().st_mtime_ns for path in objects]
+    write(root, {"services/w/src/main.rs": MAIN + "// more\n"})
+    Run(world, rust_actions("services/w")).build()
+    assert len(objects) == 1
+    assert [path.stat().st_mtime_ns for path in objects] == before
+
+
+def test_warnings_are_shown_once(world: World) -> None:
+    root = Path(world.root)
+    lone_crate(root)
+    write(root, {"services/w/src/main.rs": MAIN + "fn unused() {}\n"})
+    run = Run(world, rust_actions("services/w"))
+    run.build()
+    assert b"".join(run.shown).count(b"function `unused` is never used") == 1
+
+
+def test_a_failure_keeps_what_the_others_made(tmp_path: Path, world: World) -> None:
+    root = Path(world.root)
+    cargo_workspace(root, "abc")
+    write(root, {"b/src/main.rs": "fn main() { broken }\n"})
+    run = Run(world, *(rust_actions(name) for name in "abc"))
+    results = run.engine.run(run.names)
+    said = [
+        str(result)
+        if isinstance(result, ScratchError)
+        else execute(run.binary(result), tmp_path / "program")
+        for result in (results[name] for name in run.names)
+    ]
+    assert said == ["a low\n", "//b:binary: cargo build failed", "c low\n"]
+    assert isinstance(results[run.names[1]], ActionFailed)
+    assert b"".join(run.shown).count(b"cannot find value `broken`") == 1
+    write(root, {"b/src/main.rs": 'fn main() { println!("mended"); }\n'})
+    mended = Run(world, rust_actions("b")).build()
+    assert execute(mended, tmp_path / "program") == "mended\n"
+
+
+def test_the_users_environment_does_not_reach_the_binary(tmp_path: Path, world_at: WorldAt) -> None:
+    root = tmp_path / "x"
+    text = 'fn main() { println!("{:?} {:?}", option_env!("MINE"), option_env!("OURS")); }\n'
+    config = '[env]\nOURS = "yes"\n[build]\nrustflags = ["--cfg", "mine"]\n'
+    files = {
+        "s/Cargo.toml": manifest("s"),
+        "s/src/main.rs": text.replace("{ p", '{ if cfg!(mine) { println!("mine"); } p', 1),
+        "s/.cargo/config.toml": config,
+    }
+    write(root, files)
+    lock(root / "s")
+    env = {**os.environ, "MINE": "1", "RUSTFLAGS": "--cfg nothing", "CARGO_BUILD_TARGET": "x"}
+    binary = Run(world_at(root, env), rust_actions("s")).build()
+    # What .cargo/config.toml sets is part of the key and therefore counts.
+    assert execute(binary, tmp_path / "program") == 'mine\nNone Some("yes")\n'
+
+
+def test_a_crate_that_compiles_c(
+    tmp_path: Path, world: World, zig_cache: Path, shown: list[bytes]
+) -> None:
+    root = Path(world.root)
+    os.symlink(zig_cache, os.path.join(world.scratch, "zig"))
+    build = 'fn main() { cc::Build::new().file("f.c").compile("f"); }\n'
+    main = 'extern "C" { fn f(n: i32) -> i32; }\nfn main() { println!("{}", unsafe { f(20) }); }\n'
+    files = {
+        "s/Cargo.toml": manifest("s") + '[build-dependencies]\ncc = "1"\n',
+        "s/build.rs": build,
+        "s/src/main.rs": main,
+        "s/f.c": "int f(int n) { return 2 * n + 2; }\n",
+    }
+    write(root, files)
+    lock(root / "s")
+    run = Run(world, rust_actions("s"))
+    assert execute(run.build(), tmp_path / "program") == "42\n"
+    # The build script does not say what it reads, so all of its package counts.
+    assert "s/f.c" in {item.path for item in run.verdict().record}
+    write(root, {"s/f.c": "int f(int n) { return 2 * n + 3; }\n"})
+    assert execute(Run(world, rust_actions("s")).build(), tmp_path / "program") == "43\n"
+
+
+@pytest.mark.parametrize("text", ["", "#![windows_subsystem = 3]\nfn main() {"])
+def test_a_broken_crate(world: World, text: str) -> None:
+    root = Path(world.root)
+    write(root, {"s/Cargo.toml": manifest("s"), "s/src/main.rs": text})
+    lock(root / "s")
+    with pytest.raises(ActionFailed, match=r"^//s:binary: cargo build failed$"):
+        Run(world, rust_actions("s")).build()

@@ -1,0 +1,159 @@
+"""What was made once is not made again: not for dist/, not after a switch, not for doit's sake."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from workspaces import TWO_SERVICES, main_go, shop, site_of
+
+FIRST = [
+    "//:etc-440ed05f Stage",
+    "//services/api:binary GoCompile",
+    "//services/api:image Image",
+    "//services/web:binary GoCompile",
+    "//services/web:image Image",
+]
+"""What a build from nothing runs."""
+
+
+def test_a_second_run_does_nothing(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    assert site.doit().actions == FIRST
+    ran = site.doit()
+    assert ran.actions == []
+    assert ran.summary == "2 images up to date"
+    assert ran.err == ""
+
+
+@pytest.mark.parametrize(
+    "lost", ["dist", "dist/images.json", "dist/api", "dist/api/index.json", "dist/api/oci-layout"]
+)
+def test_what_is_lost_in_dist_is_restored_without_compiling(lost: str, tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    before = {path: path.read_bytes() for path in (site.root / "dist").rglob("*") if path.is_file()}
+    path = site.root / lost
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    ran = site.doit()
+    assert ran.actions == []
+    assert "from cache" in ran.summary
+    after = {path: path.read_bytes() for path in (site.root / "dist").rglob("*") if path.is_file()}
+    assert after == before
+    assert site.doit().summary == "2 images up to date"
+
+
+def test_a_blob_damaged_in_dist_alone_is_restored(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    images = site.images()
+    manifest = site.root / "dist/api/blobs" / images["api"].replace(":", "/")
+    manifest.unlink()
+    manifest.write_text("{}")
+    assert site.doit().actions == []
+    assert manifest.read_bytes()[:1] == b"{"
+    assert len(manifest.read_bytes()) > 100
+    assert site.images() == images
+
+
+def test_the_summary_forgets_a_service_that_is_gone(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    (site.root / "services/web/service.toml").unlink()
+    assert site.doit().actions == []
+    assert list(site.images()) == ["api"]
+
+
+def test_switching_back_and_forth_compiles_once(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    one = site.images()
+    branch = {"services/api/main.go": main_go("API"), "lib/lib.go": 'package lib\n\nconst Word="2"'}
+    site.write(branch)
+    assert site.doit().actions == ["//services/api:binary GoCompile", "//services/api:image Image"]
+    other = site.images()
+    assert other["api"] != one["api"]
+    assert other["web"] == one["web"]
+    for files, images in ((TWO_SERVICES, one), (branch, other), (TWO_SERVICES, one)):
+        site.write({name: files[name] for name in branch})
+        ran = site.doit()
+        assert ran.actions == []
+        assert ran.summary == "2 images, 1 from cache, 1 up to date"
+        assert site.images() == images
+
+
+@pytest.mark.parametrize("command", ["forget", "clean"])
+def test_forget_and_clean_cost_no_compilation(command: str, tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    images = site.images()
+    site.doit(command)
+    ran = site.doit()
+    assert ran.actions == []
+    assert ran.summary == "2 images, 2 from cache"
+    assert site.images() == images
+    assert site.doit().summary == "2 images up to date"
+
+
+def test_clean_removes_the_layout_and_the_stamps(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    site.doit("clean", "image:api")
+    assert not (site.root / "dist/api").exists()
+    assert not (site.root / ".scratch/stamps/services/api/image.json").exists()
+    assert (site.root / "dist/web/index.json").exists()
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [".scratch/stamps", ".scratch/doit.db", ".scratch/files.db", ".scratch/clock", ".scratch/lock"],
+)
+def test_bookkeeping_can_be_lost(lost: str, tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    images = site.images()
+    path = site.root / lost
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    assert site.doit().actions == []
+    assert site.images() == images
+
+
+def test_losing_the_cache_costs_time_only(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    images = site.images()
+    shutil.rmtree(site.root / ".scratch")
+    assert site.doit().actions == FIRST
+    assert site.images() == images
+
+
+def test_one_compiler_call_makes_all_stale_go_binaries(tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    real = shutil.which("go")
+    goroot = tmp_path / "goroot"
+    site = site_of(tmp_path / "ws", TWO_SERVICES)
+    (goroot / "bin").mkdir(parents=True)
+    wrapper = goroot / "bin" / "go"
+    wrapper.write_text(f'#!/bin/sh\necho "$1" >> {calls}\nexec {real} "$@"\n')
+    wrapper.chmod(0o755)
+    path = f"{goroot / 'bin'}:{site.environment()['PATH']}"
+    for name in ("three", "four"):
+        site.write(
+            {
+                f"services/{name}/{each}": TWO_SERVICES[f"services/api/{each}"]
+                for each in ("main.go", "service.toml")
+            }
+        )
+    site.doit(env={"PATH": path})
+    assert calls.read_text().split().count("build") == 1
+    assert calls.read_text().split().count("list") == 1
+    calls.unlink()
+    site.write({"lib/lib.go": 'package lib\n\nconst Word = "three of four use it"\n'})
+    ran = site.doit(env={"PATH": path})
+    assert ran.summary == "4 images, 3 rebuilt, 1 up to date"
+    assert calls.read_text().split().count("build") == 1
