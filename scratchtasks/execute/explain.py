@@ -10,7 +10,7 @@ from scratchtasks.core.digest import Json, canonical_json
 from .stamp import Stamp
 
 _SHOWN = 3
-_KINDS = {"file": "", "names": "the files in ", "mode": "the mode of "}
+_KINDS = {"file": "", "names": "the files in ", "mode": "the mode of ", "link": "the symlink "}
 
 
 def why_stale(

@@ -95,12 +95,16 @@ class Events:
         self._lock = threading.Lock()
         self._listeners: tuple[Listener, ...] = ()
         self._showing: tuple[Listener, ...] = ()
+        self._plan: Planned | None = None
 
     def subscribe(self, listener: Listener, *, shows_messages: bool = False) -> Callable[[], None]:
         """Call *listener* for every event from now on; returns what ends that.
 
-        As long as some listener *shows_messages*, Message events are theirs to print.
+        As long as some listener *shows_messages*, Message events are theirs to print.  The plan
+        is told to late ones too: doit makes its reporter after the loader has decided.
         """
+        if self._plan is not None:
+            listener(self._plan)
         with self._lock:
             self._listeners += (listener,)
             self._showing += (listener,) * shows_messages
@@ -121,6 +125,8 @@ class Events:
         is_child = os.getpid() != self._pid
         if isinstance(event, Message) and (is_child or not self._showing):
             write_all(2, event.data)
+        if isinstance(event, Planned):
+            self._plan = event
         for listener in () if is_child else self._listeners:
             listener(event)
 

@@ -22,7 +22,10 @@ def run(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["--version"]:
         print(_version())
         return 0
-    folder = os.getcwd()
+    try:
+        folder = os.getcwd()
+    except FileNotFoundError:
+        return _refuse("the current folder was removed")
     root = find_workspace(folder)
     if root is None:
         if arguments[:1] in (["help"], ["--help"]):

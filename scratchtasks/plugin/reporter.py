@@ -194,7 +194,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
             self._display.resume(task.name)
         elif info:
             self._done += 1
-            for name in info["actions"]:
+            for name in info["actions"] if self._batches else ():
                 self._retire(name)  # nobody tells of an action that failed
             self._progress()
         return info
@@ -205,6 +205,8 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
             self._counts["image"][outcome] += info["image"]
 
     def _progress(self) -> None:
+        if not self._display.is_live:
+            return
         hits = f", {self._hits} from cache" if self._hits else ""
         self._display.footer(f"{self._done}/{self._total} done{hits}")
 

@@ -129,10 +129,13 @@ class CleanAction:
     def __init__(self, session: Session, task: Task) -> None:
         self._session = session
         self._task = task
-        self.__name__ = f"remove the stamps and dist folder of {task.name}"
 
     def __call__(self) -> None:
         self._session.clean(self._task)
+
+    def __str__(self) -> str:
+        # doit shows "Python: " and this without its first character, for it expects `<…`.
+        return f"<remove what {self._task.name} left outside the store"
 
 
 def task_dicts(

@@ -120,7 +120,10 @@ class Workspace:
         except ConfigErrors as error:
             faults += error.errors
         services: list[Service] = []
-        for folder in self._folders():
+        folders = self._folders()
+        if self._globs and not folders:
+            sys.stderr.write(f"scratchtasks: no {SERVICE_FILE} in {', '.join(self._globs)}\n")
+        for folder in folders:
             origin = f"{folder}/{SERVICE_FILE}" if folder else SERVICE_FILE
             try:
                 services.append(

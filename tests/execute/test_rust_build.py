@@ -2,14 +2,17 @@
 
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from golang_workspace import write
-from rust_workspace import ARM64, Run, WorldAt, execute, lock, manifest, rust_actions
+from rust_workspace import AMD64, ARM64, Run, WorldAt, execute, lock, manifest, rust_actions
 
 from scratchtasks.core.errors import ActionFailed, ScratchError
+from scratchtasks.core.platform import host_platform
 from scratchtasks.execute.operation import World
+from scratchtasks.execute.rust.toolchain import Rust
 
 MAIN = """fn main() {
     let n = std::env::args().count();
@@ -197,9 +200,7 @@ def test_the_users_environment_does_not_reach_the_binary(tmp_path: Path, world_a
     assert execute(binary, tmp_path / "program") == 'mine\nNone Some("yes")\n'
 
 
-def test_a_crate_that_compiles_c(
-    tmp_path: Path, world: World, zig_cache: Path, shown: list[bytes]
-) -> None:
+def test_a_crate_that_compiles_c(tmp_path: Path, world: World, zig_cache: Path) -> None:
     root = Path(world.root)
     os.symlink(zig_cache, os.path.join(world.scratch, "zig"))
     build = 'fn main() { cc::Build::new().file("f.c").compile("f"); }\n'
@@ -227,3 +228,45 @@ def test_a_broken_crate(world: World, text: str) -> None:
     lock(root / "s")
     with pytest.raises(ActionFailed, match=r"^//s:binary: cargo build failed$"):
         Run(world, rust_actions("s")).build()
+
+
+def test_gnu_where_there_is_no_musl(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rust, "has_std", lambda self, triple: triple == self.host)
+    lone_crate(Path(world.root))
+    if host_platform() != AMD64:
+        pytest.fail("this test knows amd64 only")
+    binary = Run(world, rust_actions("services/w")).build()
+    assert execute(binary, tmp_path / "program") == "2 0.1.0\n"
+    assert b"GLIBC" in binary
+
+
+def test_a_cargo_that_keeps_its_fingerprints_elsewhere(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scratchtasks.execute.rust.freshness._fingerprints", lambda path: [])
+    test_a_stale_object_is_never_used(tmp_path, world)
+
+
+def test_a_crate_at_the_root_of_the_workspace(tmp_path: Path, world: World) -> None:
+    root = Path(world.root)
+    write(root, {"Cargo.toml": manifest("r"), "src/main.rs": 'fn main() { println!("r"); }\n'})
+    lock(root)
+    run = Run(world, rust_actions(""))
+    assert execute(run.build(), tmp_path / "program") == "r\n"
+    assert {item.path for item in run.verdict().record if item.kind == "file"} == {
+        "Cargo.toml",
+        "src/main.rs",
+        ".cargo/config.toml",
+        ".cargo/config",
+    }
+
+
+def test_two_calls_at_once_share_one_folder(tmp_path: Path, world: World) -> None:
+    cargo_workspace(Path(world.root))
+    run = Run(world, rust_actions("a"), rust_actions("b"))
+    with ThreadPoolExecutor() as pool:
+        binaries = list(pool.map(run.build, (0, 1)))
+    said = [execute(binary, tmp_path / f"program{n}") for n, binary in enumerate(binaries)]
+    assert said == ["a low\n", "b low\n"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .built import IMAGES, SERVICES, Built
+from .built import IMAGES, SERVICES, Built, doit
 from .engine import Engine
 
 pytestmark = pytest.mark.docker
@@ -57,3 +57,9 @@ def test_the_engine_knows_ports_volumes_and_labels(engine: Engine) -> None:
     assert config["Volumes"] == {"/var/lib/dashboard": {}}
     assert config["Labels"]["org.opencontainers.image.title"] == "dashboard"
     assert engine.inspect("worker")["Config"]["StopSignal"] == "SIGTERM"
+
+
+def test_loading_again_brings_nothing(built: Built, engine: Engine) -> None:
+    before = engine.client.images.get("api:latest").id
+    assert "api:latest is already loaded" in doit(built.root, "load:api")
+    assert engine.client.images.get("api:latest").id == before

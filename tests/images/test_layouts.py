@@ -104,7 +104,7 @@ SAME = {
     "certs": [{"api", "worker"}, {"dashboard", "api-spare", "worker-spare"}],
     "zoneinfo": [{"api", "worker"}, {"dashboard"}],
     "etc": [{"api"}, {"dashboard"}, {"worker"}, {"portcheck"}, {"api-spare"}],
-    "binary": [{"api", "api-spare"}, {"dashboard"}, {"worker"}, {"portcheck"}],
+    "binary": [{"api", "api-spare"}, {"dashboard"}, {"worker", "worker-spare"}, {"portcheck"}],
 }
 """By kind of layer, the images for which service.toml asks for the same."""
 

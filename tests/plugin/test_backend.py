@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -322,12 +321,3 @@ def test_doits_own_commands_work(tmp_path: Path) -> None:
     assert _run(folder, "list", "--all", "--status", "t:a")[1].split()[:2] == ["U", "t:a"]
     assert _run(folder, "forget", "--all")[0] == 0
     assert _run(folder, "run", "t")[1] == ".  t:a\n.  t:b\n"
-
-
-def test_a_commit_costs_less_than_a_millisecond(tmp_path: Path) -> None:
-    backend = _backend(tmp_path / "db")
-    began = time.perf_counter()
-    for number in range(1000):
-        _finish(backend, f"t{number}", key="k" * 64)
-    assert time.perf_counter() - began < 1.0
-    backend.dump()

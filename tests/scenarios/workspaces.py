@@ -132,14 +132,19 @@ class Site:
         assert ran.code == 0, str(ran)
         return ran
 
-    def images(self) -> dict[str, str]:
-        """Digests by name, as dist/images.json has them; checked against the layouts."""
+    def images(self, *, is_whole: bool = True) -> dict[str, str]:
+        """Digests by name, as dist/images.json has them; checked against the layouts.
+
+        After a failure an image of an earlier run may have lost its layout: then not *is_whole*.
+        """
         path = self.root / "dist" / "images.json"
         if not path.exists():
             return {}
         images = json.loads(path.read_text())["images"]
         for image in images:
             layout = self.root / "dist" / image["name"]
+            if not is_whole and not (layout / "index.json").exists():
+                continue
             index = json.loads((layout / "index.json").read_text())
             assert index["manifests"][0]["digest"] == image["digest"], image["name"]
             blob = layout / "blobs" / image["digest"].replace(":", "/")
@@ -157,8 +162,8 @@ class Site:
         """The images that a build from nothing in the new folder *root* gives."""
         other = self.copy_to(root)
         try:
-            other.run(*args)
-            return other.images()
+            is_whole = other.run(*args).code == 0
+            return other.images(is_whole=is_whole)
         finally:
             shutil.rmtree(root)
 

@@ -55,7 +55,9 @@ class CargoCall:
         self._world, self._kit, self._cwd, self._flags = world, kit, cwd, flags
         self._crates = crates
         self._wrapper = rustc_wrapper(world, kit.rust)
-        self._names = {folder: name for crate in crates for name, _, folder in crate["packages"]}
+        self._names: dict[str, str] = {
+            folder: name for crate in crates for name, _, folder in crate["packages"]
+        }
         # cargo does not notice when these change, so another state of them is another folder.
         key = key_of(
             crates[0]["workspace"],
@@ -130,7 +132,7 @@ class CargoCall:
 
     def _name(self, message: Message) -> str:
         """The name of the local package that an artifact *message* is about, else ""."""
-        manifest = message.get("manifest_path", "")
+        manifest = str(message.get("manifest_path", ""))
         return self._names.get(input_path(os.path.dirname(manifest), self._world.root), "")
 
     def _files(

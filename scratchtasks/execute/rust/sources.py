@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from .depinfo import parse_rust_deps
 
-_SAYS = ("cargo:rerun-if-", "cargo::rerun-if-")
+_SAYS = ("cargo:rerun-if-changed=", "cargo::rerun-if-changed=")
 
 
 def local_files(executable: str, silent: Iterable[str]) -> tuple[str, ...]:
@@ -13,7 +13,7 @@ def local_files(executable: str, silent: Iterable[str]) -> tuple[str, ...]:
 
     They come from cargo's dep file: sources of path packages, `include_str!`, and what build
     scripts named, folders with all in them.  *silent* are folders of packages whose build
-    script named nothing: by cargo's rule it may have read any file of its package.
+    script named nothing: it may have read any file of its package.
     """
     with open(executable + ".d", encoding="utf-8", errors="surrogateescape") as file:
         named = parse_rust_deps(file.read())
@@ -26,7 +26,11 @@ def local_files(executable: str, silent: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_silent(out_dir: str) -> bool:
-    """Whether the build script that wrote to *out_dir* did not say when to run it again."""
+    """Whether the build script that wrote to *out_dir* named none of the files it reads.
+
+    Variables alone do not count, although cargo is content with them: the crate `cc` names its
+    variables and none of the sources it compiles.
+    """
     path = os.path.join(os.path.dirname(out_dir), "output")
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:

@@ -1,0 +1,188 @@
+"""Killed, interrupted, two at once, no room on the disk: the next run is right."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from workspaces import TWO_SERVICES, Site, shop, site_of
+
+DODO = """from scratchtasks import Workspace, genrule
+
+slow = genrule(
+    name="slow",
+    folder="gen",
+    srcs=["slow.sh"],
+    outs=["out.txt"],
+    cmd=["sh", "slow.sh", "{out}/out.txt"],
+)
+task_images = Workspace(services=["services/*"], rules=[slow])
+"""
+SLOW = 'echo $$ > pid; sleep 60 & echo $! > child; wait; echo done > "$1"\n'
+
+
+def edit(site: Site, number: int) -> None:
+    """Change everything that two services are made of."""
+    site.write(
+        {
+            "lib/lib.go": f'package lib\n\nconst Word = "{number}"\n',
+            "services/web/main.go": TWO_SERVICES["services/web/main.go"] + f"// {number}\n",
+            "services/web/static/index.html": f"{number}\n",
+        }
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_any_moment_the_next_run_is_right(seed: int, tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    moments = random.Random(seed)
+    began = time.monotonic()
+    edit(site, 1000 + seed)
+    site.doit()
+    whole = time.monotonic() - began
+    for number in range(3):
+        edit(site, 10 * seed + number)
+        process = site.start(start_new_session=True)
+        time.sleep(moments.uniform(0.2, 1.0) * whole)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    ran = site.doit()
+    assert "Traceback" not in ran.err
+    assert site.images() == site.clean_build(tmp_path / "clean")
+    assert site.doit().summary == "2 images up to date"
+    left = [path.name for path in (site.root / "dist").rglob("*") if path.name.startswith(".")]
+    assert left == []
+
+
+def test_killed_between_an_image_and_the_summary(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    summary = site.root / "dist" / "images.json"
+    old = summary.read_bytes()
+    edit(site, 1)
+    site.doit()
+    new = summary.read_bytes()
+    assert new != old
+    summary.write_bytes(old)  # as if the run had not come to its end
+    ran = site.doit()
+    assert ran.actions == []
+    assert summary.read_bytes() == new
+
+
+def test_two_at_once_are_both_right(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    clean = site.clean_build(tmp_path / "clean")
+    runs = [site.start() for _ in range(3)]
+    told = [process.communicate(timeout=60) for process in runs]
+    assert [process.returncode for process in runs] == [0, 0, 0], str(told)
+    assert site.images() == clean
+    output = b"".join(out for out, _ in told)
+    assert output.count(b"//services/api:binary  GoCompile") == 1
+    for _, err in told:
+        lines = err.decode().splitlines()
+        assert all(line.startswith("another doit is at work here") for line in lines), err
+
+
+def test_edits_while_another_run_is_waited_for_are_seen(tmp_path: Path) -> None:
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": DODO, "gen/slow.sh": SLOW})
+    first = site.start("rule:gen/slow")
+    wait_for(site.root / "gen/child")
+    second = site.start()
+    assert second.stderr is not None
+    waiting = second.stderr.readline().decode()
+    assert waiting == f"another doit is at work here (process {first.pid}); waiting for it\n"
+    edit(site, 5)
+    os.kill(int((site.root / "gen/child").read_text()), signal.SIGTERM)
+    first.communicate(timeout=30)
+    assert first.returncode == 0
+    _, err = second.communicate(timeout=60)
+    assert (second.returncode, err) == (0, b"")
+    assert site.images() == site.clean_build(tmp_path / "clean", "image")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_signals_leave_no_process_behind(number: int, code: int, tmp_path: Path) -> None:
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": DODO, "gen/slow.sh": SLOW})
+    process = site.start("rule:gen/slow")
+    wait_for(site.root / "gen/child")
+    children = [int((site.root / "gen" / name).read_text()) for name in ("pid", "child")]
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert err.decode() == "interrupted; finished work is kept\n"
+    assert [pid for pid in children if is_running(pid)] == []
+    (site.root / "gen/slow.sh").write_text('echo quick > "$1"\n')
+    assert site.doit("rule:gen/slow").actions == ["//gen:slow Genrule"]
+
+
+def test_an_interrupted_compilation_is_made_up_for(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    edit(site, 7)
+    process = site.start()
+    time.sleep(0.35)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode in (0, 143)
+    site.doit()
+    assert site.images() == site.clean_build(tmp_path / "clean")
+
+
+def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    images = site.images()
+    site.write({"services/web/static/big.bin": "".join(map(str, range(300_000)))})
+    ran = site.run(preexec_fn=limit_files(300_000))
+    assert ran.code in (1, 2), str(ran)
+    assert "Traceback" not in ran.out + ran.err
+    (line,) = [line for line in ran.err.splitlines() if line.startswith("error: ")]
+    assert line.endswith("File too large")
+    assert site.images() == images
+    site.doit()
+    assert site.images() == site.clean_build(tmp_path / "clean")
+    assert site.doit().summary == "2 images up to date"
+
+
+def test_a_disk_that_was_full_from_the_start(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    ran = site.run(preexec_fn=limit_files(0))
+    assert ran.code != 0
+    assert "Traceback" not in ran.out + ran.err, str(ran)
+    site.doit()
+    assert site.images() == site.clean_build(tmp_path / "clean")
+
+
+def limit_files(size: int) -> Callable[[], None]:
+    """What keeps a child from writing files larger than *size* bytes: a full disk of its own.
+
+    A disk that is really full needs root to make one.
+    """
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    return limit
+
+
+def wait_for(path: Path) -> None:
+    """Until the file *path* has a line."""
+    end = time.monotonic() + 30
+    while not (path.exists() and path.read_text().endswith("\n")):
+        assert time.monotonic() < end, f"{path} never came"
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Whether *pid* is a process, and not just waiting for init to notice its end."""
+    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
+    return bool(told.stdout.strip()) and not told.stdout.strip().startswith(b"Z")
