@@ -47,14 +47,13 @@ class Verdict:
     """*fresh*: nothing to do.  Else *reason* says why; *result* is there on a cache hit.
 
     *error* is what kept the action from being decided (a toolchain is missing, say).
-    *is_settled* is False while a dependency has still to be built.
+    *job* is None for that reason too, and while a dependency has still to be built.
     """
 
     fresh: bool
     reason: str = ""
     result: ActionResult | None = None
     error: ScratchError | None = None
-    is_settled: bool = True
     job: Job | None = None
     base: ActionKey = _NO_KEY
     key: ActionKey = _NO_KEY
@@ -92,7 +91,8 @@ class Engine:
             verdict = self._verdicts.get(name)
         if verdict is None:
             verdict = self._decide(self.actions[name])
-            if verdict.is_settled:
+            # A stale one may be built by another process (doit's -P process): ask again.
+            if verdict.fresh or verdict.error is not None:
                 with self._lock:
                     self._verdicts[name] = verdict
         return verdict
@@ -113,7 +113,9 @@ class Engine:
                 return verdict.result
             if verdict.result is not None:
                 return self._restore(name, verdict)
-            result = self.run([name]).get(name)
+            if verdict.job is None:
+                raise ActionFailed(name, verdict.reason, "build that first, or run without -s")
+            result = self._run({name: verdict}).get(name)
             if isinstance(result, ScratchError):
                 raise result
             if result is not None:
@@ -129,6 +131,10 @@ class Engine:
         dropped, for it may hold a mixture.  Failures are remembered for `build`.
         """
         verdicts = {name: self.verdict(name) for name in names}
+        stale = {name: each for name, each in verdicts.items() if each.job and not each.result}
+        return self._run(stale) if stale else {}
+
+    def _run(self, verdicts: Mapping[str, Verdict]) -> dict[str, ActionResult | ScratchError]:
         jobs = [verdict.job for verdict in verdicts.values() if verdict.job is not None]
         actions = [job.action for job in jobs]
         self._listener.started(
@@ -154,6 +160,7 @@ class Engine:
         self.world.files.forget_scan()
         with self._lock:
             self._verdicts.clear()
+            self._failures.clear()
 
     def _decide(self, action: Action) -> Verdict:
         operation = self.operation(action)
@@ -166,7 +173,7 @@ class Engine:
             if result is None:
                 because = self.verdict(dep).reason
                 reason = f"{dep} is to be rebuilt: {because}"
-                return Verdict(fresh=False, reason=reason, is_settled=False)
+                return Verdict(fresh=False, reason=reason)
             deps[alias] = result
         job = Job(action, deps)
         try:

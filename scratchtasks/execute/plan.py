@@ -34,7 +34,7 @@ def _batches(engine: Engine, names: Iterable[str]) -> list[Batch]:
     groups: dict[tuple[str, str], list[str]] = {}
     for name in names:
         verdict = engine.verdict(name)
-        if verdict.job is None or verdict.result is not None or not verdict.is_settled:
+        if verdict.job is None or verdict.result is not None:
             continue
         action = verdict.job.action
         try:

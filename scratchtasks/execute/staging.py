@@ -79,7 +79,7 @@ class _Stager:
         src: str = wanted["src"]
         if os.path.isdir(os.path.join(self.world.root, src)):
             for name in self._walk(src):
-                self._add(f"{src}/{name}", f"{dest}/{name}", wanted["mode"], owner)
+                self._add(f"{src}/{name}", f"{dest}/{_in_utf8(name)}", wanted["mode"], owner)
         else:
             self._add(src, dest, wanted["mode"], owner, follow=True)
 
@@ -112,7 +112,7 @@ class _Stager:
                     mode=0o777,
                     uid=uid,
                     gid=gid,
-                    link=os.readlink(full),
+                    link=_in_utf8(os.readlink(full)),
                     origin=src,
                 )
             )
@@ -168,6 +168,11 @@ class _Stager:
             f"{dest}: unknown owner {owner!r} (wanted a user of the image, or uid:gid)",
             did_you_mean(owner, tuple(self.owners)),
         )
+
+
+def _in_utf8(name: str) -> str:
+    """*name* read as UTF-8, whatever the locale took its bytes for."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
 class _ProvenReader:

@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from scratchtasks.core.action import Action
+from typing import TYPE_CHECKING, Literal
 
 from .display import write_all
+
+if TYPE_CHECKING:
+    from scratchtasks.core.action import Action
 
 Outcome = Literal["ran", "hit", "failed"]
 
@@ -134,15 +135,15 @@ class Events:
         """Print *data* on stderr, untouched and in one piece."""
         self.emit(Message(data))
 
-    def started(self, actions: Sequence[Action], reason: str) -> None:
+    def started(self, actions: "Sequence[Action]", reason: str) -> None:
         """The engine begins *actions* in one go."""
         self.emit(Started(tuple(map(work_of, actions)), reason))
 
-    def finished(self, action: Action, how: Outcome, seconds: float, reason: str) -> None:
+    def finished(self, action: "Action", how: Outcome, seconds: float, reason: str) -> None:
         """The engine is done with *action* after *seconds*."""
         self.emit(Finished(work_of(action), how, seconds, reason))
 
 
-def work_of(action: Action) -> Work:
+def work_of(action: "Action") -> Work:
     """How *action* is shown."""
     return Work(action.name, str(action.label), action.mnemonic, str(action.platform or ""))

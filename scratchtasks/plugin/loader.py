@@ -62,6 +62,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             _replace_labels(pos_args, session)
             batches: Sequence[Sequence[str]] = ()
             if getattr(cmd, "execute_tasks", False):
+                cmd.reporters["scratch"] = self.workspace.doit_config["reporter"]
                 self.workspace.watch_signals()
                 session.lock()
                 actions = _selected_actions(session, cmd.sel_tasks or (), tasks)

@@ -66,6 +66,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         self._total = 0
         self._plan: Planned | None = None
         self._counts: dict[str, Counter[str]] = {"image": Counter(), "task": Counter()}
+        self._made: set[str] = set()
         self._shown_errors: set[str] = set()
         self._is_interrupted = False
         self._events = self.events or Events()
@@ -98,6 +99,8 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         if info:
             outcomes = {self._outcomes.get(name) for name in info["actions"]}
             self._counts["task"]["hit" if outcomes == {"hit"} else "ran"] += 1
+            if info["image"] and info["label"] not in self._made:
+                self._counts["image"]["ran"] += 1  # in a process of doit's -P process
 
     def add_failure(self, task: Any, fail: BaseFail) -> None:
         """*task* failed, or was not begun because of another's failure."""
@@ -152,9 +155,10 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
                 self._begin(works)
             case Finished():
                 self._finish(event)
-            case ImageMade(outcome=outcome):
+            case ImageMade(label=label, outcome=outcome):
                 with self._lock:
                     self._counts["image"][outcome] += 1
+                    self._made.add(label)
 
     def _begin(self, works: tuple[Work, ...]) -> None:
         first = works[0]

@@ -8,7 +8,7 @@ from scratchtasks.analysis import ActionGraph, Task, analyze
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
-from scratchtasks.core.errors import ConfigError, GraphError, did_you_mean
+from scratchtasks.core.errors import ConfigError, GraphError, ScratchError, did_you_mean
 from scratchtasks.core.image import PlatformImage, platform_image_from_json
 from scratchtasks.core.target import Declared
 from scratchtasks.execute.engine import Engine
@@ -59,6 +59,7 @@ class Session:
         self._lock = WorkspaceLock(os.path.join(scratch, "lock"))
         self.events = events
         self._made: dict[str, ImageSummary] = {}
+        self._pid = os.getpid()
         self._summarized: Mapping[str, str] | None = None
 
     def lock(self) -> None:
@@ -81,8 +82,11 @@ class Session:
 
     def close(self) -> None:
         """Write what was learnt about files, and the summary of images; release the lock."""
-        self.write_summary()
-        self.world.files.save()
+        try:
+            self.write_summary()
+            self.world.files.save()
+        except ScratchError as error:  # doit has ended: nobody else is there to tell it
+            self.events.show(f"error: {error}\n".encode("utf-8", "backslashreplace"))
         if self._lock.is_held:
             os.environ.pop(_LOCK_HOLDER, None)
             self._lock.release()
@@ -194,7 +198,10 @@ class Session:
         """
         if self._made or not self.graph.services.keys() >= (self._summarized or {}).keys():
             self.lock()
-            write_summary(self._summary, self._made.values(), self.graph.services.keys())
+            # Workers of doit's -P process share that lock, and write at the same time.
+            with WorkspaceLock(os.path.join(self.world.scratch, "summary.lock")) as turn:
+                turn.acquire(lambda _: None)
+                write_summary(self._summary, self._made.values(), self.graph.services.keys())
             self._made = {}
 
     def _export(self, task: Task, how: Literal["ran", "hit"]) -> None:
@@ -209,6 +216,8 @@ class Session:
             self.layout_of(task),
         )
         self._made[name] = summary_of(name, str(task.label), top, images)
+        if os.getpid() != self._pid:
+            self.write_summary()  # a worker process has no other end
         self.events.emit(ImageMade(str(task.label), top.digest, how))
 
     def _export_fault(self, task: Task) -> str:

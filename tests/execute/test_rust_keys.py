@@ -235,3 +235,16 @@ def test_c_without_a_compiler_for_it(
         "//a:binary: one of its crates compiles C, and there is no C compiler for linux/arm64\n"
         "    hint: pip install 'scratchtasks[zig]', or install aarch64-linux-musl-gcc (musl-tools)"
     )
+
+
+def test_a_toolchain_that_is_too_old(mono: World, tmp_path: Path) -> None:
+    folder = tmp_path / "old/bin"
+    folder.mkdir(parents=True)
+    for name, said in (("rustc", "release: 1.73.0"), ("cargo", "cargo 1.73.0")):
+        text = f'#!/bin/sh\n[ "$1" = --print ] && echo {folder.parent} || echo "{said}"\n'
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    assert error(replace(mono, env={"PATH": f"{folder}:/bin", "HOME": mono.root})) == (
+        "Rust: too old (wanted 1.74 or newer, got 1.73)\n"
+        "    hint: rustup update, or another rust-toolchain.toml"
+    )

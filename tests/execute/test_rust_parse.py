@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -104,7 +105,7 @@ def test_only_lock_entries_that_are_used() -> None:
 
 
 def test_of_the_root_manifest_only_what_reaches_a_member() -> None:
-    root = {
+    root: dict[str, Any] = {
         "workspace": {
             "members": ["a", "b"],
             "dependencies": {"serde": "1", "rand": "0.9", "cc": {"version": "1"}},
@@ -136,7 +137,7 @@ def test_who_needs_c(names: list[str], links: str | None, need: str) -> None:
 
 
 def test_the_binary_target() -> None:
-    def package(*bins: str) -> dict[str, object]:
+    def package(*bins: str) -> dict[str, Any]:
         targets = [{"name": name, "kind": ["bin"]} for name in bins]
         return {"name": "w", "targets": [*targets, {"name": "w", "kind": ["lib"]}]}
 

@@ -5,8 +5,6 @@ Without an engine these tests fail: an image that nobody has run is not proven.
 
 import gc
 import os
-import shutil
-import subprocess
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ from scratchtasks.sinks.docker import connect
 from .authority import https_server, write_authority
 from .built import IMAGES, Built, build, doit
 from .engine import Engine, borrowed_tags
+from .tools import output_of
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +59,8 @@ def client() -> Iterator[DockerClient]:
 def engine(client: DockerClient, built: Built) -> Iterator[Engine]:
     """The Docker Engine, with all images in it by `doit load`."""
     tags = {name: f"{name}:latest" for name in IMAGES}
-    with borrowed_tags(client, list(tags.values())):
-        doit(built.root, "load")
-        yield Engine(client, {name: str(client.images.get(tag).id) for name, tag in tags.items()})
+    with borrowed_tags(client, list(tags.values()), lambda: doit(built.root, "load")) as ids:
+        yield Engine(client, {name: ids[tag] for name, tag in tags.items()})
 
 
 @pytest.fixture(scope="session")
@@ -75,15 +73,9 @@ def server(authority: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def unpacked(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The root file system of every image, unpacked by umoci, by name."""
-    program = shutil.which("umoci")
-    assert program, "umoci is not installed"
     folder = tmp_path_factory.mktemp("unpacked")
     rootless = [] if os.geteuid() == 0 else ["--rootless"]
     for name in IMAGES:
-        image = f"{built.layout(name)}:latest"
-        subprocess.run(
-            [program, "unpack", *rootless, "--image", image, folder / name],
-            check=True,
-            capture_output=True,
-        )
+        layout = f"{built.layout(name)}:latest"
+        output_of("umoci", "unpack", *rootless, "--image", layout, folder / name)
     return {name: folder / name / "rootfs" for name in IMAGES}

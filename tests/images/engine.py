@@ -78,21 +78,25 @@ def eventually(condition: Callable[[], bool], what: str, seconds: float = 20) ->
 
 
 @contextmanager
-def borrowed_tags(client: DockerClient, tags: Sequence[str]) -> Iterator[None]:
-    """Give *tags* back to the images that had them; images that came in between go."""
+def borrowed_tags(
+    client: DockerClient, tags: Sequence[str], load: Callable[[], object]
+) -> Iterator[dict[str, str]]:
+    """The ids that *tags* have after *load*.  In the end the tags are given back to the images
+    that had them before, and images that came by *load* go."""
     before = {tag: _id_of(client, tag) for tag in tags}
     there = {image.id for image in client.images.list(all=True)}
+    load()
+    ids = {tag: str(client.images.get(tag).id) for tag in tags}
     try:
-        yield
+        yield ids
     finally:
-        for tag, owner in before.items():
-            now = _id_of(client, tag)
-            if owner is not None and now != owner:
-                client.images.get(owner).tag(tag)
-            elif owner is None and now is not None:
+        for tag, ours in ids.items():
+            if _id_of(client, tag) == ours != before[tag]:
                 client.images.remove(tag, noprune=True)
-            if now is not None and now not in there and _id_of(client, now) is not None:
-                client.images.remove(now)
+                if (owner := before[tag]) is not None:
+                    client.images.get(owner).tag(tag)
+            if ours not in there and _id_of(client, ours) and not client.images.get(ours).tags:
+                client.images.remove(ours)
 
 
 def _id_of(client: DockerClient, name: str) -> str | None:

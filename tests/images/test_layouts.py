@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,18 +13,11 @@ from scratchtasks.core.descriptor import descriptor_from_json
 from scratchtasks.oci.validate import validate
 
 from .built import IMAGES, Built
+from .tools import output_of
 
 pytestmark = pytest.mark.docker
 
 PROGRAMS = {name: f"usr/bin/{name.removesuffix('-spare')}" for name in IMAGES}
-
-
-def output_of(*command: str | Path) -> str:
-    """What a program prints; it must be installed, and succeed."""
-    program = shutil.which(command[0])
-    assert program, f"{command[0]} is not installed"
-    done = subprocess.run([program, *command[1:]], check=True, capture_output=True, text=True)
-    return done.stdout
 
 
 @pytest.mark.parametrize("name", IMAGES)

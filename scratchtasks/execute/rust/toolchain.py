@@ -1,6 +1,8 @@
 """Which rustc, target triple and linker: asked per folder, as rustup decides per folder."""
 
 import os
+import pwd
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,10 +12,13 @@ from scratchtasks.core.errors import ToolchainMissing
 from scratchtasks.core.platform import Platform
 
 from ..operation import World
-from ..toolchains import ask_tool, find_program, tool_digests
+from ..toolchains import ask_tool, check_version, find_program, tool_digests
 from .config import ancestors
 
 TOOLCHAIN_FILES = ("rust-toolchain.toml", "rust-toolchain")
+
+_OLDEST = (1, 74)
+"""The first cargo that knows --keep-going."""
 
 _INSTALL = "install Rust with rustup, or put cargo and rustc on PATH"
 
@@ -100,8 +105,11 @@ def clean_env(world: World) -> dict[str, str]:
 
 def cargo_home(world: World) -> str:
     """The absolute folder of cargo's downloads and the user's configuration."""
-    home = world.env.get("HOME") or os.path.expanduser("~")
-    return os.path.abspath(world.env.get("CARGO_HOME") or os.path.join(home, ".cargo"))
+    return os.path.abspath(world.env.get("CARGO_HOME") or os.path.join(_home(world), ".cargo"))
+
+
+def _home(world: World) -> str:
+    return world.env.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
 
 
 def find_rust(world: World, folder: str, where: str) -> Rust:
@@ -118,17 +126,20 @@ def find_rust(world: World, folder: str, where: str) -> Rust:
         if found is None:
             raise ToolchainMissing(where, "cargo was not found", _INSTALL)
         cargo = found
-    env = {"PATH": world.env.get("PATH", os.defpath), "HOME": world.env.get("HOME", "/")}
+    env = {"PATH": world.env.get("PATH", os.defpath), "HOME": _home(world)}
     # rustc itself is a small program; the name of its library, which is in it, is a hash.
     version = ask_tool([rustc, "-vV"], env, tool_digests([rustc], world), world)
     cargo_version = ask_tool([cargo, "-V"], env, tool_digests([cargo], world), world)
     said = dict(line.split(": ", 1) for line in version.splitlines() if ": " in line)
+    release = said.get("release", "")
+    number = tuple(map(int, re.findall(r"\d+", release)[:2]))
+    check_version("Rust", number, _OLDEST, "rustup update, or another rust-toolchain.toml")
     return Rust(
         sysroot=sysroot,
         cargo=cargo,
         rustc=rustc,
         host=said.get("host", ""),
-        release=said.get("release", ""),
+        release=release,
         commit=said.get("commit-hash", ""),
         identity=[version, cargo_version],
     )
@@ -139,7 +150,7 @@ def _sysroot(world: World, folder: str, where: str) -> str:
     if proxy is None:
         raise ToolchainMissing(where, "rustc was not found", _INSTALL)
     env = clean_env(world)
-    rustup = world.env.get("RUSTUP_HOME") or os.path.join(world.env.get("HOME", "/"), ".rustup")
+    rustup = world.env.get("RUSTUP_HOME") or os.path.join(_home(world), ".rustup")
     chosen = [os.path.join(place, name) for place in ancestors(folder) for name in TOOLCHAIN_FILES]
     key: Json = [
         "rustc sysroot",

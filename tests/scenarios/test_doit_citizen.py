@@ -1,0 +1,214 @@
+"""doit's own commands, options and words, over our tasks."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from workspaces import DODO, LOADER, TWO_SERVICES, Site, shop, site_of
+
+BINARY = ["//services/api:binary GoCompile"]
+IMAGE = ["//:etc-440ed05f Stage", *BINARY, "//services/api:image Image"]
+
+
+@pytest.mark.parametrize(
+    ("words", "actions"),
+    [
+        (["binary:api"], BINARY),
+        (["image:api"], IMAGE),
+        (["//services/api:binary"], BINARY),
+        (["//services/api:image"], IMAGE),
+        (["binary:a*"], BINARY),
+        (["layer"], ["//:etc-440ed05f Stage"]),
+        (["binary"], [*BINARY, "//services/web:binary GoCompile"]),
+        (["dist/api/index.json"], IMAGE),
+        ([".scratch/stamps/services/api/image.json"], IMAGE),
+        (["//services/api:binary", "image:api"], IMAGE),
+    ],
+)
+def test_words_that_select(words: list[str], actions: list[str], tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    assert site.doit(*words).actions == sorted(actions)
+    assert site.doit(*words).actions == []
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("//services/apj:image", "did you mean '//services/api:image'?"),
+        ("image:nope", "image:nope"),
+        ("nope", "nope"),
+        ("//", "wanted"),
+    ],
+)
+def test_words_that_nothing_answers_to(word: str, message: str, tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    ran = site.run(word)
+    assert ran.code == 3
+    assert message in ran.err
+    assert "Traceback" not in ran.err
+    assert not (site.root / "dist").exists()
+
+
+def test_list_is_by_name_with_labels_and_builds_nothing(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    listed = site.doit("list", "--all").out
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in listed.splitlines())
+    assert [name for name in rows if not name.startswith("load")] == [
+        "binary",
+        "binary:api",
+        "binary:web",
+        "image",
+        "image:api",
+        "image:web",
+        "layer",
+        "layer:etc-440ed05f",
+    ]
+    assert rows["binary:api"] == "//services/api:binary: static binary api"
+    assert rows["image"] == "build all images"
+    assert not (site.root / "dist").exists()
+
+
+def test_list_tells_the_state(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    assert state_of(site, "image:api") == "R"
+    site.doit()
+    assert state_of(site, "image:api") == "U"
+    site.write({"lib/lib.go": 'package lib\n\nconst Word = "x"\n'})
+    assert state_of(site, "image:api") == "R"
+    assert state_of(site, "image:web") == "U"
+
+
+def state_of(site: Site, name: str) -> str:
+    """The letter that `doit list --status` shows for a task."""
+    lines = site.doit("list", "--all", "--status").out.splitlines()
+    (letter,) = (line.split()[0] for line in lines if line.split()[1] == name)
+    return letter
+
+
+def test_info_says_why_in_plain_words(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    assert "it was never built here" in site.run("info", "binary:api").out
+    site.doit()
+    site.write({"lib/lib.go": 'package lib\n\nconst Word = "x"\n'})
+    told = site.run("info", "binary:api").out
+    assert "lib/lib.go changed" in told
+    assert " object at 0x" not in told
+    site.doit()
+    site.doit("forget", "binary:api")
+    assert "doit has no record of it" in site.run("info", "binary:api").out
+
+
+@pytest.mark.parametrize("options", [("-a",), ("-v", "2"), ("-n", "3"), ("-n", "2", "-P", "thread")])
+def test_options_of_run(options: tuple[str, ...], tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit("run", *options)
+    images = site.images()
+    assert site.doit("run", *options).actions == []
+    assert site.images() == images == site.clean_build(tmp_path / "clean")
+
+
+def test_another_dodo_file_and_another_folder(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    (site.root / "dodo.py").rename(site.root / "builds.py")
+    assert site.doit("-f", "builds.py").actions != []
+    assert site.doit("-f", "builds.py").summary == "2 images up to date"
+
+
+@pytest.mark.parametrize("below", ["", "services/api", "services/web/static"])
+def test_started_in_a_subfolder(below: str, tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    argv = [sys.executable, "-c", "from scratchtasks.plugin.main import main; main()"]
+    done = subprocess.run(
+        argv, cwd=site.root / below, env=site.environment(), capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    images = site.images()
+    ran = site.doit("-k", below=below)
+    assert ran.summary == "2 images up to date"
+    assert site.images() == images
+    assert not list(site.root.glob("services/**/.scratch"))
+    assert not list(site.root.glob("services/**/.doit*"))
+
+
+def test_scratch_takes_a_label_of_the_folder_it_is_started_in(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    code = "import sys; from scratchtasks.plugin.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, ":binary"],
+        cwd=site.root / "services/api",
+        env=site.environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.decode().startswith("//services/api:binary  GoCompile")
+
+
+def test_without_our_loader_results_are_right_and_it_says_so_once(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    clean = site.clean_build(tmp_path / "clean")
+    (site.root / "pyproject.toml").write_text("")
+    ran = site.doit()
+    assert ran.err == (
+        "scratchtasks: doit's own loader is at work: results are right, but it is slower; put"
+        ' `loader = "scratch"` under [tool.doit] in pyproject.toml, or use `scratch` in a'
+        " subfolder\n"
+    )
+    assert site.images() == clean
+    assert site.doit().actions == []
+    assert site.doit("//services/api:image").actions == []
+    site.write({"lib/lib.go": 'package lib\n\nconst Word = "x"\n'})
+    assert "//services/api:image Image" in site.doit("image:api").actions
+    assert site.images() == site.clean_build(tmp_path / "clean2")
+
+
+USERS = """
+import os
+
+
+def task_notes():
+    return {
+        "actions": ["cp services/web/main.go notes.txt"],
+        "file_dep": ["services/web/main.go"],
+        "targets": ["notes.txt"],
+        "task_dep": ["image:api"],
+    }
+
+
+def task_sum():
+    def count(targets):
+        with open(targets[0], "w") as file:
+            file.write(str(os.path.getsize("dist/api/index.json")))
+
+    return {"actions": [count], "file_dep": ["dist/api/index.json"], "targets": ["sum.txt"]}
+"""
+
+
+def test_tasks_of_the_users_own_live_beside_ours(tmp_path: Path) -> None:
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": DODO + USERS})
+    ran = site.doit("notes", "sum")
+    assert ran.actions == IMAGE
+    assert (site.root / "notes.txt").read_text() == TWO_SERVICES["services/web/main.go"]
+    size = (site.root / "dist/api/index.json").stat().st_size
+    assert (site.root / "sum.txt").read_text() == str(size)
+    assert site.doit().actions == ["//services/web:binary GoCompile", "//services/web:image Image"]
+    assert ".  notes" not in site.doit("notes").out
+    assert "-- sum" in site.doit("sum").out
+
+
+def test_a_task_of_the_users_own_may_run_doit(tmp_path: Path) -> None:
+    nested = f'def task_again():\n    return {{"actions": ["{sys.executable} -m doit image:api"]}}\n'
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": DODO + nested})
+    site.doit("again", "image:web")
+    assert site.images() == site.clean_build(tmp_path / "clean", "image")
+
+
+def test_the_users_configuration_goes_before_ours(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"pyproject.toml": LOADER + 'default_tasks = ["binary:web"]\ndep_file = "x.db"\n'})
+    assert site.doit().actions == ["//services/web:binary GoCompile"]
+    assert (site.root / "x.db").exists()
+    site.write({"dodo.py": DODO + 'DOIT_CONFIG = {"default_tasks": ["binary:api"]}\n'})
+    assert site.doit().actions == BINARY

@@ -1,0 +1,180 @@
+"""Only what is read counts: nothing is rebuilt for other files, and nothing is missed."""
+
+import os
+from pathlib import Path
+
+import pytest
+from workspaces import SERVICE, TWO_SERVICES, Site, lone_go, site_of
+
+EMBED = """package main
+
+import (
+	"embed"
+	"os"
+)
+
+//go:embed assets/*.txt
+var assets embed.FS
+
+func main() { data, _ := assets.ReadFile("assets/a.txt"); os.Stdout.Write(data) }
+"""
+FILES = {
+    **TWO_SERVICES,
+    "services/page/main.go": EMBED,
+    "services/page/assets/a.txt": "a\n",
+    "services/page/service.toml": SERVICE,
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """FILES, built; tests put back what they change."""
+    site = site_of(tmp_path_factory.mktemp("exact") / "ws", FILES)
+    site.doit()
+    return site
+
+
+def rebuilt(*names: str) -> list[str]:
+    """The actions that rebuild the images *names*, binaries included."""
+    return sorted(
+        f"//services/{name}:{action}"
+        for name in names
+        for action in ("binary GoCompile", "image Image")
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "services/api/README.md",
+        "services/api/main_test.go",
+        "services/api/testdata/input.txt",
+        "services/api/Dockerfile",
+        "services/page/assets/notes.md",
+        "services/page/assets/deep/b.txt",
+        "services/web/other/main.go",
+        "lib/lib_test.go",
+        "lib/sub/sub.go",
+        "tools/main.go",
+        "services/Makefile",
+        ".git/HEAD",
+        "conftest.py",
+    ],
+)
+def test_a_file_that_nothing_reads_rebuilds_nothing(name: str, built: Site) -> None:
+    path = built.root / name
+    is_go = name.endswith(".go")
+    built.write({name: "package other\n" if is_go else "one\n"})
+    try:
+        assert built.doit().summary == "3 images up to date"
+        built.write({name: "package another\n" if is_go else "two\n"})
+        assert built.doit().summary == "3 images up to date"
+    finally:
+        path.unlink()
+    assert built.doit().summary == "3 images up to date"
+
+
+def test_touching_everything_rebuilds_nothing(built: Site) -> None:
+    for name in FILES:
+        os.utime(built.root / name)
+    assert built.doit().summary == "3 images up to date"
+
+
+@pytest.mark.parametrize(
+    ("edit", "users"),
+    [
+        ({"lib/lib.go": 'package lib\n\nconst Word = "new"\n'}, ["api"]),
+        ({"lib/more.go": "package lib\n\nvar More = 1\n"}, ["api"]),
+        ({"services/web/main.go": lone_go("new")}, ["web"]),
+        ({"services/web/more.go": "package main\n\nvar more = 1\n"}, ["web"]),
+        ({"services/page/assets/a.txt": "new\n"}, ["page"]),
+        ({"services/page/assets/b.txt": "new\n"}, ["page"]),
+        ({"services/page/service.toml": SERVICE + 'tags = ["x"]\n'}, ["page"]),
+    ],
+)
+def test_what_is_read_rebuilds_exactly_its_users(
+    edit: dict[str, str], users: list[str], built: Site
+) -> None:
+    before = built.images()
+    built.write(edit)
+    ran = built.doit()
+    assert ran.actions == rebuilt(*users)
+    changed = {name for name, digest in built.images().items() if before[name] != digest}
+    assert changed == set(users)
+    for name in edit:
+        if name in FILES:
+            built.write({name: FILES[name]})
+        else:
+            (built.root / name).unlink()
+    assert built.doit().actions == []
+    assert built.images() == before
+
+
+def test_a_staged_file_moves_one_layer_and_compiles_nothing(built: Site) -> None:
+    before = built.layers("web")
+    built.write({"services/web/static/new.html": "new\n"})
+    assert built.doit().actions == ["//services/web:image Image"]
+    after = built.layers("web")
+    assert {kind for kind in after if after[kind] != before[kind]} == {"files"}
+    (built.root / "services/web/static/new.html").unlink()
+    assert built.doit().actions == []
+
+
+def test_the_executable_bit_of_a_staged_file_counts_and_no_other(built: Site) -> None:
+    page = built.root / "services/web/static/index.html"
+    for mode, actions in ((0o600, []), (0o755, ["//services/web:image Image"]), (0o644, [])):
+        page.chmod(mode)
+        assert built.doit().actions == actions
+
+
+def test_an_edit_that_gives_the_same_result_stops_there(tmp_path: Path) -> None:
+    """Early cut-off: the generator runs again, says the same, and the image is left alone."""
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, **GENERATED})
+    site.doit()
+    images = site.images()
+    site.write({"gen/make.sh": "# a comment\n" + GENERATED["gen/make.sh"]})
+    ran = site.doit()
+    assert ran.actions == ["//gen:words Genrule"]
+    assert ran.summary == "2 images up to date"
+    assert site.images() == images
+    site.write({"gen/words.txt": "two\n"})
+    assert site.doit().actions == ["//gen:words Genrule", "//services/web:image Image"]
+
+
+GENERATED = {
+    "dodo.py": """from scratchtasks import Workspace, genrule
+
+words = genrule(
+    name="words", folder="gen", srcs=["*"], outs=["w"], cmd=["sh", "make.sh", "{out}/w"]
+)
+task_images = Workspace(services=["services/*"], rules=[words])
+""",
+    "gen/make.sh": 'cat words.txt > "$1"\n',
+    "gen/words.txt": "one\n",
+    "services/web/service.toml": '[binary]\nrule = "go_binary"\n\n[image]\n'
+    'files = [{ src = "//gen:words", dest = "/srv/words" }]\n',
+}
+
+
+def test_go_mod_counts_by_what_it_says_for_a_program(built: Site) -> None:
+    """A line that reaches no program makes Go look again, and compiles nothing."""
+    built.write({"go.mod": FILES["go.mod"] + "\n// a comment\n"})
+    ran = built.doit()
+    assert {action.split()[1] for action in ran.actions} <= {"GoList"}
+    assert ran.summary == "3 images up to date"
+    built.write({"go.mod": FILES["go.mod"]})
+    assert built.doit().actions == []
+
+
+def test_why_names_the_file_that_changed(built: Site) -> None:
+    built.write({"lib/lib.go": 'package lib\n\nconst Word = "changed"\n'})
+    said = built.doit("why", "api").out.splitlines()
+    built.write({"lib/lib.go": FILES["lib/lib.go"]})
+    assert said == [
+        "//:etc-440ed05f: up to date",
+        "//services/api:binary: lib/lib.go changed",
+        "//services/api:image: //services/api:binary@linux/amd64 is to be rebuilt: "
+        "lib/lib.go changed",
+    ]
+    assert "//services/api:image: up to date" in built.doit("why", "api").out

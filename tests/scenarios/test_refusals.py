@@ -1,0 +1,186 @@
+"""What is refused, word for word, and what happens to everything else."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from workspaces import DODO, SERVICE, TWO_SERVICES, lone_go, shop, site_of
+
+BAD_GO = 'package main\n\nfunc main() { undefined("ä%s\\x1b") }\n'
+
+
+def test_a_compilers_message_appears_once_and_untouched(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"services/api/main.go": BAD_GO})
+    ran = site.run()
+    assert ran.code == 1
+    message = "services/api/main.go:3:15: undefined: undefined"
+    assert ran.err.count(message) == 1
+    assert ran.err == (
+        f"# example.com/shop/services/api\n{message}\n"
+        "error: //services/api:binary: go build failed (linux/amd64)\n"
+        "    hint: see the compiler's message\n"
+    )
+    assert "Traceback" not in ran.out
+
+
+@pytest.mark.parametrize("options", [("--continue",), ("--continue", "-n", "4")])
+def test_with_continue_all_others_are_built(options: tuple[str, ...], tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"services/api/main.go": BAD_GO})
+    ran = site.run(*options)
+    assert ran.code == 1
+    assert ran.summary == "2 images, 1 rebuilt, 1 not built"
+    assert list(site.images()) == ["web"]
+    site.write({"services/api/main.go": TWO_SERVICES["services/api/main.go"]})
+    assert site.doit().actions == ["//services/api:binary GoCompile", "//services/api:image Image"]
+    assert site.images() == site.clean_build(tmp_path / "clean")
+
+
+def test_a_failure_leaves_the_last_good_image_and_a_revert_is_a_hit(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    images = site.images()
+    site.write({"services/api/main.go": BAD_GO})
+    assert site.run().code == 1
+    assert site.run().code == 1  # it is still wrong, and still says so
+    assert site.images() == images
+    site.write({"services/api/main.go": TWO_SERVICES["services/api/main.go"]})
+    ran = site.doit()
+    assert ran.actions == []
+    assert site.images() == images
+
+
+def test_all_faults_of_all_files_at_once(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write(
+        {
+            "scratch.toml": '[image]\nuser = "a b"\n[cashe]\n',
+            "services/api/service.toml": SERVICE + '[image]\nports = [8080]\nplatfroms = ["x"]\n',
+            "services/web/service.toml": '[binary]\nrule = "go_binry"\n',
+            "services/third/service.toml": "[binary\n",
+            "services/fourth/service.toml": SERVICE,
+        }
+    )
+    for command in ((), ("list",), ("image:fourth",), ("why",)):
+        ran = site.run(*command)
+        assert ran.code == 3
+        assert ran.out == ""
+        assert "Traceback" not in ran.err
+        assert [line for line in ran.err.splitlines() if not line.startswith("    hint: ")] == [
+            'ERROR: scratch.toml: image.user: wanted "NAME", "NAME:UID" or "NAME:UID:GID",'
+            " got 'a b'",
+            "scratch.toml: unknown key 'cashe'",
+            'services/api/service.toml: image.ports[0]: wanted "PORT/tcp", got the integer 8080',
+            "services/api/service.toml: image: unknown key 'platfroms'",
+            "services/third/service.toml: ",
+            "services/web/service.toml: ",
+        ]
+    assert not (site.root / "dist").exists()
+
+
+@pytest.mark.parametrize(
+    ("ldflag", "message"),
+    [
+        ("{git.short}", "{git.short}: fatal: "),
+        ("{git.shart}", "unknown template {git.shart}\n    hint: did you mean 'git.short'?"),
+        ("{env.MISSING_HERE}", "{env.MISSING_HERE}: MISSING_HERE is not set\n    hint: set it, or"),
+    ],
+)
+def test_templates_that_cannot_be_filled(ldflag: str, message: str, tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"services/api/service.toml": SERVICE + f'ldflags = ["-X main.version={ldflag}"]\n'})
+    ran = site.run(env={"GIT_CEILING_DIRECTORIES": str(tmp_path)})
+    assert ran.code == 3
+    assert ran.err.startswith(f"ERROR: services/api/service.toml: {message}")
+    assert not (site.root / "dist").exists()
+
+
+def test_two_services_of_one_name(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"services/web/service.toml": 'name = "api"\n' + SERVICE})
+    ran = site.run()
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == (
+        "ERROR: services/web/service.toml: api is already declared in services/api/service.toml\n"
+        "    hint: names and labels are unique in a workspace\n"
+    )
+
+
+def test_two_workspaces(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"dodo.py": DODO + 'task_more = Workspace(services=["more/*"])\n'})
+    ran = site.run()
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == "ERROR: dodo.py: wanted one Workspace, got 2: task_images, task_more\n"
+
+
+def test_a_task_that_takes_our_name(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"dodo.py": DODO + 'def task_binary():\n    return {"actions": ["true"]}\n'})
+    ran = site.run()
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == (
+        "ERROR: dodo.py: task 'binary' has the name of a task of scratchtasks\n"
+    )
+
+
+def test_a_dynamic_binary_never_reaches_an_image(tmp_path: Path) -> None:
+    program = os.path.realpath(shutil.which("ls") or "")
+    site = site_of(
+        tmp_path / "ws",
+        {
+            **TWO_SERVICES,
+            "services/tool/service.toml": '[binary]\nrule = "prebuilt"\npath = "tool"\n',
+        },
+    )
+    shutil.copy(program, site.root / "services/tool/tool")
+    ran = site.run("--continue")
+    assert ran.code == 1
+    assert ran.err == (
+        "error: //services/tool:binary: not static: needs the loader /lib64/ld-linux-x86-64.so.2"
+        " and libselinux.so.1, libc.so.6\n"
+        "    hint: CGO_ENABLED=0, or link with -static\n"
+    )
+    assert sorted(site.images()) == ["api", "web"]
+    assert not (site.root / "dist/tool").exists()
+    site.write({"services/tool/main.go": lone_go("tool"), "services/tool/service.toml": SERVICE})
+    site.doit()
+    assert sorted(site.images()) == ["api", "tool", "web"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            '[{ src = "missing", dest = "/srv" }]',
+            "//services/web:image: cannot stage services/web/missing: No such file or directory",
+        ),
+        (
+            '[{ src = "static", dest = "/srv", owner = "nobodi" }]',
+            "//services/web:image: /srv: unknown owner 'nobodi' (wanted a user of the image, or"
+            " uid:gid)\n    hint: did you mean 'nobody'?",
+        ),
+        (
+            '[{ src = "static", dest = "/a" }, { src = "main.go", dest = "/a/index.html" }]',
+            "//services/web:image: ",
+        ),
+    ],
+)
+def test_files_that_cannot_be_staged(files: str, message: str, tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"services/web/service.toml": SERVICE + f"\n[image]\nfiles = {files}\n"})
+    ran = site.run("--continue")
+    assert ran.code == 1
+    assert ran.err.startswith(f"error: {message}"), ran.err
+    assert list(site.images()) == ["api"]
+
+
+def test_a_broken_dodo_file_is_the_users_own_traceback(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"dodo.py": DODO + "1 / 0\n"})
+    ran = site.run()
+    assert ran.code == 3
+    assert "ZeroDivisionError" in ran.err
+    assert not (site.root / "dist").exists()
