@@ -156,6 +156,8 @@ SMOKE = (
           meaning="the status to be answered"),
     Field(key="timeout", check=SECONDS, default='"10s"', wrong=10, attribute="timeout_seconds",
           meaning="bound of the whole trial"),
+    Field(key="read_only", check=BOOLEAN, default="false", wrong="yes",
+          meaning="whether nothing but the image's volumes can be written to"),
 )  # fmt: skip
 
 PUSH = (
@@ -164,6 +166,8 @@ PUSH = (
     Field(key="tags", check=array(TAG, is_full=True, is_set=True), default='["latest"]',
           wrong=["v 1"],
           meaning="templates: `{git.describe}` `{git.short}` `{git.sha}` `{env.NAME}` `{name}`"),
+    Field(key="smoke", check=BOOLEAN, default="false", wrong="yes",
+          meaning="whether the image has to pass its smoke test first"),
 )  # fmt: skip
 
 

@@ -102,6 +102,8 @@ def service_from_tables(
         hint = 'to do without, leave "certs" out of image.essentials'
         spot.keep(spot.key("certs").fault("neither public nor extra: nothing is trusted", hint))
     smoke = _smoke(top.get("smoke"), image, spot.key("smoke"))
+    if "push" in top and top["push"].smoke and values.is_sure("smoke") and smoke is None:
+        spot.keep(spot.key("push").key("smoke").fault("there is no [smoke] to pass"))
     spot.raise_if_faulty()
     rest = {key: top[key] for key in ("certs", "zones", "hosts", "push") if key in top}
     return Service(

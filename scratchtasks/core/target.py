@@ -159,7 +159,8 @@ class Image:
 class Smoke:
     """How the finished image is tried out; patterns are regular expressions searched for.
 
-    *timeout_seconds* bounds the whole trial.
+    *timeout_seconds* bounds the whole trial.  *read_only* makes all of the root file system so,
+    except the image's volumes.
     """
 
     command: tuple[str, ...] = ()
@@ -172,14 +173,16 @@ class Smoke:
     http_port: int = 0
     http_status: int = 200
     timeout_seconds: int = 10
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """Where `push:NAME` sends the image."""
+    """Where `push:NAME` sends the image; with *smoke*, only once it has passed its smoke test."""
 
     repository: str
     tags: tuple[str, ...] = ("latest",)
+    smoke: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,13 +25,11 @@ def match(root: str, folder: str, patterns: Sequence[str], where: str) -> Matche
     found: dict[str, None] = {}
     inputs: dict[Input, None] = {}
     for pattern in patterns:
-        before = len(found)
-        for path in _walk(root, folder, pattern.split("/"), inputs):
+        paths = list(_walk(root, folder, pattern.split("/"), inputs))
+        for path in paths:
             found.setdefault(path)
             inputs.setdefault(Input("file", path))
-        if len(found) == before and not any(
-            fnmatch.fnmatchcase(path, _joined(folder, pattern)) for path in found
-        ):
+        if not paths:
             raise StageError(where, f"no file matches {_joined(folder, pattern)!r}")
     return Matches(tuple(sorted(found)), tuple(inputs))
 

@@ -29,10 +29,14 @@ class Staging:
     def open(self, digest: Digest) -> BinaryIO:
         """The content of an entry; reading it to the end proves that it has not changed.
 
-        Raises: StageError at the end of the content otherwise.
+        Raises: StageError when it is gone, or at the end of the content otherwise.
         """
         path = self.paths[digest]
-        return cast(BinaryIO, _ProvenReader(open(path, "rb"), digest, path))
+        try:
+            file = open(path, "rb")
+        except OSError as error:
+            raise StageError(path, f"cannot be read: {error.strerror}", "run doit again") from None
+        return cast(BinaryIO, _ProvenReader(file, digest, path))
 
 
 def stage(job: Job, owners: Owners, world: World) -> Staging:
@@ -87,7 +91,11 @@ class _Stager:
         """Names of everything in *folder*, relative to it, folders before what they hold."""
         here = f"{folder}/{below}" if below else folder
         self.inputs[Input("names", here, "*")] = None
-        for name in sorted(os.listdir(os.path.join(self.world.root, here))):
+        try:
+            names = sorted(os.listdir(os.path.join(self.world.root, here)))
+        except OSError as error:
+            raise StageError(self.where, f"cannot stage {here}: {error.strerror}") from None
+        for name in names:
             path = f"{below}/{name}" if below else name
             yield path
             full = os.path.join(self.world.root, folder, path)

@@ -5,6 +5,7 @@ make, and take the workspace's lock before anything is decided.
 """
 
 import fnmatch
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from scratchtasks.core.errors import ScratchError
 from scratchtasks.execute.plan import compile_batches, run_probes
 
 from .session import Session
-from .tasks import GROUPS, task_dicts
+from .tasks import AFTER, GROUPS, task_dicts
 from .workspace import Workspace
 
 
@@ -28,10 +29,12 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         super().__init__()
         self.workspace: Workspace | None = None
         self.session: Session | None = None
+        self._options: Any = {}
 
     def setup(self, opt_values: Any) -> None:
         """Import dodo.py and take its Workspace out of doit's sight."""
         super().setup(opt_values)
+        self._options = opt_values
         found = {name: each for name, each in self.namespace.items() if isinstance(each, Workspace)}
         if len(set(map(id, found.values()))) > 1:
             names = ", ".join(sorted(found))
@@ -47,9 +50,14 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         theirs: dict[str, Any] = super().load_doit_config()
         if self.workspace is None:
             return theirs
-        given = {name for section in (self.config or {}).values() for name in section}
+        given: dict[str, Any] = {}
+        for section in (self.config or {}).values():
+            given |= section
         config = self.workspace.doit_config
         ours = {name: value for name, value in config.items() if name not in given}
+        tasks = given.get("default_tasks")
+        if tasks is not None:  # doit looks for it in dodo.py only, and would run all there is
+            ours["default_tasks"] = tasks.split() if isinstance(tasks, str) else tasks
         return ours if theirs is config else {**ours, **theirs}
 
     def load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
@@ -65,6 +73,14 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
                 cmd.reporters["scratch"] = self.workspace.doit_config["reporter"]
                 self.workspace.watch_signals()
                 session.lock()
+                _take_options(session, pos_args)
+                choose = getattr(cmd, "choose", None)
+                if choose is not None:
+                    cmd.sel_tasks = choose(session)
+                if not self._options.get("single"):
+                    _plan_together(session, cmd)
+                if session.pushes.is_planned and self._options["outfile"] is sys.stdout:
+                    self._options["outfile"] = sys.stderr  # stdout is for what was pushed
                 actions = _selected_actions(session, cmd.sel_tasks or (), tasks)
                 run_probes(session.engine, actions)
                 batches = compile_batches(session.engine, actions)
@@ -81,6 +97,31 @@ def _replace_labels(pos_args: list[str], session: Session) -> None:
             pos_args[number] = session.task_of_label(word)
 
 
+def _take_options(session: Session, pos_args: list[str]) -> None:
+    """Take the options of `push` off the command line, where doit would look for tasks."""
+    for word, option in (("--dry-run", "is_dry"), ("--json", "as_json")):
+        if word in pos_args and any(each.partition(":")[0] == "push" for each in pos_args):
+            pos_args.remove(word)
+            setattr(session.pushes, option, True)
+
+
+def _plan_together(session: Session, cmd: Any) -> None:
+    """Have all images that are to be loaded or pushed built before the first is.
+
+    So that they go in one archive, or in one transaction.
+    """
+    selected = list(cmd.sel_tasks or ())
+    for kind, plan in (("load", session.loads.plan), ("push", session.pushes.plan)):
+        sent = {
+            f"image:{name}": None
+            for word in selected
+            for name in session.names_for(kind)
+            if fnmatch.fnmatchcase(f"{kind}:{name}", word) or word == kind
+        }
+        plan(sent)
+        cmd.sel_tasks = [*sent, *(cmd.sel_tasks or ())]
+
+
 def _selected_actions(
     session: Session, selected: Iterable[str], users_tasks: Sequence[Task]
 ) -> list[str]:
@@ -91,9 +132,15 @@ def _selected_actions(
     theirs = {task.name: task for task in users_tasks}
     ours = session.graph.tasks
     targets = {target: task.name for task in users_tasks for target in task.targets}
+    # To load an image needs all that the image needs, and is no task of the graph.
+    images = {
+        f"{kind}:{name}": f"image:{name}" for kind in AFTER for name in session.names_for(kind)
+    }
+    stands_for = {**dict.fromkeys(AFTER, "image"), **images}
     seen: dict[str, None] = {}
 
     def visit(word: str) -> None:
+        word = stands_for.get(word, word)
         if word in seen:
             return
         if word in ours:
@@ -110,7 +157,7 @@ def _selected_actions(
             for dep in (*task.task_dep, *task.setup_tasks, *task.wild_dep, *task.file_dep):
                 visit(dep)
         elif "*" in word:
-            for name in fnmatch.filter([*ours, *theirs], word):
+            for name in fnmatch.filter([*ours, *images, *theirs], word):
                 visit(name)
         else:
             maker = session.task_of_target(word)

@@ -3,9 +3,12 @@
 import sys
 from collections.abc import Iterator
 
+from doit.cmd_run import Run
+
 from scratchtasks.config.reference import reference_markdown
 
 from .commands.cache import Cache
+from .commands.resolve import Resolve
 from .commands.why import Why
 from .tasks import GROUPS
 
@@ -24,10 +27,11 @@ def reference() -> str:
 def _commands() -> Iterator[str]:
     yield "## Commands\n"
     yield "Beside doit's own (`doit help`); options follow the command.\n"
-    for command in (Why, Cache):
+    for command in (Why, Cache, Resolve):
         usage = f" {command.doc_usage}" if command.doc_usage else ""
         yield f"- `doit {command.name}{usage}`: {command.doc_purpose}. {command.doc_description}"
-        for option in command.cmd_options:
+        # What a command has of `run` is in `doit help run`.
+        for option in [each for each in command.cmd_options if each not in Run.cmd_options]:
             yield f"  - `--{option['long']}`: {option['help']}"
     yield "- `scratch …`: doit at the workspace's root, from any folder inside; `:image` is the"
     yield "  label of the folder one is in.\n"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from scratchtasks.analysis import ActionGraph, Task, analyze
@@ -26,7 +27,10 @@ from scratchtasks.store.files import FileStates
 from scratchtasks.store.lock import WorkspaceLock
 
 from .events import Events, ImageMade
+from .loads import Loads
+from .pushes import Pushes
 from .templates import Templates
+from .trials import Trials
 
 _LOCK_HOLDER = "SCRATCHTASKS_LOCK_HOLDER"
 """Set for the programs a run starts, so that a doit started by one of them does not wait for it."""
@@ -41,7 +45,8 @@ class Session:
         scratch = os.path.join(root, ".scratch")
         self.declared = declared
         self.dist = os.path.join(root, "dist")
-        self.graph: ActionGraph = analyze(declared, Templates(root, env).expand)
+        self.expand = Templates(root, env).expand
+        self.graph: ActionGraph = analyze(declared, self.expand)
         files = FileStates(root, os.path.join(scratch, "files.db"))
         store = ContentStore(os.path.join(scratch, "blobs"), files)
         self.world = World(
@@ -58,6 +63,9 @@ class Session:
         self.engine = Engine(self.world, self.graph.actions, OPERATIONS, events)
         self._lock = WorkspaceLock(os.path.join(scratch, "lock"))
         self.events = events
+        self.loads = Loads(self)
+        self.trials = Trials(self)
+        self.pushes = Pushes(self)
         self._made: dict[str, ImageSummary] = {}
         self._pid = os.getpid()
         self._summarized: Mapping[str, str] | None = None
@@ -119,24 +127,13 @@ class Session:
         self.lock()
         self.engine.run(names)
 
-    def load(self, task: Task) -> None:
-        """Bring the image of *task* into the Docker Engine as `NAME:latest`, if it lacks it.
-
-        Raises: SinkError, ScratchError.
-        """
-        from scratchtasks.sinks import docker
-
-        _, images = self.images_of(task)
-        name = task.name.removeprefix("image:")
-        client = docker.connect(self.world.env)
-        try:
-            image = docker.for_engine(images, client, str(task.label))
-            wanted = docker.Loadable(f"{name}:latest", image)
-            loaded = docker.load([wanted], client, self.world.store)
-        finally:
-            client.close()
-        said = "loaded" if loaded else "is already loaded"
-        self.events.show(f"{wanted.reference} {said}\n".encode())
+    def names_for(self, kind: str) -> list[str]:
+        """Names of the services that `load`, `smoke` or `push` (*kind*) is for."""
+        return [
+            name
+            for name, service in self.graph.services.items()
+            if kind == "load" or getattr(service, kind) is not None
+        ]
 
     def clean(self, task: Task) -> None:
         """Remove *task*'s stamps and, for an image, its layout.  Raises: SinkError."""
@@ -219,6 +216,13 @@ class Session:
         if os.getpid() != self._pid:
             self.write_summary()  # a worker process has no other end
         self.events.emit(ImageMade(str(task.label), top.digest, how))
+
+    def note_references(self, task: Task, references: Sequence[str]) -> None:
+        """The image of *task* is in registries as *references*: the summary is to tell."""
+        top, images = self.images_of(task)
+        name = task.name.removeprefix("image:")
+        summary = summary_of(name, str(task.label), top, images)
+        self._made[name] = replace(summary, references=tuple(references))
 
     def _export_fault(self, task: Task) -> str:
         result = self.engine.verdict(task.actions[-1]).result

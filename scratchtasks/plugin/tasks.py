@@ -21,7 +21,12 @@ GROUPS = {
     "layer": "stage all essentials",
     "rule": "run all genrules",
     "load": "load all images into Docker",
+    "smoke": "try out all images that say how",
+    "push": "push all images that say where, all or none",
 }
+AFTER = ("load", "smoke", "push")
+"""Groups of what can be done with finished images."""
+
 _VALUE = "scratchtasks"
 
 
@@ -109,18 +114,25 @@ class BatchAction(_OurAction):
         return "build " + ", ".join(self._names)
 
 
-class LoadAction(_OurAction):
-    """Bring one image into the Docker Engine, unless it is there."""
+class AfterAction(_OurAction):
+    """Do something with a finished image: load, try out or push it."""
 
-    def __init__(self, session: Session, task: Task) -> None:
+    def __init__(self, session: Session, task: Task, kind: str) -> None:
         super().__init__(session)
         self._task = task
+        self._kind = kind
 
     def do(self) -> None:
-        self.session.load(self._task)
+        match self._kind:
+            case "load":
+                self.session.loads.load(self._task)
+            case "smoke":
+                self.session.trials.smoke(self._task)
+            case "push":
+                self.session.pushes.push(self._task)
 
     def __str__(self) -> str:
-        return f"load {self._task.label}"
+        return f"{self._kind} {self._task.label}"
 
 
 class CleanAction:
@@ -146,7 +158,8 @@ def task_dicts(
     *with_labels* adds a task for each label, for when nobody translates the command line.
     """
     batch_of = {name: number for number, names in enumerate(batches) for name in names}
-    used = {name.partition(":")[0] for name in session.graph.tasks} | {"image", "binary", "load"}
+    used = {name.partition(":")[0] for name in session.graph.tasks}
+    used |= {"image", "binary", "load", "smoke", "push"}
     for basename, doc in GROUPS.items():
         if basename in used:
             yield {"basename": basename, "name": None, "doc": doc, "meta": {META: {}}}
@@ -161,7 +174,7 @@ def task_dicts(
         numbers = sorted({batch_of[name] for name in task.actions if name in batch_of})
         yield _task_dict(session, task, [f"_compile_{number}" for number in numbers])
         if session.is_image(task):
-            yield _load_dict(session, task)
+            yield from _after_dicts(session, task)
         if with_labels:
             yield _label_dict(task)
 
@@ -186,18 +199,25 @@ def _task_dict(session: Session, task: Task, batches: Sequence[str]) -> TaskDict
     }
 
 
-def _load_dict(session: Session, task: Task) -> TaskDict:
+def _after_dicts(session: Session, task: Task) -> Iterator[TaskDict]:
+    """What can be done with a finished image.  The other side is asked each time what it has."""
     name = task.name.partition(":")[2]
-    return {
-        "basename": "load",
-        "name": name,
-        "doc": f"{name}:latest in Docker",
-        "actions": [LoadAction(session, task)],
-        # Only the engine knows what it has, so it is asked each time.
-        "uptodate": [False],
-        "task_dep": [task.name],
-        "meta": {META: {}},
-    }
+    service = session.graph.services[name]
+    docs = {"load": f"{name}:latest in Docker"}
+    if service.smoke is not None:
+        docs["smoke"] = f"{name} does what [smoke] wants of it"
+    if service.push is not None:
+        docs["push"] = f"{name} in {service.push.repository}"
+    for kind, doc in docs.items():
+        yield {
+            "basename": kind,
+            "name": name,
+            "doc": doc,
+            "actions": [AfterAction(session, task, kind)],
+            "uptodate": [False],
+            "task_dep": [task.name],
+            "meta": {META: {}},
+        }
 
 
 def _label_dict(task: Task) -> TaskDict:

@@ -59,7 +59,8 @@ _KEYS = frozenset(
 def write_summary(path: str, images: Iterable[ImageSummary], known: Collection[str]) -> None:
     """Merge *images* into the summary *path*, in one step; sorted by name.
 
-    An image replaces the entry of its name.  Other entries stay if *known* (the names of all
+    An image replaces the entry of its name, but keeps its references while the digest stays.
+    Other entries stay if *known* (the names of all
     services) has them and their layout, a folder beside *path*, is still there; a damaged file
     counts as empty.  Bytes that would not change are not written.
 
@@ -72,11 +73,19 @@ def write_summary(path: str, images: Iterable[ImageSummary], known: Collection[s
         for entry in _entries(before)
         if entry["name"] in known and os.path.isdir(os.path.join(folder, entry["name"]))
     }
-    entries |= {image.name: image.to_json() for image in images}
+    for image in images:
+        entries[image.name] = _with_references(image.to_json(), entries.get(image.name))
     value = {"images": [entries[name] for name in sorted(entries)]}
     data = (json.dumps(value, indent=2) + "\n").encode()
     if data != before:
         write_atomic(path, data)
+
+
+def _with_references(entry: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
+    if before is None or before["digest"] != entry["digest"]:
+        return entry
+    both = [*before["references"], *entry["references"]]
+    return {**entry, "references": sorted(dict.fromkeys(map(str, both)))}
 
 
 def read_digests(path: str) -> dict[str, str]:

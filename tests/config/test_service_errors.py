@@ -174,6 +174,8 @@ TABLES = [
      "), unterminated subpattern at position 1"),
     (BINARY + '[smoke]\ntimeout = "1500ms"', f"{FILE}: smoke.timeout: wanted whole seconds up to a "
      'day, such as "10s" or "2m", got the string "1500ms"'),
+    (BINARY + "[smoke]\nread_only = 1", f"{FILE}: smoke.read_only: wanted true or false, got the "
+     "integer 1"),
     (BINARY + '[smoke]\nhttp_path = "/"', f"{FILE}: smoke.http_port: missing, and image.ports has "
      "no tcp port"),
     (BINARY + '[push]\ntags = ["a"]', f"{FILE}: push.repository: missing (wanted "

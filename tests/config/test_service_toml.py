@@ -256,13 +256,16 @@ def test_values_get_one_canonical_form() -> None:
         [smoke]
         http_path = "/health"
         timeout = "2m"
+        read_only = true
     """)
     assert service.image.essentials == ("certs", "hosts", "tmp", "os-release")
     assert service.image.platforms == (Platform("linux", "arm64"),)
     assert service.image.stop_signal == "15"
     assert service.image.volumes == ("/data",)
     assert service.hosts == {"v6": "2001:db8::1"}
-    assert service.smoke == Smoke(http_path="/health", http_port=80, timeout_seconds=120)
+    assert service.smoke == Smoke(
+        http_path="/health", http_port=80, timeout_seconds=120, read_only=True
+    )
 
 
 def test_the_workspace_s_image_is_the_default_and_maps_are_merged() -> None:

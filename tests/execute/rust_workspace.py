@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from golang_workspace import Recording, Silent
+from .golang_workspace import Recording, Silent
 
 from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.digest import Json

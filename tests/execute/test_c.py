@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from golang_workspace import Silent, write
+from .golang_workspace import Silent, write
 
 from scratchtasks.core.action import Action, ActionResult, Input
 from scratchtasks.core.errors import ScratchError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from golang_workspace import (
+from .golang_workspace import (
     AMD64,
     Recording,
     Run,

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from golang_workspace import WorldAt, go_actions, write
+from .golang_workspace import WorldAt, go_actions, write
 
 from scratchtasks.execute.golang.embed import embedded_folders
 from scratchtasks.execute.golang.place import Place, find_place, outside, steering_files

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from golang_workspace import write
-from rust_workspace import AMD64, ARM64, Run, WorldAt, execute, lock, manifest, rust_actions
+from .golang_workspace import write
+from .rust_workspace import AMD64, ARM64, Run, WorldAt, execute, lock, manifest, rust_actions
 
 from scratchtasks.core.errors import ActionFailed, ScratchError
 from scratchtasks.core.platform import host_platform

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from golang_workspace import write
-from rust_workspace import ARM64, Run, WorldAt, lock, manifest, rust_actions
+from .golang_workspace import write
+from .rust_workspace import ARM64, Run, WorldAt, lock, manifest, rust_actions
 
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.platform import Platform

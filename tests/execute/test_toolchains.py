@@ -8,7 +8,7 @@ from pathlib import Path
 
 import certifi
 import pytest
-from golang_workspace import WorldAt, go, write
+from .golang_workspace import WorldAt, go, write
 
 from scratchtasks.core.errors import ActionFailed, ToolchainMissing
 from scratchtasks.core.platform import Platform

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from memory_blobs import AMD64, IMAGE, MemoryBlobs
+from .memory_blobs import AMD64, IMAGE, MemoryBlobs
 
 from scratchtasks.core.descriptor import Descriptor, Layer
 from scratchtasks.core.digest import DiffID, canonical_json, digest_of

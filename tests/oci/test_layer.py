@@ -5,7 +5,7 @@ import io
 import tarfile
 
 import pytest
-from memory_blobs import MemoryBlobs
+from .memory_blobs import MemoryBlobs
 
 from scratchtasks.core.digest import DiffID, digest_of
 from scratchtasks.core.errors import StageError

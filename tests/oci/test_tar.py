@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_blobs import MemoryBlobs
+from .memory_blobs import MemoryBlobs
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import ScratchError
@@ -264,7 +264,7 @@ _SCRIPT = """
 import io, os, sys
 sys.path[:0] = sys.argv[1:]
 os.umask(int(os.environ["UMASK"], 8))
-from memory_blobs import MemoryBlobs
+from .memory_blobs import MemoryBlobs
 blobs = MemoryBlobs()
 print(blobs.image().digest)
 """

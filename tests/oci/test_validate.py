@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_blobs import AMD64, IMAGE, MemoryBlobs
+from .memory_blobs import AMD64, IMAGE, MemoryBlobs
 
 from scratchtasks.core.descriptor import Descriptor, Layer
 from scratchtasks.core.digest import DiffID, canonical_json, digest_of

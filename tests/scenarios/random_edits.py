@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from workspaces import GO_MOD, LOADER, QUICK, lone_go
+from .workspaces import GO_MOD, LOADER, QUICK, lone_go
 
 Tree = dict[str, str]
 """Text by relative path; `->x` is a symlink to x, `#!` at the start makes it executable."""

@@ -7,7 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from workspaces import Site, shop
+
+from .workspaces import Site, shop
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """TWO_SERVICES, built.  Every test damages it, and ends with proof that it is whole again."""
+    site = shop(tmp_path_factory.mktemp("damaged"))
+    site.doit()
+    return site
 
 
 def flip_a_bit(path: Path) -> None:
@@ -38,67 +47,55 @@ def check_mended(site: Site, images: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("kind", ["binary", "files", "etc"])
 @pytest.mark.parametrize("damage", [flip_a_bit, Path.unlink])
-def test_a_damaged_layer_is_made_again(kind: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
-    site = shop(tmp_path)
-    site.doit()
-    images = site.images()
-    damage(site.layers("web")[kind])
-    check_mended(site, images)
+def test_a_damaged_layer_is_made_again(
+    kind: str, damage: Callable[[Path], None], built: Site
+) -> None:
+    images = built.images()
+    damage(built.layers("web")[kind])
+    check_mended(built, images)
 
 
-def test_every_damaged_blob_is_made_again(tmp_path: Path) -> None:
-    site = shop(tmp_path)
-    site.doit()
-    images = site.images()
-    for path in files_below(site.root / ".scratch" / "blobs"):
+def test_every_damaged_blob_is_made_again(built: Site) -> None:
+    images = built.images()
+    for path in files_below(built.root / ".scratch" / "blobs"):
         flip_a_bit(path)
-    check_mended(site, images)
+    check_mended(built, images)
 
 
 @pytest.mark.parametrize("folder", ["actions", "stamps"])
-@pytest.mark.parametrize("size", [0, 1, 100])
-def test_truncated_entries_and_stamps_are_misses(folder: str, size: int, tmp_path: Path) -> None:
-    site = shop(tmp_path)
-    site.doit()
-    images = site.images()
-    for path in files_below(site.root / ".scratch" / folder):
+@pytest.mark.parametrize("size", [0, 100])
+def test_truncated_entries_and_stamps_are_misses(folder: str, size: int, built: Site) -> None:
+    images = built.images()
+    for path in files_below(built.root / ".scratch" / folder):
         os.truncate(path, size)
-    check_mended(site, images)
+    check_mended(built, images)
 
 
 @pytest.mark.parametrize("name", ["files.db", "doit.db"])
-@pytest.mark.parametrize("data", [b"", b"garbage" * 99, b"SQLite format 3\0" + bytes(4096)])
-def test_a_damaged_database_is_begun_anew(name: str, data: bytes, tmp_path: Path) -> None:
-    site = shop(tmp_path)
-    site.doit()
-    images = site.images()
-    (site.root / ".scratch" / name).write_bytes(data)
-    check_mended(site, images)
+@pytest.mark.parametrize("data", [b"garbage" * 99, b"SQLite format 3\0" + bytes(4096)])
+def test_a_damaged_database_is_begun_anew(name: str, data: bytes, built: Site) -> None:
+    images = built.images()
+    (built.root / ".scratch" / name).write_bytes(data)
+    check_mended(built, images)
 
 
 @pytest.mark.parametrize("text", ["[]", '{"key": 1}', '{"key": "x", "base": "", "result": null}'])
-def test_garbage_stamps_are_misses(text: str, tmp_path: Path) -> None:
-    site = shop(tmp_path)
-    site.doit()
-    images = site.images()
-    for path in files_below(site.root / ".scratch" / "stamps"):
+def test_garbage_stamps_are_misses(text: str, built: Site) -> None:
+    images = built.images()
+    for path in files_below(built.root / ".scratch" / "stamps"):
         path.write_text(text)
-    check_mended(site, images)
+    check_mended(built, images)
 
 
-def test_stamps_of_another_action_are_not_believed(tmp_path: Path) -> None:
-    site = shop(tmp_path)
-    site.doit()
-    images = site.images()
-    stamps = site.root / ".scratch/stamps/services"
+def test_stamps_of_another_action_are_not_believed(built: Site) -> None:
+    images = built.images()
+    stamps = built.root / ".scratch/stamps/services"
     shutil.copy(stamps / "api/image.json", stamps / "web/image.json")
-    check_mended(site, images)
+    check_mended(built, images)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"images": [{"name": "api"}, 3]}'])
-def test_a_damaged_summary_is_written_anew(text: str, tmp_path: Path) -> None:
-    site = shop(tmp_path)
-    site.doit()
-    images = site.images()
-    (site.root / "dist/images.json").write_text(text)
-    check_mended(site, images)
+def test_a_damaged_summary_is_written_anew(text: str, built: Site) -> None:
+    images = built.images()
+    (built.root / "dist/images.json").write_text(text)
+    check_mended(built, images)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from workspaces import TWO_SERVICES, Site, shop, site_of
+
+from .workspaces import TWO_SERVICES, Site, shop, site_of
 
 FILES = {
     **TWO_SERVICES,
@@ -26,7 +27,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return site.images()
 
 
-@pytest.mark.parametrize("name", ["with space", "größe/日本", "a'b\"$c", "-n", "100%", "[1]*"])
+@pytest.mark.parametrize("name", ["größe 日本/a'b\"$c", "-n", "100% [1]*"])
 def test_any_folder(name: str, tmp_path: Path, expected: dict[str, str]) -> None:
     site = site_of(tmp_path / name, FILES)
     assert site.doit().err == ""
@@ -49,10 +50,9 @@ def test_any_umask(mask: int, tmp_path: Path, expected: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "env",
     [
-        {"LANG": "C", "LC_ALL": "C", "TZ": "UTC"},
+        {"LC_ALL": "C", "TZ": "UTC", "USER": "somebody", "SOURCE_DATE_EPOCH": ""},
         {"LANG": "tr_TR.UTF-8", "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "1"},
         {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONHASHSEED": "2"},
-        {"USER": "somebody", "HOSTNAME": "elsewhere", "SOURCE_DATE_EPOCH": ""},
     ],
 )
 def test_any_environment(env: dict[str, str], tmp_path: Path, expected: dict[str, str]) -> None:
@@ -62,10 +62,8 @@ def test_any_environment(env: dict[str, str], tmp_path: Path, expected: dict[str
     assert site.doit().summary == "2 images up to date"  # another environment is no reason
 
 
-@pytest.mark.parametrize("args", [("-n", "4"), ("-n", "1"), ("image:web", "image:api")])
-def test_any_order_of_work(
-    args: tuple[str, ...], tmp_path: Path, expected: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("args", [("-n", "4"), ("-n", "1", "image:web", "image:api")])
+def test_any_order_of_work(args: tuple[str, ...], tmp_path: Path, expected: dict[str, str]) -> None:
     site = site_of(tmp_path / "ws", FILES)
     site.doit(*args)
     assert site.images() == expected
@@ -118,7 +116,7 @@ def test_source_date_epoch_dates_images(tmp_path: Path) -> None:
     assert site.images() == dated
 
 
-@pytest.mark.parametrize("text", ["yesterday", "-1", "1.5", "253402300800", "٣"])
+@pytest.mark.parametrize("text", ["yesterday", "-1", "253402300800", "٣"])
 def test_a_source_date_epoch_that_is_none(text: str, tmp_path: Path) -> None:
     ran = shop(tmp_path).run(env={"SOURCE_DATE_EPOCH": text})
     wanted = "SOURCE_DATE_EPOCH: wanted seconds since 1970 up to the year 9999, got "

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from workspaces import DODO, LOADER, TWO_SERVICES, Site, shop, site_of
+
+from .workspaces import DODO, ETC, LOADER, TWO_SERVICES, Site, shop, site_of
 
 BINARY = ["//services/api:binary GoCompile"]
-IMAGE = ["//:etc-440ed05f Stage", *BINARY, "//services/api:image Image"]
+IMAGE = [f"{ETC} Stage", *BINARY, "//services/api:image Image"]
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ IMAGE = ["//:etc-440ed05f Stage", *BINARY, "//services/api:image Image"]
         (["//services/api:binary"], BINARY),
         (["//services/api:image"], IMAGE),
         (["binary:a*"], BINARY),
-        (["layer"], ["//:etc-440ed05f Stage"]),
+        (["layer"], [f"{ETC} Stage"]),
         (["binary"], [*BINARY, "//services/web:binary GoCompile"]),
         (["dist/api/index.json"], IMAGE),
         ([".scratch/stamps/services/api/image.json"], IMAGE),
@@ -30,7 +31,6 @@ IMAGE = ["//:etc-440ed05f Stage", *BINARY, "//services/api:image Image"]
 def test_words_that_select(words: list[str], actions: list[str], tmp_path: Path) -> None:
     site = shop(tmp_path)
     assert site.doit(*words).actions == sorted(actions)
-    assert site.doit(*words).actions == []
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_words_that_select(words: list[str], actions: list[str], tmp_path: Path)
         ("//services/apj:image", "did you mean '//services/api:image'?"),
         ("image:nope", "image:nope"),
         ("nope", "nope"),
-        ("//", "wanted"),
+        ("//", "//: there is no such target"),
     ],
 )
 def test_words_that_nothing_answers_to(word: str, message: str, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_list_is_by_name_with_labels_and_builds_nothing(tmp_path: Path) -> None:
         "image:api",
         "image:web",
         "layer",
-        "layer:etc-440ed05f",
+        f"layer:{ETC[3:]}",
     ]
     assert rows["binary:api"] == "//services/api:binary: static binary api"
     assert rows["image"] == "build all images"
@@ -100,13 +100,15 @@ def test_info_says_why_in_plain_words(tmp_path: Path) -> None:
     assert "doit has no record of it" in site.run("info", "binary:api").out
 
 
-@pytest.mark.parametrize("options", [("-a",), ("-v", "2"), ("-n", "3"), ("-n", "2", "-P", "thread")])
+@pytest.mark.parametrize("options", [("-a", "-v", "2"), ("-n", "3"), ("-n", "2", "-P", "process")])
 def test_options_of_run(options: tuple[str, ...], tmp_path: Path) -> None:
     site = shop(tmp_path)
     site.doit("run", *options)
     images = site.images()
     assert site.doit("run", *options).actions == []
-    assert site.images() == images == site.clean_build(tmp_path / "clean")
+    assert site.images() == images
+    assert site.doit().summary == "2 images up to date"
+    assert site.doit("-a").actions == []  # always asked, but there is nothing to make
 
 
 def test_another_dodo_file_and_another_folder(tmp_path: Path) -> None:
@@ -199,7 +201,9 @@ def test_tasks_of_the_users_own_live_beside_ours(tmp_path: Path) -> None:
 
 
 def test_a_task_of_the_users_own_may_run_doit(tmp_path: Path) -> None:
-    nested = f'def task_again():\n    return {{"actions": ["{sys.executable} -m doit image:api"]}}\n'
+    nested = (
+        f'def task_again():\n    return {{"actions": ["{sys.executable} -m doit image:api"]}}\n'
+    )
     site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": DODO + nested})
     site.doit("again", "image:web")
     assert site.images() == site.clean_build(tmp_path / "clean", "image")

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from workspaces import TWO_SERVICES, Site, shop, site_of
+
+from .workspaces import TWO_SERVICES, Site, shop, site_of
 
 DODO = """from scratchtasks import Workspace, genrule
 
@@ -131,7 +132,7 @@ def test_an_interrupted_compilation_is_made_up_for(tmp_path: Path) -> None:
     time.sleep(0.35)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
-    assert process.returncode in (0, 143)
+    assert process.returncode in (0, 143, -15)  # the last: before it could ask for signals
     site.doit()
     assert site.images() == site.clean_build(tmp_path / "clean")
 

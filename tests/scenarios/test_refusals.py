@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from workspaces import DODO, SERVICE, TWO_SERVICES, lone_go, shop, site_of
+
+from .workspaces import DODO, SERVICE, TWO_SERVICES, lone_go, shop, site_of
 
 BAD_GO = 'package main\n\nfunc main() { undefined("ä%s\\x1b") }\n'
 
@@ -30,7 +31,7 @@ def test_with_continue_all_others_are_built(options: tuple[str, ...], tmp_path: 
     site = shop(tmp_path)
     site.write({"services/api/main.go": BAD_GO})
     ran = site.run(*options)
-    assert ran.code == 1
+    assert ran.code == 2  # doit's: to depend on what failed is an error
     assert ran.summary == "2 images, 1 rebuilt, 1 not built"
     assert list(site.images()) == ["web"]
     site.write({"services/api/main.go": TWO_SERVICES["services/api/main.go"]})
@@ -63,19 +64,20 @@ def test_all_faults_of_all_files_at_once(tmp_path: Path) -> None:
             "services/fourth/service.toml": SERVICE,
         }
     )
-    for command in ((), ("list",), ("image:fourth",), ("why",)):
+    for command in ((), ("list",), ("image:fourth",)):
         ran = site.run(*command)
         assert ran.code == 3
         assert ran.out == ""
         assert "Traceback" not in ran.err
         assert [line for line in ran.err.splitlines() if not line.startswith("    hint: ")] == [
-            'ERROR: scratch.toml: image.user: wanted "NAME", "NAME:UID" or "NAME:UID:GID",'
-            " got 'a b'",
+            'ERROR: scratch.toml: image.user: wanted "name:uid", "name:uid:gid", "uid", "uid:gid"'
+            ' or "root", got the string "a b"',
             "scratch.toml: unknown key 'cashe'",
             'services/api/service.toml: image.ports[0]: wanted "PORT/tcp", got the integer 8080',
-            "services/api/service.toml: image: unknown key 'platfroms'",
-            "services/third/service.toml: ",
-            "services/web/service.toml: ",
+            "services/api/service.toml: unknown key 'image.platfroms'",
+            "services/third/service.toml: line 1, column 8: not TOML: expected ']' at the end of a"
+            " table declaration",
+            'services/web/service.toml: binary.rule: unknown rule "go_binry"',
         ]
     assert not (site.root / "dist").exists()
 
@@ -84,7 +86,11 @@ def test_all_faults_of_all_files_at_once(tmp_path: Path) -> None:
     ("ldflag", "message"),
     [
         ("{git.short}", "{git.short}: fatal: "),
-        ("{git.shart}", "unknown template {git.shart}\n    hint: did you mean 'git.short'?"),
+        (
+            "{git.shart}",
+            'binary.ldflags[0]: unknown template "{git.shart}"\n'
+            "    hint: did you mean '{git.short}'?",
+        ),
         ("{env.MISSING_HERE}", "{env.MISSING_HERE}: MISSING_HERE is not set\n    hint: set it, or"),
     ],
 )
@@ -121,9 +127,7 @@ def test_a_task_that_takes_our_name(tmp_path: Path) -> None:
     site.write({"dodo.py": DODO + 'def task_binary():\n    return {"actions": ["true"]}\n'})
     ran = site.run()
     assert (ran.code, ran.out) == (3, "")
-    assert ran.err == (
-        "ERROR: dodo.py: task 'binary' has the name of a task of scratchtasks\n"
-    )
+    assert ran.err == ("ERROR: dodo.py: task 'binary' has the name of a task of scratchtasks\n")
 
 
 def test_a_dynamic_binary_never_reaches_an_image(tmp_path: Path) -> None:
@@ -137,10 +141,10 @@ def test_a_dynamic_binary_never_reaches_an_image(tmp_path: Path) -> None:
     )
     shutil.copy(program, site.root / "services/tool/tool")
     ran = site.run("--continue")
-    assert ran.code == 1
+    assert ran.code == 2
     assert ran.err == (
         "error: //services/tool:binary: not static: needs the loader /lib64/ld-linux-x86-64.so.2"
-        " and libselinux.so.1, libc.so.6\n"
+        ", libselinux.so.1 and libc.so.6\n"
         "    hint: CGO_ENABLED=0, or link with -static\n"
     )
     assert sorted(site.images()) == ["api", "web"]
@@ -158,11 +162,6 @@ def test_a_dynamic_binary_never_reaches_an_image(tmp_path: Path) -> None:
             "//services/web:image: cannot stage services/web/missing: No such file or directory",
         ),
         (
-            '[{ src = "static", dest = "/srv", owner = "nobodi" }]',
-            "//services/web:image: /srv: unknown owner 'nobodi' (wanted a user of the image, or"
-            " uid:gid)\n    hint: did you mean 'nobody'?",
-        ),
-        (
             '[{ src = "static", dest = "/a" }, { src = "main.go", dest = "/a/index.html" }]',
             "//services/web:image: ",
         ),
@@ -172,7 +171,7 @@ def test_files_that_cannot_be_staged(files: str, message: str, tmp_path: Path) -
     site = shop(tmp_path)
     site.write({"services/web/service.toml": SERVICE + f"\n[image]\nfiles = {files}\n"})
     ran = site.run("--continue")
-    assert ran.code == 1
+    assert ran.code == 2
     assert ran.err.startswith(f"error: {message}"), ran.err
     assert list(site.images()) == ["api"]
 

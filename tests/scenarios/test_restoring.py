@@ -7,16 +7,25 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from workspaces import TWO_SERVICES, main_go, shop
+
+from .workspaces import ETC, TWO_SERVICES, Site, main_go, shop
 
 FIRST = [
-    "//:etc-440ed05f Stage",
+    f"{ETC} Stage",
     "//services/api:binary GoCompile",
     "//services/api:image Image",
     "//services/web:binary GoCompile",
     "//services/web:image Image",
 ]
 """What a build from nothing runs."""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """TWO_SERVICES, built; tests that use it leave it so."""
+    site = shop(tmp_path_factory.mktemp("restored"))
+    site.doit()
+    return site
 
 
 def test_a_second_run_does_nothing(tmp_path: Path) -> None:
@@ -28,37 +37,33 @@ def test_a_second_run_does_nothing(tmp_path: Path) -> None:
     assert ran.err == ""
 
 
-@pytest.mark.parametrize(
-    "lost", ["dist", "dist/images.json", "dist/api", "dist/api/index.json"]
-)
-def test_what_is_lost_in_dist_is_restored_without_compiling(lost: str, tmp_path: Path) -> None:
-    site = shop(tmp_path)
-    site.doit()
-    before = {path: path.read_bytes() for path in (site.root / "dist").rglob("*") if path.is_file()}
-    path = site.root / lost
+@pytest.mark.parametrize("lost", ["dist", "dist/images.json", "dist/api", "dist/api/index.json"])
+def test_what_is_lost_in_dist_is_restored_without_compiling(lost: str, built: Site) -> None:
+    before = {
+        path: path.read_bytes() for path in (built.root / "dist").rglob("*") if path.is_file()
+    }
+    path = built.root / lost
     if path.is_dir():
         shutil.rmtree(path)
     else:
         path.unlink()
-    ran = site.doit()
+    ran = built.doit()
     assert ran.actions == []
     assert "from cache" in ran.summary
-    after = {path: path.read_bytes() for path in (site.root / "dist").rglob("*") if path.is_file()}
+    after = {path: path.read_bytes() for path in (built.root / "dist").rglob("*") if path.is_file()}
     assert after == before
-    assert site.doit().summary == "2 images up to date"
+    assert built.doit().summary == "2 images up to date"
 
 
-def test_a_blob_damaged_in_dist_alone_is_restored(tmp_path: Path) -> None:
-    site = shop(tmp_path)
-    site.doit()
-    images = site.images()
-    manifest = site.root / "dist/api/blobs" / images["api"].replace(":", "/")
+def test_a_blob_damaged_in_dist_alone_is_restored(built: Site) -> None:
+    images = built.images()
+    manifest = built.root / "dist/api/blobs" / images["api"].replace(":", "/")
     manifest.unlink()
     manifest.write_text("{}")
-    assert site.doit().actions == []
+    assert built.doit().actions == []
     assert manifest.read_bytes()[:1] == b"{"
     assert len(manifest.read_bytes()) > 100
-    assert site.images() == images
+    assert built.images() == images
 
 
 def test_the_summary_forgets_a_service_that_is_gone(tmp_path: Path) -> None:
@@ -69,35 +74,31 @@ def test_the_summary_forgets_a_service_that_is_gone(tmp_path: Path) -> None:
     assert list(site.images()) == ["api"]
 
 
-def test_switching_back_and_forth_compiles_once(tmp_path: Path) -> None:
-    site = shop(tmp_path)
-    site.doit()
-    one = site.images()
+def test_switching_back_and_forth_compiles_once(built: Site) -> None:
+    one = built.images()
     branch = {"services/api/main.go": main_go("API"), "lib/lib.go": 'package lib\n\nconst Word="2"'}
-    site.write(branch)
-    assert site.doit().actions == ["//services/api:binary GoCompile", "//services/api:image Image"]
-    other = site.images()
+    built.write(branch)
+    assert built.doit().actions == ["//services/api:binary GoCompile", "//services/api:image Image"]
+    other = built.images()
     assert other["api"] != one["api"]
     assert other["web"] == one["web"]
     for files, images in ((TWO_SERVICES, one), (branch, other), (TWO_SERVICES, one)):
-        site.write({name: files[name] for name in branch})
-        ran = site.doit()
+        built.write({name: files[name] for name in branch})
+        ran = built.doit()
         assert ran.actions == []
         assert ran.summary == "2 images, 1 from cache, 1 up to date"
-        assert site.images() == images
+        assert built.images() == images
 
 
 @pytest.mark.parametrize("command", ["forget", "clean"])
-def test_forget_and_clean_cost_no_compilation(command: str, tmp_path: Path) -> None:
-    site = shop(tmp_path)
-    site.doit()
-    images = site.images()
-    site.doit(command)
-    ran = site.doit()
+def test_forget_and_clean_cost_no_compilation(command: str, built: Site) -> None:
+    images = built.images()
+    built.doit(command)
+    ran = built.doit()
     assert ran.actions == []
     assert ran.summary == "2 images, 2 from cache"
-    assert site.images() == images
-    assert site.doit().summary == "2 images up to date"
+    assert built.images() == images
+    assert built.doit().summary == "2 images up to date"
 
 
 def test_clean_removes_the_layout_and_the_stamps(tmp_path: Path) -> None:
@@ -113,17 +114,15 @@ def test_clean_removes_the_layout_and_the_stamps(tmp_path: Path) -> None:
     "lost",
     [".scratch/stamps", ".scratch/doit.db", ".scratch/files.db", ".scratch/clock", ".scratch/lock"],
 )
-def test_bookkeeping_can_be_lost(lost: str, tmp_path: Path) -> None:
-    site = shop(tmp_path)
-    site.doit()
-    images = site.images()
-    path = site.root / lost
+def test_bookkeeping_can_be_lost(lost: str, built: Site) -> None:
+    images = built.images()
+    path = built.root / lost
     if path.is_dir():
         shutil.rmtree(path)
     else:
         path.unlink()
-    assert site.doit().actions == []
-    assert site.images() == images
+    assert built.doit().actions == []
+    assert built.images() == images
 
 
 def test_losing_the_cache_costs_time_only(tmp_path: Path) -> None:

@@ -1,0 +1,151 @@
+"""Which single values a YAML or JSON document holds, and exactly where.
+
+Documents are scanned, never loaded: no object is made and no alias expanded.
+
+Source: YAML 1.2, chapters 6 to 9; PyYAML's tokens and their marks.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .templates import softened
+
+if TYPE_CHECKING:
+    from yaml.tokens import Token
+
+Span = tuple[int, int]
+"""Offsets in characters: the first, and the one after the last."""
+
+_DOCUMENT = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
+_MAX_DEPTH = 1000  # of brackets and blocks: a scanner's time per token grows with it
+_LINE = re.compile(r"[^\n]*\n?")
+_BLOCK_SCALAR = re.compile(
+    r"(?P<lead>[ ]*(?:-[ ]+)*)(?P<key>[^\s#-][^#]*:[ ]+)?(?:[&!]\S+[ ]+)*[|>][-+0-9]*\s*(?:#.*)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A value on its own: *value* as YAML reads it, *span* with its quotes.
+
+    *key* names it where it is a mapping's value, and *mapping* has the spans of all plain,
+    quoted, aliased and empty (first = last) values of that mapping, by key.
+    """
+
+    value: str
+    span: Span
+    key: str = ""
+    mapping: dict[str, Span] = field(default_factory=dict)
+
+
+def scalars(text: str, word: str) -> Iterator[Scalar]:
+    """The plain and quoted values of *text*, except those of documents without *word*.
+
+    Mapping keys, comments and block scalars (`|`, `>`) are left out.  What is not YAML is read
+    once more with its templates masked, and in the last resort line by line.  Takes time
+    linear in the length of *text*.
+    """
+    starts = [0, *(found.start() for found in _DOCUMENT.finditer(text, 1))]
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        document = text[start:end]
+        if word not in document:
+            continue
+        found = _scan(document, start)
+        if found is None:
+            document = softened(document)
+            found = _scan(document, start)
+        yield from _scan_lines(document, start, word) if found is None else found
+
+
+def _scan(text: str, base: int) -> list[Scalar] | None:
+    """The values of one document that starts at *base*, or None when it is not YAML."""
+    import yaml
+
+    bare = text.lstrip("\ufeff")  # scanners skip byte order marks, and not all count them
+    base += len(text) - len(bare)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is the faster one
+    try:
+        return list(_values(yaml.scan(bare, Loader=loader), bare, base))
+    except (yaml.YAMLError, UnicodeError, _NotYaml):
+        return None
+
+
+class _NotYaml(Exception):
+    """The text scans as YAML and yet is none: a template's `{{`, or brackets without a pair."""
+
+
+def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]:
+    """The values among *tokens*; each mapping is complete once all tokens are through."""
+    import yaml
+
+    opening = (
+        yaml.BlockMappingStartToken,
+        yaml.BlockSequenceStartToken,
+        yaml.FlowMappingStartToken,
+        yaml.FlowSequenceStartToken,
+    )
+    mappings: list[dict[str, Span]] = [{}]
+    key = ""
+    is_key = False
+    is_empty = False  # after `key:`, as long as no value was seen
+    brace = -2
+    for token in tokens:
+        start, end = token.start_mark.index, token.end_mark.index
+        span = (base + start, base + end)
+        match token:
+            case yaml.KeyToken():
+                key, is_key, is_empty = "", True, False
+            case yaml.ValueToken():
+                is_empty = True
+                mappings[-1][key] = (span[1], span[1])
+            case yaml.AnchorToken() | yaml.TagToken():
+                if is_empty:
+                    mappings[-1][key] = (span[1], span[1])
+            case yaml.AliasToken() if not is_key:
+                mappings[-1][key] = span
+                is_empty = False
+            case yaml.ScalarToken() if is_key:
+                key, is_key = token.value, False
+            case yaml.ScalarToken() if token.plain or text[start] in "'\"":
+                mappings[-1][key] = span
+                is_empty = False
+                yield Scalar(token.value, span, key, mappings[-1])
+            case yaml.FlowEntryToken():
+                key, is_empty = "", False
+            case yaml.BlockEndToken() | yaml.FlowMappingEndToken() | yaml.FlowSequenceEndToken():
+                mappings.pop()
+                if not mappings:
+                    raise _NotYaml
+                key, is_empty = "", False
+            case _:  # a block scalar, or the start of a list or mapping
+                if is_empty:
+                    del mappings[-1][key]
+                if isinstance(token, opening):
+                    mappings.append({})
+                    if len(mappings) > _MAX_DEPTH:
+                        raise _NotYaml
+                key, is_key, is_empty = "", False, False
+        if isinstance(token, yaml.FlowMappingStartToken):
+            if start == brace + 1:
+                raise _NotYaml
+            brace = start
+
+
+def _scan_lines(text: str, base: int, word: str) -> Iterator[Scalar]:
+    """The values of each line of *text* that is YAML on its own and in no block scalar."""
+    floor = -1  # columns to the right of this one belong to a block scalar; -1 is none
+    for line in _LINE.finditer(text):
+        content = line[0].lstrip(" ")
+        if not content.strip():
+            continue
+        if 0 <= floor < len(line[0]) - len(content):
+            continue
+        header = _BLOCK_SCALAR.fullmatch(line[0])
+        floor = -1
+        if header:
+            lead = header["lead"]
+            floor = len(lead) if header["key"] else max(lead.rfind("-"), 0)
+        elif word in content:
+            yield from _scan(line[0], base + line.start()) or ()

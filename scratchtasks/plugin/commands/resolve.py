@@ -1,0 +1,100 @@
+"""`doit resolve -f PATH…`: manifests with every `scratch://NAME` replaced by what was pushed."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from doit.cmd_run import Run
+from doit.cmdparse import CmdOption
+from doit.exceptions import InvalidCommand
+
+from scratchtasks.core.errors import ScratchError
+from scratchtasks.plugin.session import Session
+
+from .why import session_of
+
+_MANIFESTS = {
+    "name": "manifests",
+    "short": "f",
+    "long": "filename",
+    "type": list,
+    "default": [],
+    "help": "a manifest, a folder of them, or - for standard input; may be repeated",
+}
+_OUTPUT = {
+    "name": "output",
+    "long": "output",
+    "type": str,
+    "default": "",
+    "help": "write into this folder and not to stdout",
+}
+_LOCAL = {
+    "name": "local",
+    "long": "local",
+    "type": bool,
+    "default": False,
+    "help": "load into Docker and use local image ids; nothing is pushed",
+}
+
+
+class Resolve(Run):  # type: ignore[misc]
+    """Builds and pushes what the manifests name, then writes them with digests."""
+
+    name = "resolve"
+    doc_purpose = "build, push, and put digests into Kubernetes, Compose and Helm files"
+    doc_usage = "-f PATH..."
+    doc_description = "`scratch://NAME` becomes `repository@sha256:…`; all else stays as it is."
+    cmd_options = (*Run.cmd_options, _MANIFESTS, _OUTPUT, _LOCAL)
+
+    def get_options(self) -> list[CmdOption]:
+        """doit's own -f names a dodo.py; here it is kubectl's."""
+        options: list[CmdOption] = super().get_options()
+        for option in options:
+            if option.name == "dodoFile":
+                option.short = ""
+        return options
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Build and push; write only when all of it went well."""
+        paths = [*params["manifests"], *args]
+        if not paths:
+            raise InvalidCommand("resolve: wanted -f PATH")
+        self._paths, self._output, self._local = paths, params["output"], params["local"]
+        params["outfile"] = sys.stderr  # stdout is for manifests
+        code = int(super().execute(params, []))
+        if code == 0:
+            try:
+                self._write(session_of(self.loader))
+            except ScratchError as error:
+                raise InvalidCommand(str(error)) from None
+        return code
+
+    def choose(self, session: Session) -> list[str]:
+        """The tasks that make what the manifests name.
+
+        Raises: ConfigErrors for what cannot be read, and for all unknown names at once.
+        """
+        from scratchtasks.manifests.references import check_names, references
+        from scratchtasks.plugin.manifest_files import outputs, read_manifests
+
+        self._manifests = read_manifests(self._paths, sys.stdin.buffer, skip=self._output)
+        if self._output:
+            self._placed = outputs(self._manifests, self._output)
+        found = [each for file in self._manifests for each in references(file.text, file.origin)]
+        check_names(found, session.graph.services)
+        self._names = list(dict.fromkeys(reference.name for reference in found))
+        session.pushes.is_quiet = True
+        return [f"{'load' if self._local else 'push'}:{name}" for name in self._names]
+
+    def _write(self, session: Session) -> None:
+        from scratchtasks.manifests.references import lookup_in, resolve
+        from scratchtasks.plugin.manifest_files import joined, write_manifests
+
+        image_of: Callable[[str], str] = session.loads.id_of if self._local else session.pushes.of
+        lookup = lookup_in({name: image_of(name) for name in self._names})
+        texts = {file.origin: resolve(file.text, file.origin, lookup) for file in self._manifests}
+        if self._output:
+            write_manifests(self._placed, texts)
+        else:
+            sys.stdout.buffer.write(joined(list(texts.values())).encode())
+            sys.stdout.buffer.flush()

@@ -1,0 +1,115 @@
+"""Sending images to registries: those of one run together, in one transaction."""
+
+import json
+import sys
+from collections.abc import Iterable
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from scratchtasks.analysis import Task
+from scratchtasks.core.errors import ScratchError, SinkError
+
+if TYPE_CHECKING:
+    from scratchtasks.sinks.registry.plan import PushImage
+
+    from .session import Session
+
+
+class Pushes:
+    """What this run is to push: all of it or nothing, by the first task that comes to push.
+
+    *is_dry* only prints the plan; *as_json* prints for scripts; *is_quiet* prints nothing.
+    """
+
+    def __init__(self, session: "Session") -> None:
+        self.is_quiet = False
+        self.is_dry = False
+        self.as_json = False
+        self._session = session
+        self._turn = Lock()
+        self._planned: tuple[str, ...] = ()
+        self._failure: ScratchError | None = None
+        self._done: dict[str, str] = {}
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether this run is to push anything."""
+        return bool(self._planned)
+
+    def plan(self, names: Iterable[str]) -> None:
+        """Images of *names* (image tasks) are to be pushed by this run, as one transaction."""
+        self._planned = tuple(names)
+
+    def push(self, task: Task) -> None:
+        """Push the image of *task* and all that are planned with it.
+
+        Raises: SinkError, ScratchError; the same for all tasks of one transaction.
+        """
+        with self._turn:
+            if self._failure is not None:
+                raise self._failure
+            if task.name in self._done:
+                return
+            names = self._planned if task.name in self._planned else (task.name,)
+            try:
+                self._push([self._session.graph.tasks[name] for name in names])
+            except ScratchError as error:
+                self._failure = error
+                raise
+
+    def of(self, name: str) -> str:
+        """`repository@digest` of the service *name*, which this run has pushed."""
+        return self._done[f"image:{name}"]
+
+    def _push(self, tasks: list[Task]) -> None:
+        from scratchtasks.sinks.registry.client import Registry
+        from scratchtasks.sinks.registry.plan import make_plan
+        from scratchtasks.sinks.registry.push import push
+
+        session = self._session
+        images = [self._image(task) for task in tasks]
+        with Registry(session.world.env) as registry:
+            plan = make_plan(images, registry, session.world.store)
+            if self.is_dry:
+                _print(json.dumps(plan.to_json(), indent=2) if self.as_json else str(plan))
+                self._done.update((task.name, "") for task in tasks)
+                return
+            pushed = push(plan, registry, session.world.store)
+        for task, done in zip(tasks, pushed, strict=True):
+            self._done[task.name] = str(done)
+            session.note_references(task, done.references)
+        if self.is_quiet:
+            return
+        if self.as_json:
+            _print(json.dumps([done.to_json() for done in pushed], indent=2))
+        else:
+            _print("\n".join(map(str, pushed)))
+
+    def _image(self, task: Task) -> "PushImage":
+        from scratchtasks.sinks.registry.plan import PushImage
+
+        session = self._session
+        reason = session.why_stale(task)
+        if reason:
+            raise SinkError(str(task.label), f"nothing is pushed, for it is not built: {reason}")
+        top, images = session.images_of(task)
+        name = task.name.removeprefix("image:")
+        service = session.graph.services[name]
+        if service.push is None:
+            raise SinkError(str(task.label), "push.repository is not set")
+        if service.push.smoke:
+            session.trials.smoke(task)
+        return PushImage(
+            name=name,
+            label=str(task.label),
+            top=top,
+            manifests=[image.manifest for image in images],
+            blobs=[blob for image in images for blob in image.blobs if blob != image.manifest],
+            repository=session.expand(service.push.repository, service),
+            tags=[session.expand(tag, service) for tag in service.push.tags],
+        )
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

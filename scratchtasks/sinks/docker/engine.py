@@ -1,0 +1,207 @@
+"""The requests to an engine that loading needs, and what the answers mean on each store."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from scratchtasks.core.errors import SinkError
+
+from .faults import reason_of
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+MARK = "scratchtasks.layers"
+"""Annotation of what we load: its layers are in the engine as plain tars."""
+
+_LOAD_TIMEOUT = 600
+"""Seconds of silence: a slow disk may take minutes to unpack the layers of many images."""
+
+_TELLS_CONTENT = (1, 48)
+"""The first API version that says whether all of an image is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image in the engine; *layers* are DiffIDs from the lowest up.
+
+    *is_whole*: it can run, as far as the engine can tell; *is_plain*: MARK was seen on it.
+    """
+
+    id: str
+    tags: frozenset[str]
+    layers: tuple[str, ...]
+    is_whole: bool
+    is_plain: bool
+
+
+class Engine:
+    """An engine reached by *client*; whatever fails is a SinkError."""
+
+    def __init__(self, client: "DockerClient") -> None:
+        self._api = client.api
+
+    @cached_property
+    def is_containerd(self) -> bool:
+        """Whether images are in containerd's store: there, an image's id is its manifest's digest.
+
+        In the classic store of graph drivers, and in podman, it is the config's.
+        """
+        status = self._object("/info").get("DriverStatus") or []
+        return ["driver-type", "io.containerd.snapshotter.v1"] in status
+
+    @property
+    def platform(self) -> tuple[str, str]:
+        """Its operating system and architecture.  Raises: SinkError."""
+        told = self._object("/version")
+        return str(told.get("Os")), str(told.get("Arch"))
+
+    @cached_property
+    def takes_parts(self) -> bool:
+        """Whether an archive may leave out layers: not where nothing would tell of a lack."""
+        if self.is_containerd:
+            return self._tells_content
+        components = self._object("/version").get("Components") or []
+        return not any(part.get("Name") == "Podman Engine" for part in components)
+
+    def find(self, name: str) -> Found | None:
+        """The image with the id or reference *name*.  Raises: SinkError."""
+        query = {"manifests": "1"} if self._tells_content else {}
+        path = f"/images/{quote(name, safe='/:@')}/json"
+        status, body = self._ask("GET", path, params=query)
+        if status == 404:
+            return None
+        value = _parsed(path, status, body)
+        layers = (value.get("RootFS") or {}).get("Layers") or []
+        descriptor = value.get("Descriptor") or {}
+        return Found(
+            id=str(value.get("Id")),
+            tags=frozenset(map(familiar, value.get("RepoTags") or ())),
+            layers=tuple(map(str, layers)),
+            is_whole=all(map(_is_there, value.get("Manifests") or ())),
+            is_plain=MARK in (descriptor.get("annotations") or {}),
+        )
+
+    def ids(self) -> list[str]:
+        """The ids of all images there.  Raises: SinkError."""
+        status, body = self._ask("GET", "/images/json")
+        value = _parsed("/images/json", status, body, list)
+        return [str(each.get("Id")) for each in value if isinstance(each, dict)]
+
+    def tag(self, image: str, reference: str) -> None:
+        """Make *reference* mean the image with the id *image*.  Raises: SinkError."""
+        repository, _, tag = reference.rpartition(":")
+        path = f"/images/{quote(image, safe=':')}/tag"
+        status, body = self._ask("POST", path, params={"repo": repository, "tag": tag})
+        if status != 201:
+            raise SinkError("docker", f"cannot tag {reference}: {_message(status, body)}")
+
+    def remove_broken(self, image: str) -> None:
+        """Remove the image with the id *image* if it cannot run and has no tag.
+
+        Raises: SinkError.
+        """
+        found = self.find(image)
+        if found is not None and not found.is_whole and not found.tags:
+            self._ask("DELETE", f"/images/{quote(image, safe=':')}")
+
+    def load(self, archive: Iterable[bytes]) -> str:
+        """Send *archive*; returns "" when the engine said nothing but that it was loaded.
+
+        Raises: SinkError when the connection broke; whatever *archive* raises, and then the
+        engine has taken nothing.
+        """
+        status, body = self._ask("POST", "/images/load", data=iter(archive), timeout=_LOAD_TIMEOUT)
+        if status != 200:
+            return _message(status, body)
+        return _complaint(body)
+
+    @property
+    def _tells_content(self) -> bool:
+        major, _, minor = self._api.api_version.partition(".")
+        return (int(major), int(minor)) >= _TELLS_CONTENT
+
+    def _object(self, path: str) -> dict[str, Any]:
+        value: dict[str, Any] = _parsed(path, *self._ask("GET", path))
+        return value
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        data: Iterable[bytes] | None = None,
+        timeout: int = 0,
+    ) -> tuple[int, bytes]:
+        url = f"{self._api.base_url}/v{self._api.api_version}{path}"
+        try:
+            answer = self._api.request(
+                method, url, params=params, data=data, timeout=timeout or self._api.timeout
+            )
+            return answer.status_code, answer.content
+        except OSError as error:  # all that requests raises is one
+            raise SinkError("docker", f"{method} {path}: {reason_of(error)}") from None
+
+
+def familiar(reference: str) -> str:
+    """*reference* as Docker shows it: podman spells Docker Hub's host out, users may."""
+    short = reference.removeprefix("index.").removeprefix("docker.io/")
+    return short.removeprefix("library/")
+
+
+def _parsed(path: str, status: int, body: bytes, kind: type = dict) -> Any:
+    """The JSON of an answer to `GET` *path*; its outermost value is a *kind*."""
+    if status != 200:
+        raise SinkError("docker", f"GET {path}: {_message(status, body)}")
+    try:
+        value = json.loads(body)
+    except ValueError:
+        value = None
+    if not isinstance(value, kind):
+        raise SinkError("docker", f"GET {path}: wanted JSON, got {_start(body)}")
+    return value
+
+
+def _is_there(manifest: object) -> bool:
+    """Whether all of one of an image's manifests is there and unpacked."""
+    if not isinstance(manifest, dict) or manifest.get("Kind") != "image":
+        return True
+    size = (manifest.get("ImageData") or {}).get("Size") or {}
+    return bool(manifest.get("Available")) and bool(size.get("Unpacked"))
+
+
+def _complaint(body: bytes) -> str:
+    """What the answer to a load says beside `Loaded image…`; errors come with status 200."""
+    said = []
+    for line in body.splitlines():
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            said.append(f"wanted JSON, got {_start(line)}")
+        elif "error" in value or "errorDetail" in value:
+            detail = value.get("errorDetail")
+            said.append(str(value.get("error") or (detail or {}).get("message") or detail))
+        elif text := str(value.get("stream", "")).strip():
+            # The containerd store reports a layer it could not unpack in the same form.
+            said += [] if text.startswith("Loaded image") else [text]
+    return "; ".join(said)
+
+
+def _message(status: int, body: bytes) -> str:
+    try:
+        text = str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        text = _start(body)
+    return f"{status} {text}"
+
+
+def _start(body: bytes) -> str:
+    return repr(body[:80].decode("utf-8", "replace"))

@@ -1,0 +1,34 @@
+"""What went wrong below HTTP, in words for the user."""
+
+import http.client
+import json
+from collections.abc import Iterator
+
+
+def reason_of(error: BaseException) -> str:
+    """Why *error* happened, without the wrappings of the SDK's layers."""
+    for cause in _chain(error):
+        if isinstance(cause, http.client.RemoteDisconnected):
+            return "it closed the connection without an answer"
+        if isinstance(cause, http.client.HTTPException):
+            return f"its answer is not HTTP: {str(cause).strip()[:80]!r}"
+        if isinstance(cause, json.JSONDecodeError):
+            return f"its answer is not JSON: {cause.doc[:80]!r}"
+        if isinstance(cause, TimeoutError):
+            return "it does not answer in time"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    return str(error).removeprefix("Error while fetching server API version: ").rstrip(".")
+
+
+def hint_for(error: BaseException) -> str:
+    """What to do about *error*, met while connecting."""
+    if any(isinstance(cause, PermissionError) for cause in _chain(error)):
+        return "join the group that owns the socket (often docker), or use a rootless engine"
+    return "start Docker, or set DOCKER_HOST"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__context__

@@ -1,0 +1,184 @@
+"""Load images into an engine: what it lacks, in one archive, and no tag before all is well.
+
+An archive may leave out layers that the engine has.  Whether it still had them is seen only
+afterwards, and differently on each store; in doubt everything is sent once more.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from scratchtasks.core.digest import Digest, digest_of
+from scratchtasks.core.errors import SinkError
+from scratchtasks.core.image import PlatformImage
+from scratchtasks.store.blobs import ContentStore
+from scratchtasks.store.files import FileStates
+
+from .archive import PlainImage, plain_image, write_archive
+from .engine import Engine, Found, familiar
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+How = Literal["present", "tagged", "loaded"]
+"""Nothing was to be done; only tags were missing; something was sent."""
+
+_MOST_LOOKED_AT = 200
+"""Images in the engine that are looked at for layers, a millisecond each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loadable:
+    """An image for the engine's platform, and the references (`NAME:TAG`) it gets there."""
+
+    image: PlatformImage
+    references: tuple[str, ...]
+
+
+def platform_of(client: "DockerClient") -> tuple[str, str]:
+    """The operating system and architecture that the engine runs natively.
+
+    Raises: SinkError.
+    """
+    return Engine(client).platform
+
+
+def image_id(client: "DockerClient", reference: str) -> str:
+    """The engine's own id of the image *reference*.  Raises: SinkError when there is none."""
+    found = Engine(client).find(reference)
+    if found is None:
+        raise SinkError("docker", f"{reference} is not in the engine")
+    return found.id
+
+
+def for_engine(
+    images: Sequence[PlatformImage], platform: tuple[str, str], where: str
+) -> PlatformImage:
+    """The one of *images* that an engine of *platform* can run natively.
+
+    Raises: SinkError naming the platforms there are.
+    """
+    for image in images:
+        if (image.platform.os, image.platform.architecture) == platform:
+            return image
+    there = ", ".join(str(image.platform) for image in images)
+    raise SinkError(
+        where,
+        f"the Docker Engine runs {'/'.join(platform)}, the image is for {there}",
+        "add the platform to image.platforms",
+    )
+
+
+def load(
+    images: Sequence[Loadable], client: "DockerClient", store: ContentStore, files: FileStates
+) -> list[How]:
+    """Bring *images* into the engine with all their references; what was done for each.
+
+    Nothing is sent that the engine has.  A reference moves only to an image that is whole there,
+    so that on failure, or if this process is killed, it means what it meant before.
+
+    Raises: SinkError when the engine refuses or is lost; StoreError when a blob is damaged.
+    """
+    engine = Engine(client)
+    plain = [plain_image(each.image, store, files) for each in images]
+    ids = [_id_of(image, engine) for image in plain]
+    there = [engine.find(id) for id in ids]
+    lacking = {
+        id: image
+        for id, image, found in zip(ids, plain, there, strict=True)
+        if found is None or not found.is_whole
+    }
+    if lacking:
+        names = [name for each in images for name in each.references]
+        _send(lacking, names, engine, store)
+    done: list[How] = []
+    for each, id, found in zip(images, ids, there, strict=True):
+        tags = found.tags if found else frozenset()
+        missing = [name for name in each.references if familiar(name) not in tags]
+        for reference in missing:
+            engine.tag(id, reference)
+        done.append("loaded" if id in lacking else "tagged" if missing else "present")
+    return done
+
+
+def _id_of(image: PlainImage, engine: Engine) -> str:
+    return digest_of(image.manifest) if engine.is_containerd else image.config.digest
+
+
+def _send(
+    lacking: dict[str, PlainImage], previous: Iterable[str], engine: Engine, store: ContentStore
+) -> None:
+    left_out = frozenset[Digest]()
+    if engine.takes_parts:
+        left_out = _common_layers(list(lacking.values()), previous, engine)
+    fault = _attempt(lacking, left_out, engine, store)
+    if fault and left_out:  # pruned since, say
+        fault = _attempt(lacking, frozenset(), engine, store)
+    if fault:
+        for id in lacking:
+            engine.remove_broken(id)
+        raise SinkError("docker load", fault)
+
+
+def _attempt(
+    lacking: dict[str, PlainImage], left_out: frozenset[Digest], engine: Engine, store: ContentStore
+) -> str:
+    """Send *lacking* in one archive; returns what is wrong then, "" when all is well."""
+    images = list(lacking.values())
+    fault = engine.load(write_archive(images, left_out, store))
+    if fault:
+        return fault
+    for id in lacking:
+        found = engine.find(id)
+        if found is None:
+            return f"the engine said yes, but has no image {id}"
+        if not found.is_whole:
+            return f"the engine said yes, but image {id} lacks layers"
+    return ""
+
+
+def _common_layers(
+    images: Sequence[PlainImage], previous: Iterable[str], engine: Engine
+) -> frozenset[Digest]:
+    """The layers of *images* that the engine has, as tars, wherever *images* use them.
+
+    The images that have their names now are looked at first, and all others only if more than
+    an image's top layer is missing: after an edit that one is new to everybody.
+    """
+    known = _Known(engine)
+    for name in previous:
+        known.add(engine.find(name))
+    if any(known.missing(image) - {image.tars[-1].digest} for image in images if image.tars):
+        for id in [id for id in engine.ids() if id not in known.seen][:_MOST_LOOKED_AT]:
+            known.add(engine.find(id))
+    missing = frozenset[Digest]().union(*map(known.missing, images))
+    return frozenset(tar.digest for image in images for tar in image.tars) - missing
+
+
+class _Known:
+    """Layers that images in the engine are made of."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.seen: set[str] = set()
+        self._is_classic = not engine.is_containerd
+        self._layers: set[object] = set()
+
+    def add(self, found: Found | None) -> None:
+        if found is None or found.id in self.seen:
+            return
+        self.seen.add(found.id)
+        if self._is_classic or (found.is_plain and found.is_whole):
+            self._layers.update(self._keys(found.layers))
+
+    def missing(self, image: PlainImage) -> set[Digest]:
+        digests = [tar.digest for tar in image.tars]
+        keys = self._keys(digests)
+        return {
+            digest for digest, key in zip(digests, keys, strict=True) if key not in self._layers
+        }
+
+    def _keys(self, layers: Sequence[str]) -> list[object]:
+        # The classic store knows a layer by all that lies below it too (its chain id).
+        if self._is_classic:
+            return [tuple(layers[: number + 1]) for number in range(len(layers))]
+        return list(layers)

@@ -1,0 +1,232 @@
+"""Blobs to a registry: asked for, mounted from a sibling repository, or uploaded, resuming.
+
+Source: OCI distribution-spec v1.1, "Pushing blobs".
+"""
+
+import re
+from collections.abc import Iterator
+
+from scratchtasks.core.descriptor import Descriptor
+from scratchtasks.core.errors import StoreError
+from scratchtasks.store.blobs import ContentStore
+
+from .client import Registry
+from .errors import RegistryError
+from .manifests import check_stored
+from .reference import Repository
+from .transport import Answer, Body, shown
+
+_PIECE = 64 * 1024
+_RANGE = re.compile(r"(?:bytes[= ])?0-([0-9]{1,18})")
+_NO_CHUNKS = frozenset({400, 404, 405, 411, 413, 415, 416, 501})
+_OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+class _SessionLost(Exception):
+    """The upload cannot go on where it was; a new one may."""
+
+    def __init__(self, failure: RegistryError) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+def has_blob(registry: Registry, repository: Repository, blob: Descriptor) -> bool:
+    """Whether *repository* has *blob*, by one HEAD.  Raises: RegistryError, SinkError."""
+    answer = registry.request(repository, "HEAD", f"blobs/{blob.digest}", wanted=(200, 404))
+    told = answer.headers.get("docker-content-digest", "")
+    return answer.status == 200 and told in ("", blob.digest)
+
+
+def send_blob(
+    registry: Registry,
+    repository: Repository,
+    blob: Descriptor,
+    store: ContentStore,
+    mount_from: Repository | None = None,
+) -> bool:
+    """Bring *blob* into *repository*; True when it was mounted and no byte was sent.
+
+    Raises: RegistryError (also when the registry stored other bytes), SinkError, StoreError.
+    """
+    return _Upload(registry, repository, blob, store).run(mount_from)
+
+
+class _Upload:
+    """One blob's way; a session that is lost is begun anew, a few times."""
+
+    def __init__(
+        self, registry: Registry, repository: Repository, blob: Descriptor, store: ContentStore
+    ) -> None:
+        self._registry = registry
+        self._repository = repository
+        self._blob = blob
+        self._store = store
+        self._chunk = registry.limits.chunk
+        self._in_chunks = blob.size > self._chunk
+
+    def run(self, mount_from: Repository | None) -> bool:
+        failures = 0
+        while True:
+            self._registry.patience.check()
+            try:
+                answer = self._begin(mount_from if not failures else None)
+                if answer.status == 201:
+                    check_stored(answer, "POST", self._blob.digest)
+                    return True
+                location = self._registry.location(answer, "POST", self._repository)
+                if self._in_chunks:
+                    self._send_chunks(answer, location)
+                else:
+                    self._send_whole(location)
+            except _SessionLost as lost:
+                failures += 1
+                self._registry.patience.pause(lost.failure, failures)
+                # An answer may have been lost after the deed was done.
+                if not has_blob(self._registry, self._repository, self._blob):
+                    continue
+            return False
+
+    def _begin(self, mount_from: Repository | None) -> Answer:
+        """Open a session (202), or mount (201)."""
+        if mount_from is not None:
+            query = f"mount={self._blob.digest}&from={mount_from.path}"
+            try:
+                return self._post(f"blobs/uploads/?{query}", mount_from.path, (201, 202))
+            except RegistryError as error:
+                # No right to read there, or no such feature: a plain upload needs neither.
+                if not 400 <= error.status < 500 or error.is_transient:
+                    raise
+        return self._post("blobs/uploads/", "", (202,))
+
+    def _post(self, target: str, pull_from: str, wanted: tuple[int, ...]) -> Answer:
+        return self._registry.request(
+            self._repository, "POST", target, wanted=wanted, pull_from=pull_from
+        )
+
+    def _send_whole(self, location: str) -> None:
+        try:
+            self._finish(location, 0, self._blob.size, tries=1)
+        except RegistryError as error:
+            if error.is_transient or error.status == 404:
+                raise _SessionLost(_transient(error)) from None
+            raise
+
+    def _send_chunks(self, begun: Answer, location: str) -> None:
+        least = begun.headers.get("oci-chunk-min-length", "")
+        if least.isascii() and least.isdigit():
+            self._chunk = max(self._chunk, int(least[:12]))
+        offset = furthest = failures = 0
+        broke: RegistryError | None = None
+        while offset < self._blob.size:
+            self._registry.patience.check()
+            size = min(self._chunk, self._blob.size - offset)
+            try:
+                answer = self._patch(location, offset, size)
+                location = self._registry.location(answer, "PATCH", self._repository)
+                offset = self._received(answer, offset + size)
+            except RegistryError as error:
+                if offset == 0 and broke is None and error.status in _NO_CHUNKS:
+                    self._in_chunks = False
+                    raise _SessionLost(_transient(error)) from None
+                if not error.is_transient and error.status not in (404, 416):
+                    raise
+                broke = _transient(error)
+                failures += 1
+                self._registry.patience.pause(broke, failures)
+                offset, location = self._resume(location, broke)
+            else:
+                # Only new ground counts: a registry that takes back what it had would never end.
+                failures = 0 if offset > furthest else failures + 1
+                if failures >= self._registry.limits.attempts or offset > self._blob.size:
+                    raise self._confused(answer, offset)
+            furthest = max(furthest, offset)
+        try:
+            self._finish(location, offset, 0)
+        except RegistryError as error:
+            # 404: an earlier try succeeded and its answer was lost.  A wrong digest after a
+            # break is the break's fault, and worth one upload without any.
+            if error.status == 404 or (broke is not None and "DIGEST_INVALID" in error.codes):
+                self._in_chunks = "DIGEST_INVALID" not in error.codes
+                raise _SessionLost(_transient(error)) from None
+            raise
+
+    def _patch(self, location: str, offset: int, size: int) -> Answer:
+        return self._registry.request(
+            self._repository,
+            "PATCH",
+            location,
+            wanted=(201, 202, 204),
+            headers={**_OCTETS, "Content-Range": f"{offset}-{offset + size - 1}"},
+            body=self._body(offset, size),
+            tries=1,
+        )
+
+    def _confused(self, answer: Answer, offset: int) -> RegistryError:
+        return RegistryError(
+            shown("PATCH", answer.url),
+            f"the registry says it has {offset} bytes of {self._blob.size}, which cannot be",
+        )
+
+    def _resume(self, location: str, cause: RegistryError) -> tuple[int, str]:
+        """How much the registry has, and where the rest goes."""
+        try:
+            answer = self._registry.request(self._repository, "GET", location, wanted=(204, 202))
+        except RegistryError as error:
+            raise _SessionLost(cause) from error
+        offset = self._received(answer, 0)
+        if answer.headers.get("location"):
+            location = self._registry.location(answer, "GET", self._repository)
+        # "0-0" is said of one byte and of none: a new session leaves no doubt.
+        if offset <= 1 or offset > self._blob.size:
+            raise _SessionLost(cause)
+        return offset, location
+
+    def _received(self, answer: Answer, otherwise: int) -> int:
+        told = _RANGE.fullmatch(answer.headers.get("range", ""))
+        return int(told[1]) + 1 if told else otherwise
+
+    def _finish(self, location: str, offset: int, size: int, tries: int | None = None) -> None:
+        """Close the session with the last *size* bytes; the registry checks the digest."""
+        joint = "&" if "?" in location else "?"
+        answer = self._registry.request(
+            self._repository,
+            "PUT",
+            f"{location}{joint}digest={self._blob.digest}",
+            wanted=(201, 204),
+            headers=_OCTETS,
+            body=self._body(offset, size),
+            tries=tries,
+        )
+        check_stored(answer, "PUT", self._blob.digest)
+
+    def _body(self, offset: int, size: int) -> Body:
+        return Body(size, lambda: _read(self._store, self._blob, offset, size))
+
+
+def _read(store: ContentStore, blob: Descriptor, offset: int, size: int) -> Iterator[bytes]:
+    with store.open(blob.digest) as file:
+        try:
+            file.seek(offset)
+            left = size
+            while left:
+                piece = file.read(min(_PIECE, left))
+                if not piece:
+                    raise StoreError(file.name, f"blob {blob.digest} is shorter than {blob.size}")
+                left -= len(piece)
+                yield piece
+        except OSError as error:
+            raise StoreError(file.name, f"cannot be read: {error.strerror}") from None
+
+
+def _transient(error: RegistryError) -> RegistryError:
+    """*error* as one that a new session may cure."""
+    return RegistryError(
+        error.where,
+        error.what,
+        error.hint,
+        status=error.status,
+        codes=error.codes,
+        retry_after=error.retry_after,
+        is_transient=True,
+        is_timeout=error.is_timeout,
+    )

@@ -1,0 +1,300 @@
+"""The one door to registries: where requests go, with which authorization, and how often.
+
+Source: OCI distribution-spec v1.1.
+"""
+
+import threading
+from collections.abc import Collection, Mapping
+from types import TracebackType
+from typing import Self
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from scratchtasks.core.errors import SinkError
+
+from .authorization import Authorization, login_hint
+from .credentials import Credentials, find_credentials
+from .errors import RegistryError, Secrets, explain
+from .helper import ask_helper
+from .patience import Patience, retry_after_of
+from .reference import Repository, is_loopback
+from .transport import NO_BODY, Answer, Body, Limits, Transport, shown
+
+_ANSWER_LIMIT = 64 * 1024
+_REDIRECTS = 5
+_URL_LIMIT = 16 * 1024
+_UNSETTLED = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
+"""Refusals of a manifest that pass: registries over object stores settle late, and distribution
+2.8 writes links in place, so that they look empty while somebody else pushes the same image."""
+
+_MOVED = frozenset({301, 302, 303, 307, 308})
+
+
+class _Site:
+    """What is known of one registry: how it is reached, and how it wants to be asked."""
+
+    def __init__(self, host: str, scheme: str, authorization: Authorization) -> None:
+        self.host = host
+        self.scheme = scheme
+        self.authorization = authorization
+        self.is_known = False
+        self.first = threading.Lock()
+
+    @property
+    def base(self) -> str:
+        return f"{self.scheme}://{self.host}"
+
+
+class Registry:
+    """A client of any number of registries; a `with` block's, safe to use from several threads.
+
+    *env* is the user's environment (credentials, proxies, CAs).  Plain HTTP is spoken to loopback
+    and to the `host[:port]`s in *insecure* only.  Secrets go to the registry that they belong to
+    and to the token server it names, nowhere else.
+    """
+
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        *,
+        insecure: Collection[str] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.patience = Patience(self.limits)
+        self._env = env
+        self._insecure = frozenset(host.lower() for host in insecure)
+        self._transport = Transport(env, self.limits)
+        self._secrets = Secrets()
+        self._sites: dict[str, _Site] = {}
+        self._found: dict[Repository, Credentials] = {}
+        self._answers: dict[tuple[str, str], tuple[str, str] | None] = {}
+        self._lock = threading.Lock()
+        self._finding = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._transport.close()
+
+    def cancel(self) -> None:
+        """Begin nothing more: blobs under way stop between requests, pauses end."""
+        self.patience.cancel()
+
+    def request(
+        self,
+        repository: Repository,
+        method: str,
+        target: str,
+        *,
+        wanted: Collection[int],
+        headers: Mapping[str, str] | None = None,
+        body: Body = NO_BODY,
+        pull_from: str = "",
+        limit: int = _ANSWER_LIMIT,
+        tries: int | None = None,
+    ) -> Answer:
+        """The answer to *method* on *target*: `manifests/1.2` of *repository*, or a whole URL.
+
+        *wanted* are the statuses that are no failure.  Transient failures are tried again, up to
+        *tries* times (Limits.attempts).  *pull_from* is the path of a second repository that must
+        be readable.  HEAD and GET follow redirects; to another host nothing secret goes along.
+
+        Raises: RegistryError with the registry's own words; SinkError, StoreError from *body*.
+        """
+        if not target.startswith(("http://", "https://")):
+            target = f"/v2/{repository.path}/{target}"
+        site = self._site(repository)
+
+        def attempt() -> Answer:
+            answer = self._follow(
+                site, repository, method, target, headers or {}, body, pull_from, limit
+            )
+            if answer.status not in wanted:
+                raise self._refusal(answer, method, repository)
+            return answer
+
+        if not site.is_known:
+            with site.first:  # the others wait for what the first one learns
+                if not site.is_known:
+                    answer = self.patience.insist(attempt, tries)
+                    site.is_known = True
+                    return answer
+        return self.patience.insist(attempt, tries)
+
+    def location(self, answer: Answer, method: str, repository: Repository) -> str:
+        """Where *answer* sends the client next, as a whole URL that may be asked.
+
+        Raises: RegistryError when there is none, or it is not safe to go there.
+        """
+        where = shown(method, answer.url)
+        text = answer.headers.get("location", "")
+        if not text:
+            raise RegistryError(where, f"answered {answer.status} without a Location")
+        site = self._site(repository)
+        try:
+            url = urlsplit(urljoin(answer.url, text))
+            is_url = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        except ValueError:
+            is_url = False
+        if not is_url or len(text) > _URL_LIMIT or not text.isascii() or not text.isprintable():
+            raise RegistryError(where, f"answered {answer.status} with a Location that is no URL")
+        url = url._replace(fragment="")
+        if url.netloc.lower() == site.host:
+            # Registries behind a proxy that ends TLS often say http here: the way in stays.
+            return urlunsplit(url._replace(scheme=site.scheme, netloc=site.host))
+        if "@" in url.netloc:
+            raise RegistryError(where, f"sends us to {url.hostname} with a password of its own")
+        is_secure = urlsplit(answer.url).scheme == "https"
+        if url.scheme == "http" and (is_secure or not self._is_plain_allowed(url.netloc)):
+            raise RegistryError(where, f"sends us to {url.netloc} over plain HTTP, not followed")
+        return urlunsplit(url)
+
+    def _follow(
+        self,
+        site: _Site,
+        repository: Repository,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: Body,
+        pull_from: str,
+        limit: int,
+    ) -> Answer:
+        for _ in range(_REDIRECTS + 1):
+            answer = self._authorized(
+                site, repository, method, target, headers, body, pull_from, limit
+            )
+            if answer.status not in _MOVED:
+                return answer
+            target = self.location(answer, method, repository)
+            if method not in ("GET", "HEAD"):
+                raise RegistryError(
+                    shown(method, answer.url),
+                    f"answered {answer.status}, a redirect to {urlsplit(target).netloc}: "
+                    "not followed with what is being sent",
+                )
+        raise RegistryError(shown(method, answer.url), f"more than {_REDIRECTS} redirects")
+
+    def _authorized(
+        self,
+        site: _Site,
+        repository: Repository,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: Body,
+        pull_from: str,
+        limit: int,
+    ) -> Answer:
+        url = urljoin(site.base, target) if target.startswith("/") else target
+        if f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" != site.base:
+            return self._transport.exchange(method, url, headers, body, limit)
+        used = site.authorization.header(repository, pull_from)
+        answer = self._exchange(site, method, url, _with(headers, used), body, limit)
+        if answer.status == 401:
+            renewed = site.authorization.renew(answer, repository, pull_from, used)
+            if renewed:
+                url = answer.url
+                answer = self._exchange(site, method, url, _with(headers, renewed), body, limit)
+        return answer
+
+    def _exchange(
+        self,
+        site: _Site,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body,
+        limit: int,
+    ) -> Answer:
+        if site.is_known or site.scheme == "https" or site.host in self._insecure:
+            return self._transport.exchange(method, url, headers, body, limit)
+        # Loopback may speak either; this first request carries no secret yet.
+        failure: SinkError | None = None
+        answer: Answer | None = None
+        try:
+            answer = self._transport.exchange(method, url, headers, body, limit)
+            if answer.status != 400:
+                return answer
+        except RegistryError as error:
+            failure = error
+        try:
+            secure = "https://" + url.removeprefix("http://")
+            answer = self._transport.exchange(method, secure, headers, body, limit)
+            site.scheme = "https"
+        except RegistryError as error:
+            if "certificate" in error.what:
+                site.scheme = "https"
+                raise
+        if answer is None:
+            assert failure is not None
+            raise failure
+        return answer
+
+    def _site(self, repository: Repository) -> _Site:
+        host = repository.api_host
+        with self._lock:
+            if host not in self._sites:
+                scheme = "http" if self._is_plain_allowed(host) else "https"
+                self._sites[host] = _Site(
+                    host,
+                    scheme,
+                    Authorization(
+                        self._credentials,
+                        self._transport.exchange,
+                        self.patience,
+                        self._secrets,
+                        self._is_plain_allowed,
+                    ),
+                )
+            return self._sites[host]
+
+    def _credentials(self, repository: Repository) -> Credentials:
+        with self._finding:  # a helper may ask the user: once is enough
+            if repository not in self._found:
+                self._found[repository] = find_credentials(repository, self._env, self._ask)
+            return self._found[repository]
+
+    def _ask(self, helper: str, server: str, origin: str) -> tuple[str, str] | None:
+        key = helper, server
+        if key not in self._answers:
+            self._answers[key] = ask_helper(helper, server, origin, self._env, self.limits.helper)
+        return self._answers[key]
+
+    def _is_plain_allowed(self, host: str) -> bool:
+        return host.lower() in self._insecure or is_loopback(host)
+
+    def _refusal(self, answer: Answer, method: str, repository: Repository) -> RegistryError:
+        what, codes = explain(answer.status, answer.body)
+        hint = ""
+        if answer.status == 401:
+            hint = login_hint(repository)
+        elif answer.status == 403:
+            hint = f"may this account push to {repository.path}? {login_hint(repository)}"
+        elif "NAME_UNKNOWN" in codes:
+            hint = f"create the repository {repository.path} first, if this registry wants that"
+        elif answer.status == 413:
+            hint = "the registry, or a proxy before it, limits the size of a request"
+        return RegistryError(
+            shown(method, answer.url),
+            self._secrets.scrub(what),
+            hint,
+            status=answer.status,
+            codes=codes,
+            retry_after=retry_after_of(answer.headers.get("retry-after", "")),
+            is_transient=method == "PUT" and not _UNSETTLED.isdisjoint(codes),
+        )
+
+
+def _with(headers: Mapping[str, str], authorization: str) -> Mapping[str, str]:
+    return {**headers, "Authorization": authorization} if authorization else headers

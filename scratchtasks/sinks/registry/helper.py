@@ -1,0 +1,112 @@
+"""Credential helpers: programs named `docker-credential-NAME` that know passwords.
+
+Source: docker-credential-helpers, "Development": the server's name comes on standard input, JSON
+goes to standard output, and so does the message when the exit status is not 0.
+"""
+
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Mapping
+
+from scratchtasks.core.errors import SinkError
+
+from .errors import clean
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_OUTPUT_LIMIT = 1 << 20
+_NOT_FOUND = "credentials not found"
+
+
+def ask_helper(
+    name: object, server: str, origin: str, env: Mapping[str, str], seconds: float
+) -> tuple[str, str] | None:
+    """The user name and secret that helper *name* has for *server*, None when it has none.
+
+    *origin* is the file that names the helper.  The program is looked for on *env*'s PATH, gets
+    *env*, and is ended with all its children after *seconds*.
+
+    Raises: SinkError when it is not there, fails, hangs, or says something else.
+    """
+    import shutil
+    import subprocess
+
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise SinkError(origin, f"wanted the name of a credential helper, got {str(name)[:80]!r}")
+    program = f"docker-credential-{name}"
+    path = shutil.which(program, path=env.get("PATH", os.defpath))
+    if path is None:
+        raise SinkError(
+            origin,
+            f"the credential helper {program} is not on PATH",
+            f"install it, or edit {origin}",
+        )
+    try:
+        process = subprocess.Popen(
+            [path, "get"],
+            env=dict(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SinkError(path, f"cannot be started: {error.strerror}") from None
+    hangs = threading.Event()
+    timer = threading.Timer(seconds, _end, (process.pid, hangs))
+    timer.start()
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            try:
+                process.stdin.write(server.encode() + b"\n")
+                process.stdin.close()
+            except BrokenPipeError:
+                pass  # it does not care; its exit status tells why
+            output = process.stdout.read(_OUTPUT_LIMIT + 1)
+            if len(output) > _OUTPUT_LIMIT:
+                _end(process.pid, threading.Event())
+            process.wait()
+        finally:
+            timer.cancel()
+    if hangs.is_set():
+        raise SinkError(f"{program} get", f"no answer for {server} within {seconds:g} s")
+    if len(output) > _OUTPUT_LIMIT:
+        raise SinkError(f"{program} get", f"wanted at most {_OUTPUT_LIMIT} bytes for {server}")
+    if process.returncode:
+        said = clean(output[:2000].decode("utf-8", "replace"))
+        if _NOT_FOUND in said:
+            return None
+        raise SinkError(
+            f"{program} get",
+            f"failed for {server} with exit status {process.returncode}"
+            + (f": {said}" if said and "{" not in said else ""),
+        )
+    return _answer(output, program, server)
+
+
+def _end(group: int, mark: threading.Event) -> None:
+    mark.set()
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it ended just now
+
+
+def _answer(output: bytes, program: str, server: str) -> tuple[str, str] | None:
+    try:
+        value = json.loads(output)
+    except (ValueError, RecursionError):
+        value = None
+    username = value.get("Username") if isinstance(value, dict) else None
+    secret = value.get("Secret") if isinstance(value, dict) else None
+    if not isinstance(username, str) or not isinstance(secret, str):
+        # What it printed may be a secret in another form: never shown.
+        raise SinkError(
+            f"{program} get",
+            f"wanted JSON with Username and Secret for {server}, got something else",
+        )
+    return (username, secret) if username and secret else None

@@ -1,0 +1,114 @@
+"""Manifests in a registry, by tag and by digest.
+
+Source: OCI distribution-spec v1.1, "Pulling manifests", "Pushing Manifests".
+"""
+
+from dataclasses import dataclass
+
+from scratchtasks.core.digest import Digest, digest_of, parse_digest
+from scratchtasks.core.errors import StoreError
+from scratchtasks.oci import media
+
+from .client import Registry
+from .errors import RegistryError
+from .reference import Repository
+from .transport import Answer, body_of, shown
+
+_LIMIT = 8 << 20
+"""Bytes. Registries must take manifests of 4 MiB; few take more."""
+
+_ACCEPT = {
+    "Accept": ", ".join(
+        (
+            media.INDEX,
+            media.MANIFEST,
+            "application/vnd.docker.distribution.manifest.list.v2+json",
+            "application/vnd.docker.distribution.manifest.v2+json",
+        )
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest as a registry gave it: the exact bytes, and what it says they are."""
+
+    media_type: str
+    data: bytes
+
+
+def digest_at(registry: Registry, repository: Repository, reference: str) -> Digest | None:
+    """The digest of the manifest at *reference* (a tag or digest), None when there is none.
+
+    One HEAD request; a GET more only if the registry does not tell the digest.
+
+    Raises: RegistryError, SinkError.
+    """
+    target = f"manifests/{reference}"
+    answer = registry.request(repository, "HEAD", target, wanted=(200, 404), headers=_ACCEPT)
+    if answer.status == 404:
+        return None
+    try:
+        return parse_digest(answer.headers.get("docker-content-digest", ""))
+    except StoreError:
+        found = fetch_manifest(registry, repository, reference)
+        return digest_of(found.data) if found else None
+
+
+def fetch_manifest(registry: Registry, repository: Repository, reference: str) -> Manifest | None:
+    """The manifest at *reference*, None when there is none.
+
+    Raises: RegistryError, also when it is larger than any manifest; SinkError.
+    """
+    answer = registry.request(
+        repository,
+        "GET",
+        f"manifests/{reference}",
+        wanted=(200, 404),
+        headers=_ACCEPT,
+        limit=_LIMIT,
+    )
+    if answer.status == 404:
+        return None
+    if answer.is_cut:
+        raise RegistryError(
+            shown("GET", answer.url), f"wanted a manifest of at most {_LIMIT} bytes, got more"
+        )
+    return Manifest(answer.headers.get("content-type", ""), answer.body)
+
+
+def put_manifest(
+    registry: Registry, repository: Repository, manifest: Manifest, reference: str
+) -> None:
+    """Make *reference* (a tag or digest) mean *manifest*.
+
+    Raises: RegistryError, also when the registry stored other bytes; SinkError.
+    """
+    answer = registry.request(
+        repository,
+        "PUT",
+        f"manifests/{reference}",
+        wanted=(200, 201, 202),
+        headers={"Content-Type": manifest.media_type},
+        body=body_of(manifest.data),
+    )
+    check_stored(answer, "PUT", digest_of(manifest.data))
+
+
+def delete_tag(registry: Registry, repository: Repository, tag: str) -> bool:
+    """Take *tag* away; False when this registry cannot.  Raises: RegistryError, SinkError."""
+    answer = registry.request(
+        repository, "DELETE", f"manifests/{tag}", wanted=(200, 202, 204, 400, 404, 405, 501)
+    )
+    return answer.status in (200, 202, 204, 404)
+
+
+def check_stored(answer: Answer, method: str, wanted: Digest) -> None:
+    """Raises: RegistryError when *answer* says that something else than *wanted* was stored."""
+    told = answer.headers.get("docker-content-digest", "")
+    if told and told != wanted:
+        raise RegistryError(
+            shown(method, answer.url),
+            f"the registry says it stored {told[:80]!r} (wanted {wanted})",
+            "the bytes were changed on the way, or the registry is broken",
+        )

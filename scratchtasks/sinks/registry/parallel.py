@@ -1,0 +1,48 @@
+"""Jobs on a bounded number of threads, each of which may lead to more jobs."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+Job = Callable[[], "Iterable[Job]"]
+"""Does its work and returns the jobs that were waiting for it."""
+
+
+def run_jobs(jobs: Iterable[Job], workers: int) -> None:
+    """Run *jobs* and those they return on *workers* threads.
+
+    After the first failure none is begun; those under way end, and the failure is raised.
+    """
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+    first = list(jobs)
+    if len(first) == 1:  # the usual push of one unchanged image: a thread would only cost
+        first = list(first[0]())
+    if not first:
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        pending: set[Future[Iterable[Job]]] = {pool.submit(job) for job in first}
+        try:
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    pending |= {pool.submit(job) for job in future.result()}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def map_all(work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
+    """`[work(item) for item in items]`, on *workers* threads; raises the first failure."""
+    results: dict[int, R] = {}
+
+    def job(index: int) -> Job:
+        def run() -> Iterable[Job]:
+            results[index] = work(items[index])
+            return ()
+
+        return run
+
+    run_jobs([job(index) for index in range(len(items))], workers)
+    return [results[index] for index in range(len(items))]

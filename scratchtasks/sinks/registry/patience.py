@@ -1,0 +1,90 @@
+"""When to try again, after how long, and when to give up.
+
+Source: RFC 9110, section 10.2.3 (Retry-After).
+"""
+
+import random
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from scratchtasks.core.errors import SinkError
+
+from .errors import RegistryError
+from .transport import Limits
+
+T = TypeVar("T")
+_TIMEOUT_TRIES = 2
+_LONGEST_BACKOFF = 10.0
+
+
+class Patience:
+    """Pauses between attempts, for all threads; `cancel` ends every pause and begins no more."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """From now on the next failure is final."""
+        self._cancelled.set()
+
+    def check(self) -> None:
+        """Raises: SinkError once `cancel` was called."""
+        if self._cancelled.is_set():
+            raise SinkError("push", "interrupted", "run it again: it continues where it was")
+
+    def pause(self, failure: RegistryError, tries: int) -> None:
+        """Wait before the try that follows the *tries* (at least 1) that have failed.
+
+        Raises: *failure* itself when it is not transient, or tries enough; RegistryError when the
+        registry asks for a longer pause than Limits.wait; SinkError when cancelled.
+        """
+        limits = self._limits
+        allowed = min(limits.attempts, _TIMEOUT_TRIES) if failure.is_timeout else limits.attempts
+        if not failure.is_transient or tries >= allowed:
+            raise failure
+        seconds = min(limits.backoff * 2 ** (tries - 1), _LONGEST_BACKOFF)
+        # Threads that failed together must not come back together.
+        seconds *= random.uniform(0.5, 1)  # noqa: S311
+        if failure.retry_after is not None:
+            if failure.retry_after > limits.wait:
+                raise RegistryError(
+                    failure.where,
+                    f"{failure.what}; it asks to wait {failure.retry_after:.0f} s",
+                    "try again later",
+                    status=failure.status,
+                    codes=failure.codes,
+                )
+            seconds = max(seconds, failure.retry_after)
+        if self._cancelled.wait(seconds):
+            self.check()
+
+    def insist(self, attempt: Callable[[], T], tries: int | None = None) -> T:
+        """The result of *attempt*, made up to *tries* times (Limits.attempts).
+
+        Raises: what `pause` raises.
+        """
+        failed = 0
+        while True:
+            try:
+                return attempt()
+            except RegistryError as failure:
+                failed += 1
+                if tries is not None and failed >= tries:
+                    raise
+                self.pause(failure, failed)
+
+
+def retry_after_of(header: str) -> float | None:
+    """The seconds a Retry-After *header* asks for, from now on; None when it says nothing."""
+    import time
+    from email.utils import parsedate_to_datetime
+
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError, TypeError):
+        return None

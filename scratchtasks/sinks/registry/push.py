@@ -1,0 +1,202 @@
+"""Carry out a Plan as one transaction: all blobs, then manifests by digest, then tags.
+
+Source: OCI distribution-spec v1.1, "Push".
+"""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from scratchtasks.core.descriptor import Descriptor
+from scratchtasks.core.digest import Digest, Json
+from scratchtasks.core.errors import ScratchError, SinkError
+from scratchtasks.store.blobs import ContentStore
+
+from .blobs import send_blob
+from .client import Registry
+from .manifests import Manifest, put_manifest
+from .parallel import Job, run_jobs
+from .plan import BlobStep, ImagePlan, Plan, TagMove, count_of, human_size
+from .reference import Repository
+from .rollback import put_back
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """An image as it is in its registry now; *references* are its `repository:tag`s."""
+
+    name: str
+    repository: str
+    digest: Digest
+    references: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.repository}@{self.digest}"
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "name": self.name,
+            "repository": self.repository,
+            "digest": self.digest,
+            "references": list(self.references),
+        }
+
+
+def push(plan: Plan, registry: Registry, store: ContentStore) -> list[Pushed]:
+    """Do what *plan* says; the images, in its order, as they are in their registries then.
+
+    No tag moves before everything that all images need is there.  If a tag cannot be moved,
+    those that were are put back.  After any failure the same push, planned anew, continues.
+
+    Raises: SinkError with the registry's own words and what remains to be done; StoreError.
+    """
+    run = _Run(plan, registry, store)
+    try:
+        run.send_blobs()
+        run.put_manifests()
+        run.move_tags()
+    except ScratchError as failure:
+        raise run.told(failure) from None
+    return [
+        Pushed(
+            image.image.name,
+            str(image.repository),
+            image.image.top.digest,
+            tuple(f"{image.repository}:{tag}" for tag in dict.fromkeys(image.image.tags)),
+        )
+        for image in plan.images
+    ]
+
+
+class _Run:
+    """One push under way, and what it has done so far."""
+
+    def __init__(self, plan: Plan, registry: Registry, store: ContentStore) -> None:
+        self._plan = plan
+        self._registry = registry
+        self._store = store
+        self._workers = registry.limits.workers
+        self._lock = threading.Lock()
+        self._sent: set[tuple[Repository, Digest]] = set()
+        self._put: set[tuple[Repository, Digest]] = set()
+        self._moved: list[tuple[ImagePlan, TagMove]] = []
+        self._stuck: list[str] = []
+
+    def send_blobs(self) -> None:
+        """Upload each blob once in a registry, and mount it elsewhere as soon as it is there."""
+        lacking = {(step.repository, step.blob.digest) for step in self._plan.blobs}
+        first: list[BlobStep] = []
+        after: dict[tuple[Repository, Digest], list[BlobStep]] = {}
+        for step in self._plan.blobs:
+            source = step.mount_from
+            if source is not None and (source, step.blob.digest) in lacking:
+                after.setdefault((source, step.blob.digest), []).append(step)
+            else:
+                first.append(step)
+        # The largest first: the last one to end decides how long it takes.
+        first.sort(key=lambda step: -step.blob.size)
+
+        def job(step: BlobStep) -> Job:
+            def run() -> Iterable[Job]:
+                self._registry.patience.check()
+                send_blob(self._registry, step.repository, step.blob, self._store, step.mount_from)
+                key = step.repository, step.blob.digest
+                with self._lock:
+                    self._sent.add(key)
+                return [job(next_step) for next_step in after.get(key, ())]
+
+            return run
+
+        run_jobs([job(step) for step in first], self._workers)
+
+    def put_manifests(self) -> None:
+        """Platforms first, then the indexes that name them."""
+        for is_top in (False, True):
+            wanted = {
+                (image.repository, manifest.digest): manifest
+                for image in self._plan.images
+                for manifest in image.manifests
+                if (manifest == image.image.top) == is_top
+            }
+            run_jobs(
+                [self._manifest_job(key[0], manifest) for key, manifest in wanted.items()],
+                self._workers,
+            )
+
+    def _manifest_job(self, repository: Repository, blob: Descriptor) -> Job:
+        def run() -> Iterable[Job]:
+            self._registry.patience.check()
+            put_manifest(self._registry, repository, self._manifest(blob), blob.digest)
+            with self._lock:
+                self._put.add((repository, blob.digest))
+            return ()
+
+        return run
+
+    def move_tags(self) -> None:
+        """All or none.  New tags come last: not every registry can take one away again."""
+        self._registry.patience.check()
+        try:
+            for is_new in (False, True):
+                moves = {
+                    (image.repository, move.tag): (image, move)
+                    for image in self._plan.images
+                    for move in image.tags
+                    if (move.was is None) == is_new
+                }
+                run_jobs([self._tag_job(*pair) for pair in moves.values()], self._workers)
+        except BaseException:
+            for image, move in self._moved:
+                reference = f"{image.repository}:{move.tag}"
+                fault = put_back(
+                    self._registry,
+                    image.repository,
+                    move,
+                    image.image.top.digest,
+                    image.image.top in image.manifests,
+                )
+                if fault:
+                    self._stuck.append(f"{reference} {fault}")
+            raise
+
+    def _tag_job(self, image: ImagePlan, move: TagMove) -> Job:
+        def run() -> Iterable[Job]:
+            manifest = self._manifest(image.image.top)
+            # Noted before it is done: an answer may be lost after the deed.
+            with self._lock:
+                self._moved.append((image, move))
+            put_manifest(self._registry, image.repository, manifest, move.tag)
+            return ()
+
+        return run
+
+    def _manifest(self, blob: Descriptor) -> Manifest:
+        return Manifest(blob.media_type, self._store.read(blob.digest))
+
+    def told(self, failure: ScratchError) -> SinkError:
+        """*failure* with what remains to be done."""
+        blobs = [
+            step
+            for step in self._plan.blobs
+            if (step.repository, step.blob.digest) not in self._sent
+        ]
+        manifests = {
+            (image.repository, manifest.digest)
+            for image in self._plan.images
+            for manifest in image.manifests
+        } - self._put
+        tags = {f"{i.repository}:{move.tag}" for i in self._plan.images for move in i.tags}
+        size = sum(step.blob.size for step in blobs if step.mount_from is None)
+        rest = [
+            f"{count_of(len(blobs), 'blob')} ({human_size(size)})" if blobs else "",
+            count_of(len(manifests), "manifest") if manifests else "",
+            "tag" + "s" * (len(tags) > 1) + " " + ", ".join(sorted(tags)) if tags else "",
+        ]
+        state = "every tag is where it was" if not self._stuck else "; ".join(self._stuck)
+        lines = [
+            failure.what,
+            f"    {state}",
+            f"    remaining: {'; '.join(filter(None, rest))}",
+        ]
+        hint = failure.hint or "push again: it continues where it was"
+        return SinkError(failure.where, "\n".join(lines), hint)

@@ -1,0 +1,62 @@
+"""What stands between this machine and a registry: private CAs and proxies.
+
+Source: the folders are those of docker and of containers-certs.d(5); the variables are curl's.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from .errors import RegistryError
+from .reference import host_name, is_loopback
+
+if TYPE_CHECKING:
+    import ssl
+
+
+def tls_of(host: str, env: Mapping[str, str]) -> "ssl.SSLContext":
+    """A context that verifies *host* by the system's CAs, SSL_CERT_FILE and `certs.d/HOST`.
+
+    Raises: RegistryError when one of those files is no certificate.
+    """
+    import ssl
+
+    context = ssl.create_default_context()
+    home = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
+    roots = [f"{home}/{name}/certs.d" for name in ("docker", "containers") if home]
+    path = env.get("SSL_CERT_FILE", "")
+    try:
+        if path:
+            context.load_verify_locations(cafile=path)
+        if env.get("SSL_CERT_DIR"):
+            context.load_verify_locations(capath=env["SSL_CERT_DIR"])
+        for root in (*roots, "/etc/containers/certs.d", "/etc/docker/certs.d"):
+            folder = f"{root}/{host}"
+            for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+                path = f"{folder}/{name}"
+                if name.endswith(".crt"):
+                    context.load_verify_locations(cafile=path)
+                elif name.endswith(".cert"):
+                    context.load_cert_chain(path, path.removesuffix(".cert") + ".key")
+    except OSError as error:  # ssl.SSLError is one
+        raise RegistryError(
+            path, f"cannot be used as a certificate: {error.strerror or error}"
+        ) from None
+    return context
+
+
+def proxy_of(scheme: str, host: str, env: Mapping[str, str]) -> str:
+    """The URL of the HTTP proxy that *env* asks for, "" for none or for this very machine."""
+    proxy = env.get(f"{scheme}_proxy") or env.get(f"{scheme}_proxy".upper()) or ""
+    excluded = env.get("no_proxy") or env.get("NO_PROXY") or ""
+    if not proxy or is_loopback(host) or _is_excluded(host.lower(), excluded.lower()):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_excluded(host: str, excluded: str) -> bool:
+    names = {host, host_name(host)}
+    for entry in (part.strip().removeprefix("*").lstrip(".") for part in excluded.split(",")):
+        if any(name == entry or name.endswith(f".{entry}") for name in names if entry):
+            return True
+    return "*" in (part.strip() for part in excluded.split(","))

@@ -1,0 +1,228 @@
+"""One HTTP exchange at a time over urllib3: bounded in time and size, never redirected.
+
+Source: RFC 9110.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from .errors import RegistryError
+from .reference import host_name
+from .surroundings import proxy_of, tls_of
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+_DRAIN = 64 * 1024
+_HEADERS = {"User-Agent": "scratchtasks", "Accept-Encoding": "identity"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How patient and how greedy a Registry is; times in seconds, sizes in bytes.
+
+    *idle* is how long a connection may be silent, *answer* how long an answer may take from its
+    first byte awaited to its last, *wait* the longest pause that a registry may ask for.  A blob
+    larger than *chunk* is sent in pieces of it.  *workers* requests run at once.
+    """
+
+    connect: float = 15
+    idle: float = 120
+    answer: float = 300
+    attempts: int = 5
+    backoff: float = 0.25
+    wait: float = 60
+    chunk: int = 16 << 20
+    workers: int = 8
+    helper: float = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a request sends: *size* bytes, which *chunks* gives anew for every attempt."""
+
+    size: int
+    chunks: Callable[[], Iterator[bytes]]
+
+
+NO_BODY = Body(0, lambda: iter(()))
+
+
+def body_of(data: bytes) -> Body:
+    """A Body of these bytes."""
+    return Body(len(data), lambda: iter((data,)))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """*headers* by lower-case name; *body* holds no more than was asked for; *url* is asked one."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+    is_cut: bool = False
+
+
+def shown(method: str, url: str) -> str:
+    """A request as errors name it: no query, which may carry signatures and upload states."""
+    parts = urlsplit(url)
+    return f"{method} {parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+class Transport:
+    """Connections to any number of hosts, kept open; safe to use from several threads."""
+
+    def __init__(self, env: Mapping[str, str], limits: Limits) -> None:
+        self._env = env
+        self._limits = limits
+        self._managers: dict[str, PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._lock:
+            managers, self._managers = list(self._managers.values()), {}
+        for manager in managers:
+            manager.clear()
+
+    def exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body, limit: int
+    ) -> Answer:
+        """Send one request to the absolute *url*; at most *limit* bytes of the answer are read.
+
+        Raises: RegistryError with status 0 when there is no whole answer; StoreError from *body*.
+        """
+        from urllib3 import Timeout
+        from urllib3.exceptions import HTTPError
+
+        has_body = method in ("POST", "PUT", "PATCH")
+        sent = {**_HEADERS, **headers}
+        if has_body:
+            sent["Content-Length"] = str(body.size)
+        response = None
+        try:
+            response = self._manager(url).urlopen(
+                method,
+                url,
+                body=body.chunks() if has_body and body.size else None,
+                headers=sent,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=Timeout(connect=self._limits.connect, read=self._limits.idle),
+            )
+            return self._answer(response, url, limit)
+        except HTTPError as error:
+            raise _failure(shown(method, url), url, error, self._limits) from None
+        finally:
+            if response is not None:
+                _deadline_of(response).cancel()
+
+    def _answer(self, response: "BaseHTTPResponse", url: str, limit: int) -> Answer:
+        data = bytearray()
+        for piece in response.stream(_DRAIN, decode_content=False):
+            data += piece
+            if len(data) > limit:
+                break
+        is_cut = len(data) > limit
+        if is_cut:
+            response.close()
+        response.release_conn()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, headers, bytes(data[:limit]), url, is_cut)
+
+    def _manager(self, url: str) -> "PoolManager":
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        with self._lock:
+            if origin not in self._managers:
+                self._managers[origin] = self._connect(parts.scheme, parts.netloc)
+            return self._managers[origin]
+
+    def _connect(self, scheme: str, host: str) -> "PoolManager":
+        import urllib3
+
+        options: dict[str, Any] = {"maxsize": self._limits.workers}
+        if scheme == "https":
+            options["ssl_context"] = tls_of(host, self._env)
+        proxy = proxy_of(scheme, host, self._env)
+        if proxy:
+            address = urlsplit(proxy)
+            pair = f"{address.username or ''}:{address.password or ''}"
+            secret = urllib3.make_headers(proxy_basic_auth=pair) if address.username else None
+            plain = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
+            manager: PoolManager = urllib3.ProxyManager(plain, proxy_headers=secret, **options)
+        else:
+            manager = urllib3.PoolManager(**options)
+        manager.pool_classes_by_scheme = {
+            name: cast(Any, type(pool.__name__, (pool,), {"ConnectionCls": self._bounded(pool)}))
+            for name, pool in manager.pool_classes_by_scheme.items()
+        }
+        return manager
+
+    def _bounded(self, pool: Any) -> type:
+        from .connection import Bounded, WholeHead
+
+        own = {"seconds": self._limits.answer, "response_class": WholeHead}
+        return type("Connection", (Bounded, pool.ConnectionCls), own)
+
+
+def _deadline_of(response: Any) -> threading.Timer:
+    return cast(threading.Timer, response.deadline)
+
+
+def _failure(where: str, url: str, error: Exception, limits: Limits) -> RegistryError:
+    """Why there was no answer, in plain words."""
+    import ssl
+
+    from urllib3 import exceptions
+
+    host = urlsplit(url).netloc
+    if isinstance(error, exceptions.ProxyError):
+        return RegistryError(where, "the proxy gave no connection", "see HTTPS_PROXY, NO_PROXY")
+    if isinstance(error, exceptions.SSLError):
+        return _tls_failure(where, host, next(iter(error.args), None))
+    if isinstance(error, exceptions.NameResolutionError):
+        what = f"there is no host {host_name(host)}"
+    elif isinstance(error, exceptions.NewConnectionError):
+        cause = error.__cause__ or error.__context__
+        what = f"no connection: {getattr(cause, 'strerror', '') or 'refused'}"
+    elif isinstance(error, exceptions.ConnectTimeoutError):
+        what = f"no connection within {limits.connect:g} s"
+    elif isinstance(error, exceptions.ReadTimeoutError):
+        return RegistryError(
+            where, f"no answer within {limits.idle:g} s", is_transient=True, is_timeout=True
+        )
+    elif isinstance(error, exceptions.LocationValueError):
+        return RegistryError(where, "is not a URL that can be asked")
+    else:
+        cause = next((a for a in error.args if isinstance(a, ssl.SSLError)), None)
+        if cause is not None and "CERTIFICATE" in str(cause.reason):
+            return _tls_failure(where, host, cause)
+        what = "the connection was dropped"
+    return RegistryError(where, what, is_transient=True)
+
+
+def _tls_failure(where: str, host: str, cause: object) -> RegistryError:
+    import ssl
+
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return RegistryError(
+            where,
+            f"its certificate is not trusted: {cause.verify_message}",
+            f"put the CA's certificate into /etc/docker/certs.d/{host}/ca.crt, "
+            "or name it by SSL_CERT_FILE",
+        )
+    reason = str(getattr(cause, "reason", "") or "")
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+        return RegistryError(
+            where, "does not speak TLS", f"allow plain HTTP for {host}, if you trust the network"
+        )
+    is_dropped = "EOF" in reason or not reason
+    what = "the connection was dropped" if is_dropped else f"TLS failed: {reason}"
+    return RegistryError(where, what, is_transient=is_dropped)

@@ -1,0 +1,178 @@
+"""Trials in a Docker Engine, through the docker SDK."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from scratchtasks.core.digest import hex_of
+from scratchtasks.core.errors import SinkError
+from scratchtasks.core.image import PlatformImage
+from scratchtasks.store.blobs import ContentStore
+from scratchtasks.store.files import FileStates
+
+from ..docker import Loadable, connect, load
+from .guard import KEPT, PAUSES, ask, keep
+from .root import read_file
+from .trial import Outcome, Trial, Unusable, is_satisfied
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+_FORMAT = "exec format error"
+
+
+def run_in_engine(
+    trial: Trial, *, where: str, store: ContentStore, files: FileStates, env: Mapping[str, str]
+) -> Outcome:
+    """Run *trial* in the engine that *env* names, and remove all traces of it there.
+
+    An image that the engine lacks is loaded for the trial, under a name of its own.  The
+    container has no network, or with a probe one port of this machine's loopback.
+
+    Raises: Unusable (no engine, or it cannot run this platform); SinkError (it refuses);
+    StoreError.
+    """
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        client = connect(env)
+    except SinkError as error:
+        raise Unusable(error.what) from None
+    try:
+        if trial.definition.http_path and "localhost" not in client.api.base_url:
+            raise Unusable("the engine is on another machine, out of the probe's reach")
+        with _image(trial.image, client, store, files) as name:
+            hosts = _extra_hosts(read_file(trial, store, "etc/hosts", where))
+            return _run(trial, name, hosts, client)
+    except (DockerException, RequestException) as error:
+        reason = str(getattr(error, "explanation", None) or error)
+        raise SinkError(where, f"docker: {reason}") from None
+    finally:
+        client.close()
+
+
+@contextmanager
+def _image(
+    image: PlatformImage, client: "DockerClient", store: ContentStore, files: FileStates
+) -> Iterator[str]:
+    """A name of *image* in the engine that nobody else has, for as long as it is used.
+
+    An image that came for the trial only goes with its name.
+    """
+    name = f"scratchtasks-smoke:{hex_of(image.manifest.digest)[:16]}-{os.urandom(4).hex()}"
+    load([Loadable(image, (name,))], client, store, files)
+    try:
+        yield name
+    finally:
+        client.api.remove_image(name)
+
+
+def _run(trial: Trial, image: str, hosts: Mapping[str, str], client: "DockerClient") -> Outcome:
+    from docker.errors import APIError
+
+    wanted = trial.definition
+    port = f"{wanted.http_port}/tcp"
+    options: dict[str, Any] = {"network_mode": "none"}
+    if wanted.http_path:
+        options = {"ports": {port: ("127.0.0.1", None)}}
+    container = client.containers.create(
+        image,
+        list(trial.argv[1:]),
+        entrypoint=[trial.argv[0]],
+        environment=dict(wanted.env),
+        extra_hosts=dict(hosts),
+        healthcheck={"test": ["NONE"]},
+        read_only=wanted.read_only,
+        labels={"scratchtasks": "smoke"},
+        **options,
+    )
+    try:
+        try:
+            container.start()
+        except APIError as error:
+            return _refused(trial, str(error.explanation or error))
+        outcome = _watch(trial, container, port)
+    finally:
+        # Ends all that runs in it; its volumes go with it.
+        container.remove(force=True, v=True)
+    if outcome.code == 1 and _FORMAT.encode() in outcome.stderr and not _is_native(trial, client):
+        raise Unusable(_foreign(trial))
+    return outcome
+
+
+def _refused(trial: Trial, explanation: str) -> Outcome:
+    if _FORMAT in explanation:
+        raise Unusable(_foreign(trial))
+    reason = explanation.removesuffix(": unknown").rpartition(": ")[2]
+    return Outcome(code=None, stdout=b"", stderr=b"", refusal=reason)
+
+
+def _foreign(trial: Trial) -> str:
+    return f"the engine cannot run {trial.image.platform}"
+
+
+def _is_native(trial: Trial, client: "DockerClient") -> bool:
+    return bool(client.version()["Arch"] == trial.image.platform.architecture)
+
+
+def _watch(trial: Trial, container: "Container", port: str) -> Outcome:
+    """Wait until the program ended, was found good by the probe, or ran out of time."""
+    wanted = trial.definition
+    deadline = time.monotonic() + wanted.timeout_seconds
+    pauses = iter(PAUSES)
+    answer = ""
+    while True:
+        container.reload()
+        state = container.attrs["State"]
+        code = None if state["Running"] else int(state["ExitCode"])
+        left = deadline - time.monotonic()
+        if code is None and wanted.http_path and left > 0:
+            answer = _probe(trial, container.attrs["NetworkSettings"], port, min(left, 5.0))
+        is_good = bool(wanted.http_path) and answer == str(wanted.http_status)
+        if code is not None or left <= 0 or (is_good and is_satisfied(wanted, *_logs(container))):
+            break
+        pause = next(pauses, PAUSES[-1] if wanted.http_path else PAUSES[2])
+        time.sleep(min(pause, left))
+    if code is None:
+        container.kill()
+    stdout, stderr = _logs(container)
+    return Outcome(code=code, stdout=stdout, stderr=stderr, answer=answer)
+
+
+def _probe(trial: Trial, network: Mapping[str, Any], port: str, seconds: float) -> str:
+    """Ask the published port; an engine beside us in containers is reached at its address."""
+    wanted = trial.definition
+    published = (network.get("Ports") or {}).get(port) or []
+    if not published:
+        return "no published port"
+    answer = ask(("127.0.0.1",), int(published[0]["HostPort"]), wanted.http_path, seconds)
+    if not answer.isdigit() and network.get("IPAddress"):
+        other = ask((network["IPAddress"],), wanted.http_port, wanted.http_path, seconds)
+        return other if other.isdigit() else answer
+    return answer
+
+
+def _logs(container: "Container") -> tuple[bytes, bytes]:
+    tails = []
+    for name in ("stdout", "stderr"):
+        tail = bytearray()
+        kinds = {"stdout": name == "stdout", "stderr": name == "stderr"}
+        for chunk in container.logs(stream=True, follow=False, **kinds):
+            keep(tail, chunk)
+        tails.append(bytes(tail[-KEPT:]))
+    return tails[0], tails[1]
+
+
+def _extra_hosts(text: bytes) -> dict[str, str]:
+    """The hosts of an /etc/hosts by name, without loopback's: Docker writes those itself."""
+    found: dict[str, str] = {}
+    for line in text.decode(errors="replace").splitlines():
+        address, *names = line.partition("#")[0].split() or [""]
+        for name in names:
+            if not name.startswith(("localhost", "ip6-")):
+                found.setdefault(name, address)
+    return found

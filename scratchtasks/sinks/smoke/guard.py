@@ -1,0 +1,303 @@
+"""A program: runs a sandbox for a bounded time, probes what runs in it, leaves nothing behind.
+
+It gets an order as JSON on stdin, and prints what came of it as JSON:
+
+    program   argv of bubblewrap, or of `enter.py`: both speak bubblewrap's --args FD,
+              --json-status-fd FD and --block-fd FD
+    args      text that the program reads from --args, so that no variable shows in any argv
+    command   argv inside
+    seconds   after which all is ended
+    probe     [port, path, status] for HTTP, or null
+    patterns  regular expressions for stdout and stderr; with a probe, the trial is over once
+              they are found and the probe succeeds
+
+A process of its own, with one thread, because only such a one may join another's namespaces.  It
+imports the standard library only, and as little of it as will do: it starts in 30 ms.
+Source: setns(2), user_namespaces(7), ioctl_ns(2); bwrap(1).
+"""
+
+import ctypes
+import json
+import os
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+KEPT = 1 << 20
+"""Bytes of each output stream that are kept, from its end."""
+
+PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2)
+"""Seconds between two probes, growing: a program may print a line for each."""
+
+_DRAIN = 2.0
+"""Seconds that pipes are read after all was killed."""
+
+_PR_SET_PDEATHSIG = 1
+_NS_GET_USERNS = 0xB701
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
+_PORTS = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+
+
+def keep(tail: bytearray, chunk: bytes) -> None:
+    """Append *chunk* to *tail*, and let go of what is more than KEPT bytes from its end."""
+    tail += chunk
+    if len(tail) > 2 * KEPT:
+        del tail[:-KEPT]
+
+
+def ask(hosts: Sequence[str], port: int, path: str, seconds: float) -> str:
+    """The status of `GET path` at the first of *hosts* that answers HTTP, or why none does.
+
+    Redirects are not followed.  *seconds* bound each try.
+    """
+    reason = ""
+    for host in hosts:
+        try:
+            with socket.create_connection((host, port), timeout=seconds) as connection:
+                request = f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n"
+                connection.sendall(f"{request}User-Agent: smoke\r\n\r\n".encode())
+                line = _first_line(connection, time.monotonic() + seconds)
+        except OSError as error:
+            reason = reason or (error.strerror or str(error)).lower()
+            continue
+        match = re.fullmatch(rb"HTTP/1\.[01] ([0-9]{3})(?: .*)?\r", line)
+        if match:
+            return match[1].decode()
+        # Docker's proxy takes a connection before anybody listens, and drops it.
+        reason = "an answer that is not HTTP" if line else "no answer"
+    return reason
+
+
+def _first_line(connection: socket.socket, deadline: float) -> bytes:
+    data = b""
+    while b"\n" not in data and len(data) < 4096:
+        connection.settimeout(max(0.01, deadline - time.monotonic()))
+        chunk = connection.recv(4096)
+        if not chunk:
+            break
+        data += chunk
+    return data.partition(b"\n")[0]
+
+
+class Guard:
+    """One sandbox, from its start to its end."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self._order = order
+        self._patterns = [re.compile(pattern) for pattern in order["patterns"]]
+        self._output = {"stdout": bytearray(), "stderr": bytearray()}
+        self._status = bytearray()
+        self._answers = bytearray()
+        self._inside = -1
+        self._neighbour = 0
+        self._selector = selectors.DefaultSelector()
+
+    def run(self) -> dict[str, Any]:
+        """Run the order to its end, whichever that is; nothing of it is left afterwards."""
+        deadline = time.monotonic() + self._order["seconds"]
+        status, told = os.pipe()
+        gate, go = os.pipe()
+        given = os.memfd_create("args")
+        os.write(given, self._order["args"].encode("utf-8", "surrogateescape"))
+        os.lseek(given, 0, os.SEEK_SET)
+        options = ("--args", given, "--json-status-fd", told, "--block-fd", gate)
+        process = subprocess.Popen(
+            [*self._order["program"], *map(str, options), "--", *self._order["command"]],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={},
+            pass_fds=(given, told, gate),
+        )
+        for fd in (given, told, gate):
+            os.close(fd)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._read(process.stdout.fileno(), self._output["stdout"])
+        self._read(process.stderr.fileno(), self._output["stderr"])
+        self._read(status, self._status)
+        ended = os.pidfd_open(process.pid)
+        self._selector.register(ended, selectors.EVENT_READ)
+        is_over = False
+        while not is_over and not self._is_done():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            is_over = self._pump(left, ended)
+            self._meet(go)
+        self._end(process, ended)
+        code = self._told("exit-code")
+        return {
+            "code": code if is_over else None,
+            "started": code is not None or not is_over,
+            "answer": self._answer,
+            "fault": self._fault,
+            **{name: bytes(tail[-KEPT:]).decode("latin-1") for name, tail in self._output.items()},
+        }
+
+    def _read(self, fd: int, tail: bytearray) -> None:
+        self._selector.register(fd, selectors.EVENT_READ, tail)
+
+    def _pump(self, seconds: float, ended: int) -> bool:
+        """Read what there is within *seconds*; whether the process behind *ended* is over."""
+        is_over = False
+        for key, _ in self._selector.select(seconds):
+            if key.fd == ended:
+                is_over = True
+                continue
+            chunk = os.read(key.fd, 1 << 16)
+            keep(key.data, chunk)
+            if not chunk:
+                self._selector.unregister(key.fd)
+        return is_over
+
+    def _meet(self, go: int) -> None:
+        """Once there is somebody inside, fork a neighbour, who opens the gate and then probes."""
+        pid = self._told("child-pid")
+        if pid is None or self._inside >= 0:
+            return
+        try:
+            self._inside = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return  # it has ended, and so will the program
+        answers, answer = os.pipe()
+        guard = os.getpid()
+        self._neighbour = os.fork()
+        if self._neighbour == 0:
+            try:
+                die_with(guard)
+                _be_neighbour(pid, go, answer, self._order["probe"])
+            finally:
+                os._exit(0)
+        os.close(answer)
+        os.close(go)
+        self._read(answers, self._answers)
+
+    def _told(self, key: str) -> int | None:
+        for line in bytes(self._status).splitlines(keepends=True):
+            if line.endswith(b"\n") and key in (said := json.loads(line)):
+                return int(said[key])
+        return None
+
+    @property
+    def _answer(self) -> str:
+        """The neighbour's last word that is no fault."""
+        answers = self._lines("answer")
+        return answers[-1] if answers else ""
+
+    @property
+    def _fault(self) -> str:
+        """Why the neighbour cannot probe, or ""."""
+        return "".join(self._lines("fault"))
+
+    def _lines(self, kind: str) -> list[str]:
+        lines = (line.partition(": ") for line in bytes(self._answers).decode().splitlines())
+        return [said for found, _, said in lines if found == kind]
+
+    def _is_done(self) -> bool:
+        probe = self._order["probe"]
+        if not probe or self._fault:
+            return bool(self._fault)
+        if self._answer != str(probe[2]):
+            return False
+        texts = (tail.decode(errors="replace") for tail in self._output.values())
+        return all(p.search(text) for p, text in zip(self._patterns, texts, strict=True))
+
+    def _end(self, process: "subprocess.Popen[bytes]", ended: int) -> None:
+        """Kill what runs, and read the pipes to their ends: they are at EOF once all is gone."""
+        self._selector.unregister(ended)
+        if self._inside >= 0:
+            # The first process of a pid namespace takes all others with it.
+            try:
+                signal.pidfd_send_signal(self._inside, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if self._neighbour:
+            os.kill(self._neighbour, signal.SIGKILL)
+            os.waitpid(self._neighbour, 0)
+        if self._inside < 0:
+            process.kill()
+        process.wait()
+        deadline = time.monotonic() + _DRAIN
+        while self._selector.get_map() and time.monotonic() < deadline:
+            self._pump(_DRAIN, -1)
+
+
+def die_with(parent: int) -> None:
+    """Be killed when *parent*, our own, ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def join_network(pid: int) -> None:
+    """Move this process to the network of process *pid*.  Raises: OSError."""
+    import fcntl
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    owner = fcntl.ioctl(network, _NS_GET_USERNS)
+    for fd, kind in ((owner, _CLONE_NEWUSER), (network, _CLONE_NEWNET)):
+        if libc.setns(fd, kind) != 0:
+            raise OSError(ctypes.get_errno(), "setns: " + os.strerror(ctypes.get_errno()))
+
+
+def _be_neighbour(pid: int, go: int, answer: int, probe: list[Any] | None) -> None:
+    """Join *pid*'s network, open the gate *go*, and *probe*; lines to *answer* say what came."""
+    fault = ""
+    try:
+        join_network(pid)
+        _allow_low_ports()
+    except OSError as error:
+        fault = str(error)
+    try:
+        os.write(go, b"1")
+    except BrokenPipeError:
+        return
+    if probe and fault:
+        os.write(answer, f"fault: {fault}\n".encode())
+    elif probe:
+        port, path, status = probe
+        _probe(port, path, status, answer)
+
+
+def _allow_low_ports() -> None:
+    """Let everybody listen on ports below 1024, as Docker does, where that can be said."""
+    try:
+        with open(_PORTS, "w", encoding="ascii") as file:
+            file.write("0")
+    except OSError:
+        pass  # /proc/sys is read-only in most containers
+
+
+def _probe(port: int, path: str, status: int, answer: int) -> None:
+    """Ask until *status* is answered; each new answer goes to the pipe *answer*, as a line."""
+    last = ""
+    pauses = iter(PAUSES)
+    while last != str(status):
+        said = ask(("127.0.0.1", "::1"), port, path, 5.0)
+        if said != last:
+            os.write(answer, f"answer: {said}\n".encode())
+            last = said
+        time.sleep(next(pauses, PAUSES[-1]))
+
+
+def main() -> None:
+    """Do what stdin says.  Whoever started us ends, so do we."""
+    die_with(os.getppid())
+    try:
+        said = Guard(json.load(sys.stdin)).run()
+    except OSError as error:
+        said = {"fault": str(error)}
+    json.dump(said, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

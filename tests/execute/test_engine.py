@@ -1,0 +1,262 @@
+"""Verdicts and builds: what runs, what is a hit, what is fresh, and why."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scratchtasks.core.action import Action
+from scratchtasks.core.errors import ActionFailed, ScratchError
+from scratchtasks.core.label import Label
+from scratchtasks.core.platform import Platform
+from scratchtasks.execute.operation import World
+from scratchtasks.execute.stamp import stamp_path
+
+from .ledger import Ledger, action
+
+
+@pytest.fixture
+def ledger(world: World) -> Ledger:
+    """a joins x and y; b joins a's result and z."""
+    found = Ledger(world, [action("a", "x", "y"), action("b", "z", deps=["a"])])
+    found.write(x="X\n", y="Y\n", z="Z\n")
+    return found
+
+
+def test_first_it_runs_then_it_is_fresh(ledger: Ledger) -> None:
+    assert ledger.build("a", "b") == ["x\ny\n", "z\nx\ny\n"]
+    assert ledger.concat.ran == [("//:a",), ("//:b",)]
+    engine = ledger.engine()
+    assert engine.verdict("//:a").fresh
+    assert engine.verdict("//:b").fresh
+    assert ledger.build("a", "b") == ["x\ny\n", "z\nx\ny\n"]
+    assert (ledger.concat.ran, ledger.notes.told) == ([], [])
+
+
+def test_a_change_runs_what_depends_on_it(ledger: Ledger) -> None:
+    ledger.build("a", "b")
+    ledger.write(z="other\n")
+    assert ledger.build("a", "b") == ["x\ny\n", "other\nx\ny\n"]
+    assert ledger.concat.ran == [("//:b",)]
+    ledger.write(x="other\n")
+    assert ledger.build("a", "b") == ["other\ny\n", "other\nother\ny\n"]
+    assert ledger.concat.ran == [("//:a",), ("//:b",)]
+
+
+def test_changed_back_is_a_hit(ledger: Ledger) -> None:
+    ledger.build("a", "b")
+    ledger.write(x="other\n")
+    ledger.build("a", "b")
+    ledger.write(x="X\n")
+    assert ledger.build("a", "b") == ["x\ny\n", "z\nx\ny\n"]
+    assert ledger.concat.ran == []
+    assert [(name, how) for name, how, _ in ledger.notes.told] == [("//:a", "hit"), ("//:b", "hit")]
+
+
+def test_an_equal_result_stops_the_change(ledger: Ledger) -> None:
+    ledger.build("a", "b")
+    ledger.write(x="x\n")  # lower() makes the same of both
+    assert ledger.build("a", "b") == ["x\ny\n", "z\nx\ny\n"]
+    assert ledger.concat.ran == [("//:a",)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ledger: setattr(ledger.concat, "version", 2),
+        lambda ledger: setattr(ledger.concat, "toolchain", "cc 2"),
+        lambda ledger: ledger.actions.__setitem__(0, action("a", "y", "x")),
+        lambda ledger: ledger.actions.__setitem__(
+            0, replace(ledger.actions[0], platform=Platform("linux", "arm64"))
+        ),
+        lambda ledger: ledger.actions.__setitem__(0, replace(ledger.actions[0], op="probe")),
+    ],
+)
+def test_every_part_of_the_description_is_part_of_the_key(
+    change: Callable[[Ledger], None], ledger: Ledger
+) -> None:
+    ledger.actions.pop()
+    before = ledger.engine().verdict("//:a").key
+    ledger.build("a")
+    change(ledger)
+    engine = ledger.engine()
+    (name,) = engine.actions
+    after = engine.verdict(name)
+    assert not after.fresh
+    assert after.result is None
+    assert before != after.key
+
+
+def test_names_for_people_are_no_part_of_the_key(ledger: Ledger) -> None:
+    ledger.build("a")
+    key = ledger.engine().verdict("//:a").key
+    ledger.actions[0] = replace(ledger.actions[0], label=Label("", "c"), mnemonic="Other")
+    verdict = ledger.with_actions(ledger.actions[0]).engine().verdict("//:c")
+    assert verdict.key == key
+    assert verdict.result is not None
+
+
+def test_what_only_running_could_tell_counts_from_then_on(ledger: Ledger) -> None:
+    one = ledger.with_actions(action("a", "x", late=["h"]))
+    one.write(h="H\n")
+    assert one.build("a") == ["x\nh\n"]
+    one.write(h="other\n")
+    assert one.build("a") == ["x\nother\n"]
+    assert one.concat.ran == [("//:a",)]
+    one.write(h="H\n")
+    assert one.build("a") == ["x\nh\n"]
+    assert one.concat.ran == []
+    os.unlink(f"{one.world.root}/h")
+    assert one.build("a") == ["x\nno h\n"]
+    one.write(h="H\n")
+    os.unlink(stamp_path(one.world.scratch, one.actions[0]))
+    assert one.build("a") == ["x\nh\n"]
+    assert one.concat.ran == []
+
+
+def test_another_switch_may_read_other_files(ledger: Ledger) -> None:
+    """Two sets of inputs for one description: both are tried."""
+    one = ledger.with_actions(action("a", "x", late=["h"]))
+    two = ledger.with_actions(action("a", "x", late=["g"]))
+    one.write(h="H\n", g="G\n")
+    for each in (one, two, one, two):
+        each.build("a")
+    assert two.concat.ran == one.concat.ran == []
+
+
+@pytest.mark.parametrize("name", ["x", "h"])
+def test_a_file_that_changes_meanwhile_is_read_again(name: str, ledger: Ledger) -> None:
+    one = ledger.with_actions(action("a", "x", late=["h"]))
+    one.write(h="H\n")
+    changes = ["2\n"]
+    one.concat.during = lambda: one.write(**{name: changes.pop()}) if changes else None
+    (text,) = one.build("a")
+    assert "2\n" in text
+    assert len(one.concat.ran) in (2, 3)  # within one tick of the clock it is not sure
+    assert one.build("a") == [text]
+    assert one.concat.ran == []
+
+
+def test_a_file_that_never_rests_is_an_error(ledger: Ledger) -> None:
+    numbers = iter(range(99))
+    ledger.concat.during = lambda: ledger.write(x=f"{next(numbers)}\n")
+    with pytest.raises(ActionFailed) as caught:
+        ledger.build("a")
+    assert str(caught.value) == (
+        "//:a: its inputs kept changing while it was built\n    hint: run doit again when they rest"
+    )
+    ledger.concat.during = lambda: None
+    assert ledger.build("a") == ["2\ny\n"]
+
+
+def test_a_failure_is_raised_each_time_and_forgotten_by_the_next_run(ledger: Ledger) -> None:
+    ledger.build("a")
+    ledger.write(x="error")
+    engine = ledger.engine()
+    for _ in range(2):
+        with pytest.raises(ActionFailed, match=r"^//:a: found an error$"):
+            engine.build("//:a")
+    assert ledger.concat.ran == [("//:a",)]
+    with pytest.raises(ActionFailed):
+        ledger.build("a")
+    ledger.write(x="X\n")
+    assert ledger.build("a") == ["x\ny\n"]
+    assert ledger.concat.ran == []
+
+
+def test_a_run_of_many_keeps_what_succeeded(ledger: Ledger) -> None:
+    two = ledger.with_actions(action("a", "x"), action("b", "y"))
+    two.write(x="error")
+    engine = two.engine()
+    results = engine.run(["//:a", "//:b"])
+    assert isinstance(results["//:a"], ActionFailed)
+    assert two.concat.ran == [("//:a", "//:b")]
+    assert engine.build("//:b") == results["//:b"]
+    told = [(name, how) for name, how, _ in two.notes.told if how != "started"]
+    assert told == [("//:a", "failed"), ("//:b", "ran")]
+
+
+def test_what_cannot_be_decided_is_an_error_of_its_dependents_too(ledger: Ledger) -> None:
+    ledger.concat.toolchain = ""
+    engine = ledger.engine()
+    for name in ("//:a", "//:b"):
+        verdict = engine.verdict(name)
+        assert (verdict.fresh, str(verdict.error)) == (False, "cc: is missing")
+        with pytest.raises(ScratchError, match=r"^cc: is missing$"):
+            engine.build(name)
+
+
+def test_a_dependent_waits_for_what_is_stale(ledger: Ledger) -> None:
+    ledger.build("a", "b")
+    ledger.write(x="other\n")
+    engine = ledger.engine()
+    verdict = engine.verdict("//:b")
+    assert (verdict.fresh, verdict.job) == (False, None)
+    assert verdict.reason == "//:a is to be rebuilt: x changed"
+    engine.build("//:a")
+    assert engine.verdict("//:b").job is not None
+
+
+def test_a_probe_runs_when_a_verdict_asks_for_it(world: World) -> None:
+    probed = Ledger(world, [action("a", "x", op="probe"), action("b", "z", deps=["a"])])
+    probed.write(x="X\n", z="Z\n")
+    assert probed.engine().verdict("//:b").job is not None
+    assert probed.probe.ran == [("//:a",)]
+    assert probed.concat.ran == []
+
+
+def test_a_disturbed_action_asks_its_probe_again(world: World) -> None:
+    probed = Ledger(world, [action("a", "x", op="probe"), action("b", "x", deps=["a"])])
+    probed.write(x="1\n")
+    changes = ["2\n"]
+    probed.concat.during = lambda: probed.write(x=changes.pop()) if changes else None
+    assert probed.build("b") == ["2\n2\n"]
+    assert probed.build("b") == ["2\n2\n"]
+    assert probed.concat.ran == []
+
+
+@pytest.mark.parametrize("damage", ["unlink", "flip"])
+def test_a_blob_that_is_not_whole_is_made_again(damage: str, ledger: Ledger) -> None:
+    ledger.build("a", "b")
+    engine = ledger.engine()
+    result = engine.build("//:a")
+    path = Path(ledger.world.store.path(result.outputs["out"].digest))
+    if damage == "unlink":
+        path.unlink()
+    else:
+        path.chmod(0o644)
+        path.write_text("x\nZ\n")
+    verdict = ledger.engine().verdict("//:a")
+    assert verdict.reason.startswith(f"blob {result.outputs['out'].digest} is ")
+    assert ledger.build("a", "b") == ["x\ny\n", "z\nx\ny\n"]
+    assert ledger.concat.ran == [("//:a",)]
+
+
+def test_another_process_may_have_built_it_meanwhile(ledger: Ledger) -> None:
+    engine = ledger.engine()
+    assert not engine.verdict("//:a").fresh
+    other = Ledger(ledger.world, ledger.actions)
+    other.build("a")
+    engine.reset()
+    assert engine.verdict("//:a").fresh
+
+
+def test_reasons(ledger: Ledger) -> None:
+    assert ledger.engine().verdict("//:a").reason == "it was never built here"
+    ledger.build("a")
+    ledger.write(x="1", y="2")
+    assert ledger.engine().verdict("//:a").reason == "x changed; y changed"
+    ledger.concat.toolchain = "cc 2"
+    assert ledger.engine().verdict("//:a").reason == (
+        'identity changed from "cc 1" to "cc 2"; x changed; y changed'
+    )
+
+
+def test_stamps_of_two_platforms_lie_apart(ledger: Ledger) -> None:
+    one = replace(ledger.actions[0], platform=Platform("linux", "arm", "v7"))
+    paths = {stamp_path("/s", each) for each in (ledger.actions[0], one)}
+    assert paths == {"/s/stamps/a.json", "/s/stamps/a@linux-arm-v7.json"}
+    nested = Action(label=Label("p/q", "n"), mnemonic="", op="", params={})
+    assert stamp_path("/s", nested) == "/s/stamps/p/q/n.json"

@@ -1,0 +1,122 @@
+"""Genrules: what their commands see, and what is kept of what they write."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scratchtasks.core.action import Action, ActionResult, Input
+from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.label import Label
+from scratchtasks.execute.genrule import Genrule
+from scratchtasks.execute.operation import Done, Job, Outcome, World
+
+
+def job(*cmd: str, srcs: Sequence[str] = (), outs: Sequence[str] = ("o",), **more: Any) -> Job:
+    params: dict[str, Any] = {"folder": "gen", "cmd": list(cmd), "srcs": list(srcs)}
+    params |= {"made": [], "outs": list(outs), "env": {}, **more}
+    return Job(Action(label=Label("gen", "r"), mnemonic="Genrule", op="genrule", params=params))
+
+
+def run(each: Job, world: World) -> Outcome:
+    os.makedirs(os.path.join(world.root, "gen"), exist_ok=True)
+    return Genrule().run([each], world)[each.action.name]
+
+
+def text_of(outcome: Outcome, world: World, name: str = "o") -> str:
+    assert isinstance(outcome, Done), outcome
+    return world.store.read(outcome.outputs[name].digest).decode()
+
+
+def test_it_runs_in_its_folder_and_writes_into_out(world: World) -> None:
+    outcome = run(job("sh", "-c", 'pwd > "$0"', "{out}/o"), world)
+    assert text_of(outcome, world) == f"{world.root}/gen\n"
+    assert os.listdir(os.path.join(world.scratch, "tmp")) == []
+
+
+def test_it_sees_path_and_its_own_variables_alone(world: World) -> None:
+    outcome = run(
+        job("sh", "-c", '/usr/bin/env | sort > "$0"', "{out}/o", env={"LANG": "C"}), world
+    )
+    names = {line.partition("=")[0] for line in text_of(outcome, world).splitlines()}
+    assert names - {"_", "PWD", "SHLVL", "OLDPWD"} == {"LANG", "PATH"}
+
+
+def test_sources_are_relative_to_its_folder_and_inputs(world: World) -> None:
+    for name in ("gen/b.txt", "gen/a.txt", "other/c.txt"):
+        path = Path(world.root, name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+    each = job(
+        "sh",
+        "-c",
+        'echo "$@" > "$0"',
+        "{out}/o",
+        "{srcs}",
+        "x{srcs}",
+        srcs=["gen/*.txt", "other/c.txt"],
+    )
+    outcome = run(each, world)
+    assert text_of(outcome, world) == "a.txt b.txt ../other/c.txt x{srcs}\n"
+    assert isinstance(outcome, Done)
+    assert set(outcome.inputs) == {
+        Input("names", "gen", ".txt"),
+        Input("file", "gen/a.txt"),
+        Input("file", "gen/b.txt"),
+        Input("file", "other/c.txt"),
+    }
+
+
+def test_what_another_rule_made_is_a_source(world: World) -> None:
+    made = world.store.put_bytes(b"made", "text/plain")
+    each = job("cp", "{srcs}", "{out}/o", made=[{"dep": "src:0", "output": "x"}])
+    each = Job(each.action, {"src:0": ActionResult(outputs={"x": made})})
+    assert text_of(run(each, world), world) == "made"
+
+
+@pytest.mark.parametrize(
+    ("cmd", "message"),
+    [
+        (("false",), "//gen:r: false exited with 1"),
+        (("true",), "//gen:r: it did not write 'o'\n    hint: write it into {out}"),
+        (("mkdir", "{out}/o"), "//gen:r: it did not write 'o'\n    hint: write it into {out}"),
+        (
+            ("ln", "-s", "/etc/passwd", "{out}/o"),
+            "//gen:r: it did not write 'o'\n    hint: write it into {out}",
+        ),
+        (("no-such-program",), "//gen:r: program 'no-such-program' is not on PATH"),
+    ],
+)
+def test_failures(cmd: tuple[str, ...], message: str, world: World) -> None:
+    outcome = run(job(*cmd), world)
+    assert isinstance(outcome, ScratchError)
+    assert str(outcome) == message
+    assert os.listdir(os.path.join(world.scratch, "tmp")) == []
+
+
+def test_the_bytes_of_the_program_are_key_material(world: World) -> None:
+    program = Path(world.root, "gen", "make")
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho 1 > $1\n")
+    program.chmod(0o755)
+    each = job("./make", "{out}/o")
+    assert text_of(run(each, world), world) == "1\n"
+    before = Genrule().identity(each, world)
+    program.write_text("#!/bin/sh\necho 2 > $1\n")
+    assert Genrule().identity(each, world) != before
+
+
+def test_a_program_of_ones_own_that_is_not_there(world: World) -> None:
+    outcome = run(job("./missing"), world)
+    assert isinstance(outcome, ScratchError)
+    assert "missing" in str(outcome)
+
+
+def test_environment_with_an_empty_mapping(world: World) -> None:
+    env: Mapping[str, str] = {}
+    assert (
+        text_of(run(job("sh", "-c", 'echo "$HOME." > "$0"', "{out}/o", env=env), world), world)
+        == ".\n"
+    )

@@ -1,0 +1,112 @@
+"""The image action: what the composed root has to hold, and what the manifest says."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from scratchtasks.core.action import Action, ActionResult
+from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.label import Label
+from scratchtasks.execute.image import ImageOperation
+from scratchtasks.execute.operation import Done, Job, World
+
+CONFIG: Mapping[str, Any] = {
+    "user": ["app", 1001, 1002],
+    "entrypoint": ["/usr/bin/x"],
+    "cmd": [],
+    "env": {},
+    "ports": [],
+    "workdir": "/",
+    "volumes": [],
+    "stop_signal": "",
+    "healthcheck": None,
+    "labels": {},
+    "max_size": 0,
+}
+
+
+OPT = {"path": "/opt", "mode": 0o755, "owner": ""}
+
+
+def outcome(world: World, *, platforms: tuple[str, ...] = ("linux/amd64",), **config: Any) -> Any:
+    binary = world.store.put_bytes(b"\x7fELF", "application/octet-stream")
+    params: dict[str, Any] = {
+        "name": "x",
+        "layers": [],
+        "binaries": [
+            {"dep": f"binary@{each}", "dest": "/usr/bin/x", "platform": each} for each in platforms
+        ],
+        "files": [],
+        "dirs": [OPT],
+        "config": {**CONFIG, **config},
+        "platforms": list(platforms),
+    }
+    action = Action(label=Label("s", "image"), mnemonic="Image", op="image", params=params)
+    deps = {f"binary@{each}": ActionResult(outputs={"binary": binary}) for each in platforms}
+    return ImageOperation().run([Job(action, deps)], world)["//s:image"]
+
+
+def manifest(done: Done, world: World) -> Any:
+    return json.loads(world.store.read(done.outputs["top"].digest))
+
+
+def test_one_platform_is_a_manifest_and_two_are_an_index(world: World) -> None:
+    one = outcome(world)
+    assert manifest(one, world)["mediaType"].endswith("image.manifest.v1+json")
+    two = outcome(world, platforms=("linux/amd64", "linux/arm64"))
+    index = manifest(two, world)
+    assert [each["platform"]["architecture"] for each in index["manifests"]] == ["amd64", "arm64"]
+    assert index["manifests"][0]["digest"] == one.outputs["top"].digest
+    for blob in two.outputs.values():
+        assert world.store.fault(blob) == ""
+
+
+def test_the_config_has_what_was_wished_for(world: World) -> None:
+    health = {"command": ["/usr/bin/x", "h"], "interval": 10**9, "timeout": 0}
+    health |= {"start_period": 0, "retries": 3}
+    done = outcome(world, env={"B": "2", "A": "1"}, healthcheck=health, labels={"l": "v"})
+    blob = manifest(done, world)["config"]["digest"]
+    config = json.loads(world.store.read(blob))["config"]
+    assert config["User"] == "1001:1002"
+    assert config["Entrypoint"] == ["/usr/bin/x"]
+    assert {"A=1", "B=2"} <= set(config["Env"])
+    assert config["Healthcheck"]["Retries"] == 3
+    assert config["Labels"] == {"l": "v"}
+
+
+def test_annotations_are_the_standard_labels(world: World) -> None:
+    labels = {"org.opencontainers.image.source": "https://example.com", "other": "x"}
+    found = manifest(outcome(world, labels=labels), world)["annotations"]
+    assert found == {
+        "org.opencontainers.image.created": "1970-01-01T00:00:00Z",
+        "org.opencontainers.image.source": "https://example.com",
+        "org.opencontainers.image.title": "x",
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"entrypoint": []}, "image.entrypoint: wanted a program to start, got nothing"),
+        (
+            {"entrypoint": ["/usr/bin/y"]},
+            "image.entrypoint: /usr/bin/y is not in the image\n"
+            "    hint: did you mean '/usr/bin/x'?",
+        ),
+        ({"entrypoint": ["/opt"]}, "image.entrypoint: /opt is not executable"),
+        ({"entrypoint": [], "cmd": ["/y"]}, "image.entrypoint: /y is not in the image"),
+        ({"max_size": 10}, "image.max_size: wanted at most 10 bytes, got "),
+    ],
+)
+def test_images_that_cannot_start(config: dict[str, Any], message: str, world: World) -> None:
+    error = outcome(world, **config)
+    assert isinstance(error, ScratchError)
+    assert str(error).startswith(f"//s:image: {message}")
+
+
+def test_equal_wishes_give_equal_images(world: World) -> None:
+    one = outcome(world, env={"A": "1", "B": "2"}, labels={"a": "1", "b": "2"})
+    two = outcome(world, env={"B": "2", "A": "1"}, labels={"b": "2", "a": "1"})
+    assert one.outputs["top"].digest == two.outputs["top"].digest

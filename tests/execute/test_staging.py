@@ -1,0 +1,145 @@
+"""Files of the workspace as entries of an image: modes, owners, links, inputs."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scratchtasks.core.action import Action, ActionResult, Input
+from scratchtasks.core.errors import StageError
+from scratchtasks.core.label import Label
+from scratchtasks.core.tree import FileEntry
+from scratchtasks.execute.operation import Job, World
+from scratchtasks.execute.staging import Staging, stage
+
+OWNERS = {"root": (0, 0), "app": (1001, 1002)}
+
+
+def staged(world: World, files: Sequence[Any] = (), dirs: Sequence[Any] = ()) -> Staging:
+    defaults = {"mode": None, "owner": ""}
+    params = {"files": [{**defaults, **each} for each in files], "dirs": list(dirs)}
+    action = Action(label=Label("s", "image"), mnemonic="", op="image", params=params)
+    blob = world.store.put_bytes(b"made", "text/plain")
+    return stage(Job(action, {"file:0": ActionResult(outputs={"o": blob})}), OWNERS, world)
+
+
+def shown(entry: FileEntry) -> str:
+    """`kind mode uid:gid path`."""
+    return f"{entry.kind} {entry.mode:o} {entry.uid}:{entry.gid} {entry.path}"
+
+
+@pytest.fixture
+def web(world: World) -> Path:
+    folder = Path(world.root, "web")
+    (folder / "js").mkdir(parents=True)
+    (folder / "index.html").write_text("hello")
+    (folder / "js" / "app.js").write_text("1")
+    (folder / "run").write_text("#!/bin/sh")
+    (folder / "run").chmod(0o700)
+    (folder / "empty").mkdir()
+    (folder / "latest").symlink_to("js")
+    return folder
+
+
+def test_a_folder_with_all_that_is_in_it(web: Path, world: World) -> None:
+    found = staged(world, [{"src": "web", "dest": "/srv"}])
+    assert [shown(entry) for entry in found.entries] == [
+        "dir 755 0:0 srv/empty",
+        "file 644 0:0 srv/index.html",
+        "dir 755 0:0 srv/js",
+        "file 644 0:0 srv/js/app.js",
+        "symlink 777 0:0 srv/latest",
+        "file 755 0:0 srv/run",
+    ]
+    assert set(found.inputs) == {
+        Input("names", "web", "*"),
+        Input("names", "web/empty", "*"),
+        Input("names", "web/js", "*"),
+        Input("link", "web/latest"),
+        *(Input("file", f"web/{name}") for name in ("index.html", "js/app.js", "run")),
+        *(Input("mode", f"web/{name}") for name in ("index.html", "js/app.js", "run")),
+    }
+    (page,) = (entry for entry in found.entries if entry.path == "srv/index.html")
+    assert (page.size, page.digest) == (5, world.files.digest("web/index.html"))
+    assert page.digest is not None
+    with found.open(page.digest) as file:
+        assert file.read() == b"hello"
+
+
+def test_a_mode_is_for_files_and_makes_their_own_no_input(web: Path, world: World) -> None:
+    found = staged(world, [{"src": "web", "dest": "/srv", "mode": 0o600, "owner": "app"}])
+    assert {shown(entry).rpartition(" ")[0] for entry in found.entries} == {
+        "dir 755 1001:1002",
+        "file 600 1001:1002",
+        "symlink 777 1001:1002",
+    }
+    assert {item.kind for item in found.inputs} == {"names", "file", "link"}
+
+
+def test_one_file_and_what_a_symlink_leads_to(web: Path, world: World) -> None:
+    (web / "page").symlink_to("index.html")
+    found = staged(world, [{"src": "web/page", "dest": "/a", "owner": "7:8"}])
+    assert [shown(entry) for entry in found.entries] == ["file 644 7:8 a"]
+    assert set(found.inputs) == {Input("file", "web/page"), Input("mode", "web/page")}
+
+
+def test_what_a_genrule_made(world: World) -> None:
+    found = staged(world, [{"dep": "file:0", "output": "o", "dest": "/a", "mode": 0o444}])
+    assert [shown(entry) for entry in found.entries] == ["file 444 0:0 a"]
+    assert found.inputs == ()
+    assert found.entries[0].digest is not None
+    with found.open(found.entries[0].digest) as file:
+        assert file.read() == b"made"
+
+
+def test_folders(world: World) -> None:
+    found = staged(world, dirs=[{"path": "/var/lib/x", "mode": 0o700, "owner": "app"}])
+    assert [shown(entry) for entry in found.entries] == ["dir 700 1001:1002 var/lib/x"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"src": "no", "dest": "/a"}, "cannot stage no: No such file or directory"),
+        (
+            {"src": "web/fifo", "dest": "/a"},
+            "cannot stage web/fifo: wanted a file, folder or symlink",
+        ),
+        (
+            {"src": "web/run", "dest": "/a", "owner": "apq"},
+            "/a: unknown owner 'apq' (wanted a user of the image, or uid:gid)\n"
+            "    hint: did you mean 'app'?",
+        ),
+    ],
+)
+def test_refusals(wanted: dict[str, str], message: str, web: Path, world: World) -> None:
+    os.mkfifo(web / "fifo")
+    with pytest.raises(StageError) as caught:
+        staged(world, [wanted])
+    assert str(caught.value) == f"//s:image: {message}"
+
+
+def test_content_that_changes_between_staging_and_packing(web: Path, world: World) -> None:
+    found = staged(world, [{"src": "web/index.html", "dest": "/a"}])
+    (web / "index.html").write_text("other")
+    digest = found.entries[0].digest
+    assert digest is not None
+    with found.open(digest) as file, pytest.raises(StageError) as caught:
+        list(iter(lambda: file.read(2), b""))
+    assert str(caught.value) == (
+        f"{web}/index.html: it changed while it was read\n    hint: run doit again"
+    )
+
+
+def test_content_that_is_gone_before_packing(web: Path, world: World) -> None:
+    found = staged(world, [{"src": "web/index.html", "dest": "/a"}])
+    (web / "index.html").unlink()
+    digest = found.entries[0].digest
+    assert digest is not None
+    with pytest.raises(StageError) as caught:
+        found.open(digest)
+    assert str(caught.value) == (
+        f"{web}/index.html: cannot be read: No such file or directory\n    hint: run doit again"
+    )

@@ -1,0 +1,1 @@
+"""Manifests: references found by position and resolved in place."""

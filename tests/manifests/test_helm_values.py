@@ -1,0 +1,104 @@
+"""Charts join an image from several values; each gets its part."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from scratchtasks.manifests.references import lookup_in, resolve
+
+from .samples import API, IMAGES, LOCAL
+
+_REPOSITORY, _, _DIGEST = API.partition("@")
+_HEX = _DIGEST.removeprefix("sha256:")
+
+
+def _resolve(text: str, images: dict[str, str] = IMAGES) -> str:
+    return resolve(text, "values.yaml", lookup_in(images))
+
+
+@pytest.mark.parametrize(
+    ("tag", "resolved"),
+    [
+        ("tag: v1 # moves", f'tag: "{_HEX}" # moves'),
+        ("tag: 'v1'", f"tag: '{_HEX}'"),
+        ('tag: ""', f'tag: "{_HEX}"'),
+        ("tag:", f'tag: "{_HEX}"'),
+        ("tag:  # default: appVersion", f'tag: "{_HEX}"  # default: appVersion'),
+        ("tag: &t", f'tag: &t "{_HEX}"'),
+        ("tag: ~", f'tag: "{_HEX}"'),
+        ("tag: *v", f'tag: "{_HEX}"'),
+        ("tag: 1.20", f'tag: "{_HEX}"'),
+    ],
+)
+def test_repository_and_tag(tag: str, resolved: str) -> None:
+    before = f"v: &v 1\nimage:\n  repository: scratch://api\n  pullPolicy: Always\n  {tag}\n"
+    after = _resolve(before)
+    assert after == before.replace("scratch://api", f"{_REPOSITORY}@sha256").replace(tag, resolved)
+    image = yaml.safe_load(after)["image"]
+    assert f"{image['repository']}:{image['tag']}" == API
+
+
+@pytest.mark.parametrize(
+    "tag", ["tag:\n  - a", "tag: {a: b}", "tag: [a]", "tag: |\n    a", "tags: a"]
+)
+def test_a_tag_that_is_no_single_value_stays(tag: str) -> None:
+    before = f"image:\n  repository: scratch://api\n  {tag}\nother: {{tag: b}}\n"
+    assert _resolve(before) == before.replace("scratch://api", API)
+
+
+def test_digest_and_registry() -> None:
+    before = "image: {registry: docker.io, repository: scratch://api, tag: v1, digest: ''}"
+    image = yaml.safe_load(_resolve(before))["image"]
+    assert image == {
+        "registry": "registry.example.com",
+        "repository": "team/api",
+        "tag": "v1",
+        "digest": _DIGEST,
+    }
+
+
+def test_neighbours_come_from_the_same_mapping_only() -> None:
+    before = (
+        "tag: outer\n"
+        "a:\n"
+        "  b: {tag: inner, list: [tag: x]}\n"
+        "  repository: scratch://api\n"
+        "c:\n"
+        "  - tag: z\n"
+        "  - repository: scratch://web\n"
+        "    tag: last\n"
+    )
+    after: Any = yaml.safe_load(_resolve(before))
+    assert after["tag"] == "outer"
+    assert after["a"]["b"] == {"tag": "inner", "list": [{"tag": "x"}]}
+    assert after["a"]["repository"] == API
+    assert after["c"][0] == {"tag": "z"}
+    assert after["c"][1]["tag"] == "07" * 32
+
+
+def test_only_a_repository_changes_its_neighbours() -> None:
+    before = "image: scratch://api\ntag: v1\n"
+    assert _resolve(before) == before.replace("scratch://api", API)
+
+
+def test_a_local_image_id_is_joined_too() -> None:
+    before = '{"image": {"repository": "scratch://api", "tag": null, "digest": ""}}'
+    image = yaml.safe_load(_resolve(before, LOCAL))["image"]
+    assert f"{image['repository']}:{image['tag']}" == LOCAL["api"]
+    assert image["digest"] == ""
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        'image:\n{{- if .x }}\n  repository: scratch://api\n{{- end }}\n  tag: "v1"\n',
+        '{"a\u2028b": 1,\n\t"\\ud83d": "\x7f", "repository": "scratch://api",\n\t"tag": "v1"}',
+        "tag:\n? [a]\n: b\nc: {repository: scratch://api,\n  &a tag: v1}\n",
+    ],
+)
+def test_neighbours_are_found_in_odd_documents(before: str) -> None:
+    after = _resolve(before)
+    assert f"{_REPOSITORY}@sha256" in after
+    assert _HEX in after
+    assert API not in after

@@ -1,0 +1,124 @@
+"""The loader: whose configuration counts, which actions a selection means, one call for many."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from doit.exceptions import InvalidDodoFile
+from doit.task import Task
+
+from scratchtasks.plugin.loader import ScratchLoader, _selected_actions
+
+from .shop import FILES, session, write
+
+API = ["//services/api:binary#list@linux/amd64", "//services/api:binary@linux/amd64"]
+WEB = [name.replace("api", "web") for name in API]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "dodo", raising=False)
+    return tmp_path
+
+
+def loader(config: dict[str, Any] | None = None) -> ScratchLoader:
+    found = ScratchLoader()
+    found.config = config or {}
+    found.setup({"dodoFile": "dodo.py", "cwdPath": None, "seek_file": False})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("theirs", "dodo", "name", "value"),
+    [
+        ({}, "", "par_type", "thread"),
+        ({}, "", "dep_file", ".scratch/doit.db"),
+        ({}, "", "default_tasks", ["image"]),
+        ({"GLOBAL": {"default_tasks": ["binary"]}}, "", "default_tasks", ["binary"]),
+        ({"GLOBAL": {"default_tasks": "binary load"}}, "", "default_tasks", ["binary", "load"]),
+        ({}, 'DOIT_CONFIG = {"default_tasks": ["x"]}', "default_tasks", ["x"]),
+        (
+            {"GLOBAL": {"default_tasks": ["binary"]}},
+            'DOIT_CONFIG = {"default_tasks": ["x"]}',
+            "default_tasks",
+            ["x"],
+        ),
+        ({}, 'DOIT_CONFIG = {"par_type": "process"}', "par_type", "process"),
+        ({}, 'DOIT_CONFIG = {"verbosity": 2}', "backend", "scratch"),
+    ],
+)
+def test_whose_configuration_counts(
+    theirs: dict[str, Any], dodo: str, name: str, value: object, root: Path
+) -> None:
+    write(root, {"dodo.py": f"{FILES['dodo.py']}\n{dodo}\n"})
+    assert loader(theirs).load_doit_config()[name] == value
+
+
+@pytest.mark.parametrize("section", ["GLOBAL", "run"])
+def test_what_their_files_set_is_not_set_by_us(section: str, root: Path) -> None:
+    config = loader({section: {"dep_file": "x.db", "reporter": "json"}}).load_doit_config()
+    assert "dep_file" not in config
+    assert "reporter" not in config
+
+
+def test_a_dodo_file_without_a_workspace_is_doits_own_affair(root: Path) -> None:
+    write(root, {"dodo.py": 'def task_x():\n    return {"actions": ["true"]}\n'})
+    found = loader()
+    assert found.load_doit_config() == {}
+    assert [task.name for task in found.load_tasks(SimpleNamespace(execute_tasks=False), [])] == [
+        "x"
+    ]
+
+
+def test_one_workspace_under_two_names(root: Path) -> None:
+    write(root, {"dodo.py": f"{FILES['dodo.py']}\nalso = task_images\n"})
+    assert loader().workspace is not None
+
+
+def test_two_workspaces_are_refused(root: Path) -> None:
+    write(root, {"dodo.py": f"{FILES['dodo.py']}\nmore = Workspace()\n"})
+    with pytest.raises(InvalidDodoFile, match=r"wanted one Workspace, got 2: more, task_images$"):
+        loader()
+
+
+USERS = [
+    Task("plain", ["true"]),
+    Task("after", ["true"], task_dep=["binary:api"]),
+    Task("reads", ["true"], file_dep=["dist/web/index.json"]),
+    Task("wild", ["true"], task_dep=["binary:*"]),
+    Task("chain", ["true"], task_dep=["after"], targets=["chain.txt"]),
+    Task("setup", ["true"], setup=["binary:web"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "actions"),
+    [
+        ([], []),
+        (["plain"], []),
+        (["unknown"], []),
+        (["binary:api"], API),
+        (["binary"], [*API, *WEB]),
+        (["binary:w*"], WEB),
+        (["rule"], ["//gen:words"]),
+        (["after"], API),
+        (["chain"], API),
+        (["chain.txt"], API),
+        (["wild"], [*API, *WEB]),
+        (["setup"], WEB),
+        (["reads"], ["//gen:words", *WEB, "//services/web:image"]),
+        (["dist/web/index.json"], ["//gen:words", *WEB, "//services/web:image"]),
+        (["load:a*"], [*API, "//services/api:image"]),
+        (["load:api"], [*API, "//services/api:image"]),
+        (["load"], ["//gen:words", *API, *WEB, "//services/api:image", "//services/web:image"]),
+    ],
+)
+def test_the_actions_behind_a_selection(words: list[str], actions: list[str], root: Path) -> None:
+    found = _selected_actions(session(root), words, USERS)
+    assert sorted(name for name in found if not name.startswith("//:")) == sorted(actions)
+    assert len(set(found)) == len(found)

@@ -1,0 +1,105 @@
+"""The tasks that doit is handed: their names, links, targets, and when they are up to date."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doit.exceptions import TaskFailed
+
+from scratchtasks.plugin.session import Session
+from scratchtasks.plugin.tasks import BatchAction, BuildAction, UpToDate, task_dicts
+
+from .shop import session, write
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Session:
+    write(tmp_path)
+    return session(tmp_path)
+
+
+def by_name(found: Session, **more: Any) -> dict[str, dict[str, Any]]:
+    dicts = list(task_dicts(found, **more))
+    names = [f"{each['basename']}:{each.get('name') or ''}".rstrip(":") for each in dicts]
+    assert len(set(names)) == len(names)
+    return dict(zip(names, dicts, strict=True))
+
+
+def test_names_and_links(shop: Session) -> None:
+    found = by_name(shop)
+    assert {"image", "binary", "layer", "rule", "load", "image:api", "binary:api", "load:api",
+            "rule:gen/words"} <= set(found)  # fmt: skip
+    (layer,) = (name for name in found if name.startswith("layer:"))
+    assert set(found["image:web"]["task_dep"]) == {layer, "rule:gen/words", "binary:web"}
+    assert found["load:web"]["task_dep"] == ["image:web"]
+    assert found["binary:api"]["doc"] == "//services/api:binary: static binary api"
+
+
+def test_targets_are_relative_and_of_one_task_each(shop: Session) -> None:
+    targets = [target for each in by_name(shop).values() for target in each.get("targets", ())]
+    assert len(set(targets)) == len(targets)
+    assert "dist/api/index.json" in targets
+    assert ".scratch/stamps/services/api/binary@linux-amd64.json" in targets
+    assert not any(target.startswith(("/", "..")) for target in targets)
+
+
+def test_batches_are_hidden_tasks_that_members_wait_for(shop: Session) -> None:
+    names = ["//services/api:binary@linux/amd64", "//services/web:binary@linux/amd64"]
+    found = by_name(shop, batches=[names])
+    assert found["_compile_0"]["uptodate"] == [False]
+    for name in ("binary:api", "binary:web"):
+        assert "_compile_0" in found[name]["task_dep"]
+    assert "_compile_0" not in found["image:api"]["task_dep"]
+    assert str(found["_compile_0"]["actions"][0]) == "build " + ", ".join(names)
+
+
+def test_labels_as_tasks_for_doits_own_loader(shop: Session) -> None:
+    found = by_name(shop, with_labels=True)
+    assert found["//services/api:image"]["task_dep"] == ["image:api"]
+    assert found["//gen:words"]["task_dep"] == ["rule:gen/words"]
+
+
+def test_up_to_date_says_why_not(shop: Session) -> None:
+    task = shop.graph.tasks["rule:gen/words"]
+    asked = UpToDate(shop, task)
+    assert not asked(None, {})
+    assert str(asked) == repr(asked) == "it was never built here"
+    action = BuildAction(shop, task)
+    assert action.execute() is None
+    assert asked(None, action.values)
+    assert str(asked) == ""
+    assert not asked(None, {})
+    assert str(asked) == "doit has no record of it"
+    shop.close()
+
+
+def test_a_users_mistake_is_a_message(shop: Session, tmp_path: Path) -> None:
+    (tmp_path / "gen/a.txt").unlink()
+    failed = BuildAction(shop, shop.graph.tasks["rule:gen/words"]).execute()
+    assert isinstance(failed, TaskFailed)
+    assert failed.message == "//gen:words: no file matches 'gen/*.txt'"
+    shop.close()
+
+
+def test_an_interrupted_action_is_no_traceback(shop: Session) -> None:
+    shop.world.processes.cancel()
+    failed = BuildAction(shop, shop.graph.tasks["rule:gen/words"]).execute()
+    assert isinstance(failed, TaskFailed)
+    assert failed.message == "interrupted"
+    shop.close()
+
+
+def test_a_failed_batch_leaves_its_failures_to_the_members(shop: Session, tmp_path: Path) -> None:
+    (tmp_path / "services/web/main.go").write_text("package main\n\nfunc main() { x() }\n")
+    names = [f"//services/{each}:binary@linux/amd64" for each in ("api", "web")]
+    assert BatchAction(shop, names).execute() is None
+    assert BuildAction(shop, shop.graph.tasks["binary:api"]).execute() is None
+    failed = BuildAction(shop, shop.graph.tasks["binary:web"]).execute()
+    assert isinstance(failed, TaskFailed)
+    assert failed.message.startswith("//services/web:binary: go build failed (linux/amd64)")
+    shop.close()
+
+
+def test_clean_is_named_for_people(shop: Session) -> None:
+    (clean,) = by_name(shop)["image:api"]["clean"]
+    assert str(clean) == "<remove what image:api left outside the store"

@@ -1,0 +1,176 @@
+"""When the engine loses layers, the connection or us: no tag ever means a broken image."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scratchtasks.core.errors import SinkError, StoreError
+from scratchtasks.sinks.docker import Loadable
+
+from .conftest import Engine
+from .made import Made
+
+
+def _forget(engine: Engine, name: str) -> None:
+    """Remove the image *name* and its layers from the engine."""
+    engine.client.images.remove(name, force=True)
+
+
+def test_a_layer_pruned_since_is_noticed_and_everything_sent(engine: Engine, name: str) -> None:
+    engine.load(engine.made.named(name, "one"))
+
+    def prune(loads: int) -> None:
+        if loads == 1:
+            _forget(engine, name)
+
+    engine.relay.on_load = prune
+    assert engine.load(engine.made.named(name, "two")) == ["loaded"]
+    assert engine.relay.loads() == 2
+    assert engine.run(name) == "two"
+
+
+def test_of_several_images_one_lost_its_layers(engine: Engine, name: str) -> None:
+    first, second = f"{name}-1", f"{name}-2"
+    engine.load(engine.made.named(first, "one"), engine.made.named(second, "two", base=b"other"))
+
+    def prune(loads: int) -> None:
+        if loads == 1:
+            _forget(engine, second)
+
+    engine.relay.on_load = prune
+    again = [engine.made.named(first, "1"), engine.made.named(second, "2", base=b"other")]
+    assert engine.load(*again) == ["loaded", "loaded"]
+    assert (engine.read(first), engine.read(second)) == ("1", "2")
+
+
+def test_no_tag_moves_when_the_second_try_fails_too(engine: Engine, name: str) -> None:
+    engine.load(engine.made.named(name, "one"))
+    engine.client.images.get(name).tag(f"{name}-kept")
+    engine.load(engine.made.named(f"{name}-other", "base of two", base=b"other"))
+
+    def prune_then_cut(loads: int) -> None:
+        if loads == 2:
+            _forget(engine, f"{name}-other")
+        else:
+            engine.relay.close()
+
+    engine.relay.on_load = prune_then_cut
+    old = engine.id(name)
+    with pytest.raises(SinkError, match=r"^docker: POST /images/load: "):
+        engine.load(engine.made.named(name, "two", base=b"other"))
+    assert engine.id(name) == old
+    assert engine.read(name) == "one"
+
+    engine.relay.on_load = None
+    assert engine.load(engine.made.named(name, "two", base=b"other")) == ["loaded"]
+    assert engine.read(name) == "two"
+
+
+def test_an_image_that_lacks_layers_though_it_has_the_tag_is_repaired(
+    engine: Engine, name: str
+) -> None:
+    if engine.kind == "classic":
+        return  # it takes an image whole or not at all
+    image = engine.made.named(name, "hello")
+    engine.load(image)
+    wanted = engine.id(name)
+    _forget(engine, name)
+    # What a load by others leaves: manifest and config, under the tag, without any layer.
+    _load_without_layers(engine, image, wanted)
+    engine.client.images.get(wanted).tag(name)
+    assert engine.load(image) == ["loaded"]
+    assert engine.id(name) == wanted
+    assert engine.run(name) == "hello"
+
+
+def _load_without_layers(engine: Engine, image: Loadable, wanted: str) -> None:
+    from scratchtasks.sinks.docker.archive import plain_image, write_archive
+
+    plain = plain_image(image.image, engine.made.store, engine.made.files)
+    layers = {tar.digest for tar in plain.tars}
+    engine.client.api.post(
+        f"{engine.client.api.base_url}/v{engine.client.api.api_version}/images/load",
+        data=iter(list(write_archive([plain], layers, engine.made.store))),
+    )
+    assert engine.client.images.get(wanted).tags == []
+
+
+_LOAD = """
+import sys
+from scratchtasks.core.image import platform_image_from_json
+from scratchtasks.sinks import docker
+from scratchtasks.store.blobs import ContentStore
+from scratchtasks.store.files import FileStates
+import json
+folder, host, name, image = sys.argv[1:]
+files = FileStates(folder, folder + "/files.db")
+store = ContentStore(folder + "/blobs", files)
+wanted = docker.Loadable(platform_image_from_json(json.loads(image)), (name + ":latest",))
+docker.load([wanted], docker.connect({"DOCKER_HOST": host}), store, files)
+"""
+
+
+def test_killed_in_the_middle_of_a_load(engine: Engine, name: str, tmp_path: Path) -> None:
+    engine.load(engine.made.named(name, "one"))
+    old = engine.id(name)
+    big = os.urandom(3 << 20)
+    image = engine.made.say("two", base=big)
+    engine.relay.stop_after = engine.relay.sent + (1 << 20)
+    argv = [str(tmp_path), engine.host, name, _json(image.to_json())]
+    child = subprocess.Popen([sys.executable, "-c", _LOAD, *argv])
+    assert engine.relay.is_held.wait(20)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert engine.id(name) == old
+    assert engine.read(name) == "one"
+
+    engine.relay.stop_after = -1
+    assert engine.load(Loadable(image, (f"{name}:latest",))) == ["loaded"]
+    assert engine.read(name) == "two"
+
+
+def test_a_damaged_blob_never_reaches_an_image(engine: Engine, name: str) -> None:
+    made = engine.made
+    image = made.named(name, "hello")
+    engine.load(image)
+    _forget(engine, name)
+    digest = image.image.layers[2].blob.digest
+    path = _damage(made, digest)
+    with pytest.raises(StoreError) as caught:
+        engine.load(image)
+    assert str(caught.value).startswith(f"{path}: blob {digest} is damaged: its ")
+    tags = [tag for each in engine.client.images.list() for tag in each.tags]
+    assert f"{name}:latest" not in tags
+
+
+def test_a_layer_that_is_not_what_its_diff_id_says(engine: Engine, name: str) -> None:
+    made = engine.made
+    one, other = made.layer({"say": made.program}), made.layer({"say": made.program + b"x"})
+    lying = type(one)(other.blob, one.diff_id, "")
+    with pytest.raises(StoreError) as caught:
+        engine.load(Loadable(made.image(lying), (f"{name}:latest",)))
+    assert str(caught.value) == (
+        f"{made.store.path(other.blob.digest)}: layer is damaged: "
+        f"it holds {other.diff_id} (wanted {one.diff_id})"
+    )
+    assert engine.relay.loads() == 0
+
+
+def _damage(made: Made, digest: str) -> str:
+    from scratchtasks.core.digest import parse_digest
+
+    path = made.store.path(parse_digest(digest))
+    Path(path).chmod(0o644)
+    Path(path).write_bytes(gzip.compress(b"something else"))
+    return path
+
+
+def _json(value: object) -> str:
+    import json
+
+    return json.dumps(value)

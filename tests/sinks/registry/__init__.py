@@ -1,0 +1,1 @@
+"""Pushing to real registries, through a proxy that misbehaves when it is told to."""

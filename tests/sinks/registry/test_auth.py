@@ -1,0 +1,204 @@
+"""Passwords, tokens and TLS against real registries that want them."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scratchtasks.core.errors import SinkError
+from scratchtasks.sinks.registry.client import Registry
+from scratchtasks.sinks.registry.plan import make_plan
+from scratchtasks.sinks.registry.push import push
+
+from .bench import QUICK, Bench
+from .proxy import Fault, Proxy
+from .servers import (
+    PASSWORD,
+    Authority,
+    TokenServer,
+    config_json,
+    password_auth,
+    registry,
+    serving,
+)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[str]:
+    """A registry with a password, and TLS by a CA that nobody knows."""
+    folder = tmp_path_factory.mktemp("locked")
+    with registry(folder, auth=password_auth(folder), tls=authority.tls) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def tokens(authority: Authority) -> Iterator[TokenServer]:
+    server = TokenServer(authority)
+    with serving(server):
+        yield server
+
+
+@pytest.fixture(scope="module")
+def token_host(tmp_path_factory: pytest.TempPathFactory, tokens: TokenServer) -> Iterator[str]:
+    with registry(tmp_path_factory.mktemp("tokens"), auth=tokens.auth) as host:
+        yield host
+
+
+@pytest.fixture
+def token_proxy(token_host: str, tokens: TokenServer) -> Iterator[Proxy]:
+    server = Proxy(token_host)
+    tokens.asked.clear()
+    with serving(server):
+        yield server
+
+
+def _env(tmp_path: Path, host: str, password: str = PASSWORD) -> dict[str, str]:
+    return {"DOCKER_CONFIG": config_json(tmp_path / "docker", host, password=password)}
+
+
+def test_password_and_private_ca(
+    locked: str, authority: Authority, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    env = _env(tmp_path, locked) | {"SSL_CERT_FILE": f"{authority.folder}/ca.crt"}
+    image = bench.image(f"{locked}/{team}/api", b"a")
+    bench.push(image, env=env)
+    found = subprocess.run(
+        ["skopeo", "inspect", "--tls-verify=false", f"--authfile={tmp_path}/docker/config.json",
+         f"docker://{locked}/{team}/api"],
+        check=True, stdout=subprocess.PIPE, timeout=30,
+    )  # fmt: skip
+    assert json.loads(found.stdout)["Digest"] == image.top.digest
+
+
+def test_a_ca_in_the_folder_of_containers(
+    locked: str, authority: Authority, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    folder = tmp_path / "home" / ".config" / "containers" / "certs.d" / locked
+    folder.mkdir(parents=True)
+    (folder / "ca.crt").write_bytes((authority.folder / "ca.crt").read_bytes())
+    env = _env(tmp_path, locked) | {"HOME": str(tmp_path / "home")}
+    assert bench.push(bench.image(f"{locked}/{team}/api", b"a"), env=env)
+
+
+def test_an_unknown_ca_is_an_error_and_no_secret_leaves(
+    locked: str, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    image = bench.image(f"{locked}/{team}/api", b"a")
+    with pytest.raises(SinkError) as error:
+        bench.push(image, env=_env(tmp_path, locked))
+    assert str(error.value) == (
+        f"HEAD {locked}/v2/{team}/api/manifests/latest: its certificate is not trusted: "
+        "unable to get local issuer certificate\n"
+        f"    hint: put the CA's certificate into /etc/docker/certs.d/{locked}/ca.crt, "
+        "or name it by SSL_CERT_FILE"
+    )
+
+
+def test_without_a_login_the_hint_names_the_command(
+    locked: str, authority: Authority, bench: Bench, team: str
+) -> None:
+    image = bench.image(f"{locked}/{team}/api", b"a")
+    with pytest.raises(SinkError) as error:
+        bench.push(image, env={"SSL_CERT_FILE": f"{authority.folder}/ca.crt"})
+    assert str(error.value) == (
+        f"HEAD {locked}/v2/{team}/api/manifests/latest: 401 UNAUTHORIZED\n"
+        f"    hint: docker login {locked}"
+    )
+
+
+def test_a_wrong_password_is_tried_once_and_not_shown(
+    locked: str, authority: Authority, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    env = _env(tmp_path, locked, "mistaken-1") | {"SSL_CERT_FILE": f"{authority.folder}/ca.crt"}
+    with pytest.raises(SinkError, match="401 UNAUTHORIZED") as error:
+        bench.push(bench.image(f"{locked}/{team}/api", b"a"), env=env)
+    assert "mistaken-1" not in str(error.value)
+
+
+def test_tokens_by_repository(
+    token_proxy: Proxy, tokens: TokenServer, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    host = token_proxy.host
+    shared = b"certs" * 1000
+    images = [bench.image(f"{host}/{team}/{name}", shared, name.encode()) for name in "ab"]
+    bench.push(*images, env=_env(tmp_path, host))
+    a, b = (f"repository:{team}/{name}" for name in "ab")
+    # One token per repository, one more to mount across, and none twice.
+    assert sorted(tokens.asked) == [
+        ("GET", (f"{a}:pull,push",)),
+        ("GET", (f"{b}:pull,push",)),
+        ("GET", (f"{b}:pull,push", f"{a}:pull")),
+    ]
+    assert sum("mount=" in seen.path for seen in token_proxy.seen) == 1
+    sizes = [seen.size for seen in token_proxy.seen if seen.method == "PUT"]
+    assert sizes.count(len(shared)) == 1
+    assert all("Authorization" in seen.headers for seen in token_proxy.seen[1:])
+
+
+def test_an_identity_token_is_exchanged(
+    token_proxy: Proxy, tokens: TokenServer, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    auths = {"auths": {token_proxy.host: {"identitytoken": "identity-secret"}}}
+    (tmp_path / "auth.json").write_text(json.dumps(auths))
+    env = {"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}
+    bench.push(bench.image(f"{token_proxy.host}/{team}/api", b"a"), env=env)
+    assert tokens.asked == [("POST", (f"repository:{team}/api:pull,push",))]
+
+
+def test_a_token_that_ends_on_the_way_is_renewed(
+    token_proxy: Proxy, tokens: TokenServer, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    head = {"Www-Authenticate": tokens_challenge(tokens)}
+    expired = Fault(lambda seen: seen.method == "PATCH", times=1, status=401, headers=head)
+    token_proxy.faults.append(expired)
+    image = bench.image(f"{token_proxy.host}/{team}/api", bytes(3 << 20))
+    bench.push(image, env=_env(tmp_path, token_proxy.host))
+    assert not expired.times
+    assert len(tokens.asked) == 2
+
+
+def test_a_password_that_the_token_server_refuses(
+    token_proxy: Proxy, tokens: TokenServer, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    host = token_proxy.host
+    with pytest.raises(SinkError) as error:
+        bench.push(bench.image(f"{host}/{team}/api", b"a"), env=_env(tmp_path, host, "mistaken"))
+    assert str(error.value) == (
+        f"GET 127.0.0.1:{tokens.server_port}/token: 401 ERROR: incorrect username or password\n"
+        f"    hint: docker login {host}"
+    )
+
+
+def test_a_token_that_allows_pull_only(
+    token_proxy: Proxy, tokens: TokenServer, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    host = token_proxy.host
+    image = bench.image(f"{host}/{team}/api", b"a")
+    tokens.grants_push = False
+    try:
+        with Registry(_env(tmp_path, host), limits=QUICK) as client:
+            plan = make_plan([image], client, bench.store)
+            with pytest.raises(SinkError) as error:
+                push(plan, client, bench.store)
+    finally:
+        tokens.grants_push = True
+    lines = str(error.value).splitlines()
+    assert lines[0] == (
+        f"POST {host}/v2/{team}/api/blobs/uploads/: 401 UNAUTHORIZED: authentication required"
+    )
+    assert lines[1:] == [
+        "    every tag is where it was",
+        f"    remaining: 2 blobs ({plan.size} B); 1 manifest; tag {host}/{team}/api:latest",
+        f"    hint: docker login {host}",
+    ]
+
+
+def tokens_challenge(tokens: TokenServer) -> str:
+    return f'Bearer realm="http://127.0.0.1:{tokens.server_port}/token",service="test"'

@@ -1,0 +1,203 @@
+"""Dropped connections, busy registries, lost answers: the right image, or a clear error."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from scratchtasks.core.digest import digest_of
+from scratchtasks.core.errors import SinkError
+
+from .bench import QUICK, Bench
+from .proxy import Fault, Proxy, Seen
+from .servers import digest_in, serving
+from .small import SmallRegistry
+
+BIG = bytes(range(256)) * 4 * 1024 * 5  # 5 MiB: five chunks
+
+
+def _is_blob_put(seen: Seen) -> bool:
+    return seen.method == "PUT" and "/blobs/" in seen.path
+
+
+def _is_patch(seen: Seen) -> bool:
+    return seen.method == "PATCH"
+
+
+def test_a_large_blob_goes_in_chunks(proxy: Proxy, bench: Bench, team: str) -> None:
+    image = bench.image(f"{proxy.host}/{team}/api", BIG)
+    bench.push(image)
+    chunks = [seen for seen in proxy.seen if seen.method == "PATCH"]
+    assert [seen.headers["Content-Range"] for seen in chunks] == [
+        f"{n << 20}-{(n + 1 << 20) - 1}" for n in range(5)
+    ]
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+def _starts_at(offset: int) -> Callable[[Seen], bool]:
+    return lambda seen: seen.headers.get("Content-Range", "").startswith(f"{offset}-")
+
+
+@pytest.mark.parametrize("fault", [Fault(bool, status=502), Fault(bool, after=0)])
+def test_a_chunk_that_did_not_arrive_is_sent_again_alone(
+    proxy: Proxy, bench: Bench, team: str, fault: Fault
+) -> None:
+    proxy.faults.append(replace(fault, when=_starts_at(2 << 20)))
+    image = bench.image(f"{proxy.host}/{team}/api", BIG)
+    bench.push(image)
+    starts = [int(s.headers["Content-Range"].partition("-")[0]) for s in _patches(proxy)]
+    assert [start >> 20 for start in starts] == [0, 1, 2, 2, 3, 4]
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+def test_a_first_chunk_that_did_not_arrive(proxy: Proxy, bench: Bench, team: str) -> None:
+    proxy.faults.append(Fault(_starts_at(0), status=502))
+    image = bench.image(f"{proxy.host}/{team}/api", BIG)
+    bench.push(image)
+    # "Range: 0-0" is said of one byte and of none.
+    starts = [int(s.headers["Content-Range"].partition("-")[0]) for s in _patches(proxy)]
+    assert [start / (1 << 20) for start in starts] == [0, 0, 1, 2, 3, 4]
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+def test_a_manifest_before_its_blobs_have_settled(proxy: Proxy, bench: Bench, team: str) -> None:
+    body = b'{"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown"}]}'
+    fault = Fault(lambda s: s.method == "PUT" and "/manifests/" in s.path, 2, 400, body=body)
+    proxy.faults.append(fault)
+    image = bench.image(f"{proxy.host}/{team}/api", b"x")
+    bench.push(image)
+    assert not fault.times
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+@pytest.mark.parametrize("fault", [Fault(bool, after=300_000), Fault(bool, deaf=True)])
+def test_this_registry_forgets_a_session_that_was_cut_in_a_chunk(
+    proxy: Proxy, bench: Bench, team: str, fault: Fault
+) -> None:
+    proxy.faults.append(replace(fault, when=_starts_at(2 << 20)))
+    image = bench.image(f"{proxy.host}/{team}/api", BIG)
+    bench.push(image)
+    starts = [int(s.headers["Content-Range"].partition("-")[0]) for s in _patches(proxy)]
+    assert [start >> 20 for start in starts] == [0, 1, 2, 0, 1, 2, 3, 4]
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+@pytest.mark.parametrize("fault", [Fault(bool, after=300_000), Fault(bool, deaf=True)])
+def test_a_registry_that_keeps_what_it_got_is_sent_the_rest(bench: Bench, fault: Fault) -> None:
+    registry = SmallRegistry()
+    proxy = Proxy(registry.host)
+    with serving(registry), serving(proxy):
+        proxy.faults.append(replace(fault, when=_starts_at(2 << 20)))
+        image = bench.image(f"{proxy.host}/team/api", BIG)
+        bench.push(image)
+        starts = [int(s.headers["Content-Range"].partition("-")[0]) for s in _patches(proxy)]
+        # What was on its way when the connection was cut is not sent twice.
+        again = (2 << 20) + fault.after if fault.after else 3 << 20
+        assert starts[:4] == [0, 1 << 20, 2 << 20, again]
+        assert registry.blobs[digest_of(BIG)] == BIG
+        assert digest_in(proxy.host, "team/api", "latest") == image.top.digest
+
+
+def _patches(proxy: Proxy) -> list[Seen]:
+    return [seen for seen in proxy.seen if seen.method == "PATCH"]
+
+
+def test_chunks_that_are_not_supported(proxy: Proxy, bench: Bench, team: str) -> None:
+    proxy.faults.append(Fault(_is_patch, times=99, status=405))
+    image = bench.image(f"{proxy.host}/{team}/api", BIG)
+    bench.push(image)
+    assert len(BIG) in [seen.size for seen in proxy.seen if seen.method == "PUT"]
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT"])
+@pytest.mark.parametrize("fault", [Fault(bool, status=503), Fault(bool, deaf=True)])
+def test_one_failure_of_each_kind(
+    proxy: Proxy, bench: Bench, team: str, method: str, fault: Fault
+) -> None:
+    mine = replace(fault, when=lambda seen: seen.method == method)
+    proxy.faults.append(mine)
+    image = bench.image(f"{proxy.host}/{team}/api", b"a", b"b")
+    bench.push(image)
+    assert not mine.times
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+def test_an_upload_that_is_cut(proxy: Proxy, bench: Bench, team: str) -> None:
+    proxy.faults.append(Fault(_is_blob_put, after=10))
+    image = bench.image(f"{proxy.host}/{team}/api", b"x" * 100_000)
+    bench.push(image)
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+def test_retry_after_is_honoured(proxy: Proxy, bench: Bench, team: str) -> None:
+    proxy.faults.append(
+        Fault(_is_blob_put, status=429, headers={"Retry-After": "1"}, body=b"slow down")
+    )
+    image = bench.image(f"{proxy.host}/{team}/api", b"x")
+    start = time.monotonic()
+    bench.push(image)
+    assert time.monotonic() - start >= 1
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+def test_a_wait_that_is_too_long_is_an_error(proxy: Proxy, bench: Bench, team: str) -> None:
+    body = b'{"errors": [{"code": "TOOMANYREQUESTS", "message": "pull rate limit"}]}'
+    proxy.faults.append(
+        Fault(_is_blob_put, times=9, status=429, headers={"Retry-After": "3600"}, body=body)
+    )
+    with pytest.raises(SinkError) as error:
+        bench.push(bench.image(f"{proxy.host}/{team}/api", b"x"))
+    assert "429 TOOMANYREQUESTS: pull rate limit; it asks to wait 3600 s\n" in str(error.value)
+    assert str(error.value).endswith("\n    hint: try again later")
+
+
+def test_a_registry_that_stays_ill(proxy: Proxy, bench: Bench, team: str) -> None:
+    proxy.faults.append(Fault(lambda seen: seen.method == "POST", times=99, status=500))
+    image = bench.image(f"{proxy.host}/{team}/api", b"x")
+    with pytest.raises(SinkError, match="500 INTERNAL SERVER ERROR") as error:
+        bench.push(image)
+    assert str(error.value).splitlines()[1] == "    every tag is where it was"
+    assert digest_in(proxy.host, f"{team}/api", "latest") == ""
+    proxy.faults.clear()
+    bench.push(image)  # running again continues
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+@pytest.mark.parametrize("part", ["/blobs/", "/manifests/"])
+def test_a_wrong_digest_is_an_error(proxy: Proxy, bench: Bench, team: str, part: str) -> None:
+    wrong = digest_of(b"something else")
+
+    def lie(headers: dict[str, str]) -> dict[str, str]:
+        return {**headers, "docker-content-digest": wrong}
+
+    proxy.faults.append(
+        Fault(lambda seen: seen.method == "PUT" and part in seen.path, times=99, change=lie)
+    )
+    image = bench.image(f"{proxy.host}/{team}/api", b"x")
+    with pytest.raises(SinkError) as error:
+        bench.push(image)
+    assert f"the registry says it stored '{wrong}' (wanted sha256:" in str(error.value)
+    assert digest_in(proxy.host, f"{team}/api", "latest") == ""
+
+
+def test_a_registry_that_does_not_tell_digests(proxy: Proxy, bench: Bench, team: str) -> None:
+    def silent(headers: dict[str, str]) -> dict[str, str]:
+        return {k: v for k, v in headers.items() if k != "docker-content-digest"}
+
+    proxy.faults.append(Fault(lambda _: True, times=999, change=silent))
+    image = bench.image(f"{proxy.host}/{team}/api", b"x")
+    bench.push(image)
+    proxy.seen.clear()
+    bench.push(image)
+    assert [seen.method for seen in proxy.seen] == ["HEAD", "GET"]
+
+
+def test_a_registry_that_is_not_there(bench: Bench, proxy: Proxy, team: str) -> None:
+    image = bench.image(f"127.0.0.1:1/{team}/api", b"x")
+    with pytest.raises(SinkError) as error:
+        bench.push(image, limits=replace(QUICK, attempts=2))
+    assert str(error.value) == (
+        f"HEAD 127.0.0.1:1/v2/{team}/api/manifests/latest: no connection: Connection refused"
+    )

@@ -1,0 +1,191 @@
+"""All tags or none: failures late in a push, killed pushes, pushes side by side."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scratchtasks.core.errors import SinkError
+from scratchtasks.sinks.registry.client import Registry
+from scratchtasks.sinks.registry.plan import make_plan
+from scratchtasks.sinks.registry.push import push
+
+from .bench import QUICK, Bench
+from .proxy import Fault, Proxy, Seen
+from .servers import digest_in, serving
+from .small import SmallRegistry
+
+REFUSED = b'{"errors": [{"code": "DENIED", "message": "tag is immutable"}]}'
+
+
+def _puts_tag(path: str) -> Fault:
+    return Fault(
+        lambda seen: seen.method == "PUT" and seen.path == path, times=99, status=403, body=REFUSED
+    )
+
+
+def test_a_refused_tag_puts_the_others_back(proxy: Proxy, bench: Bench, team: str) -> None:
+    names = [f"{proxy.host}/{team}/{name}" for name in "abc"]
+    old = bench.push(*(bench.image(name, b"old") for name in names))
+    new = [bench.image(name, b"new") for name in names]
+    proxy.faults.append(_puts_tag(f"/v2/{team}/b/manifests/latest"))
+    with pytest.raises(SinkError) as error:
+        bench.push(*new)
+    assert str(error.value) == (
+        f"PUT {names[1]}/manifests/latest: 403 DENIED: tag is immutable\n"
+        "    every tag is where it was\n"
+        f"    remaining: tags {names[0]}:latest, {names[1]}:latest, {names[2]}:latest\n"
+        f"    hint: may this account push to {team}/b? docker login {proxy.host}"
+    ).replace(f"{proxy.host}/{team}/b/manifests", f"{proxy.host}/v2/{team}/b/manifests")
+    for name, before in zip("abc", old, strict=True):
+        assert digest_in(proxy.host, f"{team}/{name}", "latest") == before.digest
+    proxy.faults.clear()
+    proxy.seen.clear()
+    bench.push(*new)
+    assert proxy.count("POST") == 0  # blobs and manifests were there
+    for name, image in zip("abc", new, strict=True):
+        assert digest_in(proxy.host, f"{team}/{name}", "latest") == image.top.digest
+
+
+def test_a_new_tag_that_cannot_be_taken_away_is_told(proxy: Proxy, bench: Bench, team: str) -> None:
+    # Debian's registry does not take tags away.
+    image = bench.image(f"{proxy.host}/{team}/api", b"a", tags=("1", "2"))
+    proxy.faults.append(_puts_tag(f"/v2/{team}/api/manifests/2"))
+    with pytest.raises(SinkError) as error:
+        bench.push(image, limits=replace(QUICK, workers=1))
+    assert str(error.value).splitlines()[1] == (
+        f"    {proxy.host}/{team}/api:1 is new and could not be taken away again "
+        f"(now {image.top.digest})"
+    )
+    assert digest_in(proxy.host, f"{team}/api", "2") == ""
+
+
+def test_a_new_tag_is_taken_away_where_that_is_possible(bench: Bench) -> None:
+    registry = SmallRegistry()
+    proxy = Proxy(registry.host)
+    with serving(registry), serving(proxy):
+        image = bench.image(f"{proxy.host}/team/api", b"a", tags=("1", "2"))
+        proxy.faults.append(_puts_tag("/v2/team/api/manifests/2"))
+        with pytest.raises(SinkError) as error:
+            bench.push(image, limits=replace(QUICK, workers=1))
+        assert str(error.value).splitlines()[1] == "    every tag is where it was"
+        assert proxy.count("DELETE") == 1
+        assert set(registry.manifests) == {image.top.digest}
+
+
+def test_no_tag_moves_while_a_blob_of_another_image_is_missing(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    a = bench.image(f"{proxy.host}/{team}/a", b"a")
+    b = bench.image(f"{proxy.host}/{team}/b", b"b")
+    proxy.faults.append(
+        Fault(
+            lambda seen: seen.method == "POST" and f"/{team}/b/" in seen.path,
+            times=99,
+            status=404,
+            body=b'{"errors": [{"code": "NAME_UNKNOWN", "message": "no such repository"}]}',
+        )
+    )
+    with pytest.raises(SinkError) as error:
+        bench.push(a, b)
+    assert "404 NAME_UNKNOWN: no such repository" in str(error.value)
+    assert f"hint: create the repository {team}/b first" in str(error.value)
+    assert not [s for s in proxy.seen if s.method == "PUT" and "/manifests/" in s.path]
+
+
+def test_two_images_for_one_tag(proxy: Proxy, bench: Bench, team: str) -> None:
+    a = bench.image(f"{proxy.host}/{team}/api", b"a", name="a")
+    b = bench.image(f"{proxy.host}/{team}/api", b"b", name="b")
+    with pytest.raises(SinkError) as error:
+        bench.push(a, b)
+    assert str(error.value) == (
+        f"{proxy.host}/{team}/api:latest: both //services/a:image and //services/b:image "
+        "are to be pushed there\n"
+        "    hint: give one of them another push.repository, or other push.tags"
+    )
+    assert not proxy.seen
+
+
+def test_a_blob_that_the_store_lost_is_found_before_anything_is_sent(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    image = bench.image(f"{proxy.host}/{team}/api", b"a")
+    lost = image.blobs[2]
+    os.unlink(bench.store.path(lost.digest))
+    with pytest.raises(SinkError) as error:
+        bench.push(image)
+    assert str(error.value) == (
+        f"push: blob {lost.digest} is missing\n    hint: build the image again"
+    )
+    assert proxy.count("POST", "PUT") == 0
+
+
+def test_two_pushes_side_by_side(proxy: Proxy, bench: Bench, team: str) -> None:
+    images = [
+        bench.image(f"{proxy.host}/{team}/s{n}", b"shared" * 50_000, str(n).encode())
+        for n in range(4)
+    ]
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            bench.push(*images)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    for number, image in enumerate(images):
+        assert digest_in(proxy.host, f"{team}/s{number}", "latest") == image.top.digest
+
+
+_PUSHER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from registry.bench import Bench
+bench = Bench(Path(sys.argv[2]))
+bench.push(bench.image(sys.argv[3], bytes(5 << 20), b"new"))
+"""
+
+
+def test_killed_in_the_middle_and_run_again(
+    proxy: Proxy, bench: Bench, team: str, tmp_path: Path
+) -> None:
+    repository = f"{proxy.host}/{team}/api"
+    (old,) = bench.push(bench.image(repository, b"old"))
+    argv = [sys.executable, "-c", _PUSHER, str(Path(__file__).parents[1]), str(tmp_path / "b")]
+    process = subprocess.Popen([*argv, repository])
+
+    def is_third_chunk(seen: Seen) -> bool:
+        return seen.headers.get("Content-Range", "").startswith(f"{2 << 20}-")
+
+    proxy.faults.append(
+        Fault(is_third_chunk, after=1000, act=lambda: os.kill(process.pid, signal.SIGKILL))
+    )
+    assert process.wait(30) == -signal.SIGKILL
+    assert digest_in(proxy.host, f"{team}/api", "latest") == old.digest
+    image = bench.image(repository, bytes(5 << 20), b"new")
+    bench.push(image)
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+def test_cancelled_before_the_tags(proxy: Proxy, bench: Bench, team: str) -> None:
+    image = bench.image(f"{proxy.host}/{team}/api", bytes(5 << 20))
+    with Registry({}, limits=QUICK) as registry:
+        plan = make_plan([image], registry, bench.store)
+        proxy.faults.append(Fault(lambda s: s.method == "PATCH", deaf=True, act=registry.cancel))
+        with pytest.raises(SinkError) as error:
+            push(plan, registry, bench.store)
+    assert str(error.value).startswith("push: interrupted\n    every tag is where it was\n")
+    assert str(error.value).endswith("hint: run it again: it continues where it was")
+    assert digest_in(proxy.host, f"{team}/api", "latest") == ""

@@ -1,0 +1,1 @@
+"""Trials of real images: a tiny static program in Docker, bubblewrap and by unshare(2)."""

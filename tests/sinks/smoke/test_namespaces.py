@@ -1,0 +1,194 @@
+"""Without a daemon: nothing stays behind, other architectures, and machines that do not let us."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scratchtasks.core.errors import SinkError
+from scratchtasks.core.platform import Platform, host_platform
+from scratchtasks.core.target import Smoke
+from scratchtasks.execute.process import Cancelled
+from scratchtasks.sinks.smoke.namespace import bubblewrap, unshare
+from scratchtasks.sinks.smoke.trial import trial_of
+from scratchtasks.sinks.smoke.verdict import WAYS, Way
+
+from .images import PROGRAM, Bench, compile_program
+from .test_ways import WHERE, processes_with
+
+NAMESPACES: tuple[Way, ...] = ("bubblewrap", "unshare")
+OTHER = Platform("linux", "arm64" if host_platform().architecture == "amd64" else "amd64")
+
+
+@pytest.fixture(scope="session")
+def foreign_program(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """`program.go` for an architecture that is not this machine's."""
+    return compile_program(tmp_path_factory.mktemp("foreign") / "api", OTHER)
+
+
+@pytest.mark.parametrize("way", NAMESPACES)
+def test_no_file_stays_behind_and_the_store_is_untouched(bench: Bench, way: Way) -> None:
+    image = bench.image()
+    before = {path: path.stat() for path in Path(bench.folder).parent.rglob("sha256/*/*")}
+    bench.smoke(image, way, "write", "/home/app/new", "write", PROGRAM)
+    with pytest.raises(SinkError):
+        bench.smoke(image, way, "exit", "1")
+    assert os.listdir(bench.folder) == []
+    after = {path: path.stat() for path in Path(bench.folder).parent.rglob("sha256/*/*")}
+    assert {path: (s.st_mtime_ns, s.st_mode, s.st_nlink) for path, s in after.items()} == {
+        path: (s.st_mtime_ns, s.st_mode, s.st_nlink) for path, s in before.items()
+    }
+
+
+@pytest.mark.parametrize("way", NAMESPACES)
+def test_the_image_s_own_hosts_file_is_seen_and_no_other_network(bench: Bench, way: Way) -> None:
+    bench.smoke(
+        bench.image(), way, "cat", "/etc/hosts", "names", "example.com", "names", "db.internal",
+        stdout=r'(?s)^/etc/hosts: "127\.0\.0\.1 localhost\\n.*db\.internal\\n" fine\n'
+        r"example\.com is \[\] .*\ndb\.internal is \[10\.0\.0\.7\] <nil>\n$",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("way", NAMESPACES)
+def test_another_architecture_runs_in_qemu(
+    tmp_path: Path, foreign_program: bytes, way: Way
+) -> None:
+    bench = Bench(tmp_path, foreign_program, OTHER)
+    image = bench.image(cmd=("serve", ":8080,200"))
+    args = ["who", "", "write", "/tmp/new", "write", "/etc/new", "exit", "3"]
+    said = r"^pid 1 uid 1001 gid 1001 in /\nwrite /tmp/new: fine\nwrite /etc/new: permission denied"
+    assert bench.smoke(image, way, *args, exit_code=3, stdout=said).how == way
+    assert bench.smoke(image, way, http_path="/", http_port=8080, read_only=True).passed
+
+
+def test_a_failure_is_never_remembered(bench: Bench) -> None:
+    image = bench.image()
+    for _ in range(2):
+        with pytest.raises(SinkError) as caught:
+            bench.smoke(image, "unshare", command=(PROGRAM, "exit", "139"))
+        assert str(caught.value) == f"{WHERE}: exit code: wanted 0, got 139 (SIGSEGV)"
+
+
+@pytest.mark.parametrize("way", NAMESPACES)
+def test_a_probe_that_nobody_answers(bench: Bench, way: Way) -> None:
+    probe = {"http_path": "/", "http_port": 8080, "timeout_seconds": 1}
+    with pytest.raises(SinkError) as caught:
+        bench.smoke(bench.image(), way, "sleep", "9s", **probe)
+    assert caught.value.what == "GET :8080/: wanted status 200 within 1 s, got connection refused"
+
+
+def test_the_first_way_that_works_decides(bench: Bench) -> None:
+    image = bench.image()
+    bench.env["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
+    empty = Path(bench.folder).parent / "empty"
+    empty.mkdir()
+    bench.env["PATH"] = str(empty)
+    assert bench.smoke(image, WAYS[1:], "exit", "0").how == "unshare"
+
+
+def test_where_nothing_works_every_reason_is_given(tmp_path: Path, foreign_program: bytes) -> None:
+    bench = Bench(tmp_path, foreign_program, OTHER)
+    bench.env["PATH"] = ""
+    with pytest.raises(SinkError) as caught:
+        bench.smoke(bench.image(), NAMESPACES)
+    name = {"arm64": "aarch64", "amd64": "x86_64"}[OTHER.architecture]
+    ours = host_platform().architecture
+    reason = f"a {OTHER} image on {ours} needs a static qemu-{name}, which is not on PATH"
+    assert str(caught.value) == (
+        f"{WHERE}: cannot be tried here: bubblewrap: {reason}; unshare: {reason}\n"
+        "    hint: start Docker, install bubblewrap, or allow user namespaces; for other "
+        "architectures install qemu-user-static"
+    )
+
+
+def test_a_sandbox_that_may_not_be_made_is_no_verdict(bench: Bench, tmp_path: Path) -> None:
+    """bubblewrap says so when namespaces are forbidden; the next way is tried."""
+    stub = tmp_path / "bin" / "bwrap"
+    stub.parent.mkdir()
+    stub.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    stub.chmod(0o755)
+    bench.env["PATH"] = str(stub.parent)
+    image = bench.image()
+    with pytest.raises(SinkError) as caught:
+        bench.smoke(image, "bubblewrap", "exit", "0")
+    assert caught.value.what == (
+        "cannot be tried here: bubblewrap: bwrap: No permissions to create new namespace"
+    )
+    assert bench.smoke(image, NAMESPACES, "exit", "0").how == "unshare"
+
+
+def test_a_damaged_layer_is_no_verdict(bench: Bench) -> None:
+    image = bench.image()
+    digest = image.layers[1].blob.digest
+    path = Path(bench.store.path(digest))
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(SinkError) as caught:
+        bench.smoke(image, "bubblewrap", "exit", "0")
+    assert caught.value.what.startswith(f"blob {digest} is damaged: its ")
+
+
+def test_variables_show_in_no_argv(bench: Bench, tmp_path: Path) -> None:
+    definition = Smoke(env={"TOKEN": "s3cret"})
+    trial = trial_of(bench.image(), definition, bench.store, WHERE)
+    for make in (bubblewrap, unshare):
+        program, args = make(trial, str(tmp_path), "", bench.env)
+        assert "s3cret" not in " ".join(program)
+        assert "s3cret" in args
+
+
+@pytest.mark.parametrize("way", NAMESPACES)
+def test_killed_ourselves_we_leave_no_process(bench: Bench, program: bytes, way: Way) -> None:
+    token = f"{os.getpid()}{NAMESPACES.index(way)}77s"
+    script = (
+        f"import sys; from pathlib import Path; from {Bench.__module__} import Bench\n"
+        "root, binary, way, token = sys.argv[1:]\n"
+        "bench = Bench(Path(root), Path(binary).read_bytes())\n"
+        "bench.smoke(bench.image(), way, 'fork', token, 'sleep', token, timeout_seconds=60)\n"
+    )
+    root = Path(bench.folder).parent
+    (root / "binary").write_bytes(program)
+    here = Path(__file__)
+    paths = [str(here.parents[Bench.__module__.count(".")]), str(here.parents[3])]
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(root), str(root / "binary"), way, token],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+    inside = f"say child here sleep {token}"
+    try:
+        _eventually(lambda: any(inside in line for line in processes_with(token)))
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    _eventually(lambda: processes_with(token) == [])
+    [left] = Path(bench.folder).iterdir()
+    bench.smoke(bench.image(), way, "exit", "0")
+    assert left.exists()  # young: it may be somebody's who is about to lock it
+    os.utime(left, (0, 0))
+    bench.smoke(bench.image(), way, "exit", "4", exit_code=4)
+    assert os.listdir(bench.folder) == []
+
+
+@pytest.mark.parametrize("way", NAMESPACES)
+def test_a_cancelled_run_ends_the_trial(bench: Bench, way: Way) -> None:
+    token = f"{os.getpid()}{NAMESPACES.index(way)}88s"
+    timer = threading.Timer(0.5, bench.processes.cancel)
+    timer.start()
+    with pytest.raises(Cancelled):
+        bench.smoke(bench.image(), way, "fork", token, "sleep", token, timeout_seconds=60)
+    timer.join()
+    _eventually(lambda: processes_with(token) == [])
+    assert os.listdir(bench.folder) == []
+
+
+def _eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
