@@ -26,6 +26,7 @@ ROOMS = {
     "store": {"core"},
     "execute": {"core", "oci", "store"},
     "sinks": {"core", "oci", "store"},
+    "manifests": {"core"},
 }
 """Each room and the rooms it may import; `plugin`, and the front door, may import all."""
 

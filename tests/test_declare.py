@@ -192,7 +192,7 @@ def test_faults_name_the_call_and_the_path_of_toml() -> None:
         f"{where}: image.files[0].dest: wanted an absolute path inside the image, "
         'got the string "b"',
         f"{where}: image.files[1]: wanted a table, got a Part",
-        f"{where}: unknown key 'push.repo'\n    hint: known: repository, tags",
+        f"{where}: unknown key 'push.repo'\n    hint: known: repository, smoke, tags",
         f'{where}: push.repository: missing (wanted "registry.example.com/path")',
     ]
 

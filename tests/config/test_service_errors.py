@@ -119,7 +119,7 @@ TABLES = [
     (BINARY + '[image]\nplaform = []', f"{FILE}: unknown key 'image.plaform'\n"
      "    hint: did you mean 'platforms'?"),
     (BINARY + '[push]\nrepository = "registry.example.com/a"\nuser = "a:1"',
-     f"{FILE}: unknown key 'push.user'\n    hint: known: repository, tags"),
+     f"{FILE}: unknown key 'push.user'\n    hint: known: repository, smoke, tags"),
     ('user = "app:7"\n' + BINARY, f"{FILE}: unknown key 'user'\n"
      "    hint: 'user' belongs into [image]"),
     (BINARY + '[image]\nhealthcheck = { command = ["/h"], "time out" = "1s" }',

@@ -60,7 +60,7 @@ def _build(
         else:
             results[folder] = error
     done = run.engine.run([name for _, name in ready]) if ready else {}
-    results.update({folder: done[name] for folder, name in ready})
+    results.update({f: done[name] if name in done else run.engine.build(name) for f, name in ready})
     run.close()
     return run, results
 

@@ -264,7 +264,7 @@ _SCRIPT = """
 import io, os, sys
 sys.path[:0] = sys.argv[1:]
 os.umask(int(os.environ["UMASK"], 8))
-from .memory_blobs import MemoryBlobs
+from memory_blobs import MemoryBlobs
 blobs = MemoryBlobs()
 print(blobs.image().digest)
 """

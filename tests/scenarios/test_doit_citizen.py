@@ -64,6 +64,8 @@ def test_list_is_by_name_with_labels_and_builds_nothing(tmp_path: Path) -> None:
         "image:web",
         "layer",
         f"layer:{ETC[3:]}",
+        "push",
+        "smoke",
     ]
     assert rows["binary:api"] == "//services/api:binary: static binary api"
     assert rows["image"] == "build all images"

@@ -62,9 +62,11 @@ def _client(found: Endpoint, env: Mapping[str, str], version: str) -> "DockerCli
 
     if found.host.startswith("ssh://"):
         return client_over_ssh(ssh_command(found.host), env, version, TIMEOUT)
-    return DockerClient(
-        base_url=found.host, version=version, timeout=TIMEOUT, tls=_tls(found) or False
-    )
+    tls = _tls(found)
+    client = DockerClient(base_url=found.host, version=version, timeout=TIMEOUT, tls=tls or False)
+    if tls:
+        client.api.trust_env = False  # else REQUESTS_CA_BUNDLE would win over the engine's CA
+    return client
 
 
 def _tls(found: Endpoint) -> "TLSConfig | None":

@@ -50,7 +50,7 @@ class Engine:
 
         In the classic store of graph drivers, and in podman, it is the config's.
         """
-        status = self._object("/info").get("DriverStatus") or []
+        status = _list(self._object("/info").get("DriverStatus"))
         return ["driver-type", "io.containerd.snapshotter.v1"] in status
 
     @property
@@ -64,8 +64,8 @@ class Engine:
         """Whether an archive may leave out layers: not where nothing would tell of a lack."""
         if self.is_containerd:
             return self._tells_content
-        components = self._object("/version").get("Components") or []
-        return not any(part.get("Name") == "Podman Engine" for part in components)
+        components = map(_dict, _list(self._object("/version").get("Components")))
+        return all(part.get("Name") != "Podman Engine" for part in components)
 
     def find(self, name: str) -> Found | None:
         """The image with the id or reference *name*.  Raises: SinkError."""
@@ -75,14 +75,13 @@ class Engine:
         if status == 404:
             return None
         value = _parsed(path, status, body)
-        layers = (value.get("RootFS") or {}).get("Layers") or []
-        descriptor = value.get("Descriptor") or {}
+        annotations = _dict(_dict(value.get("Descriptor")).get("annotations"))
         return Found(
             id=str(value.get("Id")),
-            tags=frozenset(map(familiar, value.get("RepoTags") or ())),
-            layers=tuple(map(str, layers)),
-            is_whole=all(map(_is_there, value.get("Manifests") or ())),
-            is_plain=MARK in (descriptor.get("annotations") or {}),
+            tags=frozenset(familiar(str(tag)) for tag in _list(value.get("RepoTags"))),
+            layers=tuple(map(str, _list(_dict(value.get("RootFS")).get("Layers")))),
+            is_whole=all(map(_is_there, map(_dict, _list(value.get("Manifests"))))),
+            is_plain=MARK in annotations,
         )
 
     def ids(self) -> list[str]:
@@ -166,12 +165,20 @@ def _parsed(path: str, status: int, body: bytes, kind: type = dict) -> Any:
     return value
 
 
-def _is_there(manifest: object) -> bool:
-    """Whether all of one of an image's manifests is there and unpacked."""
-    if not isinstance(manifest, dict) or manifest.get("Kind") != "image":
+def _is_there(manifest: Mapping[str, Any]) -> bool:
+    """Whether all that one of an image's manifests names is there and unpacked."""
+    if manifest.get("Kind") != "image":
         return True
-    size = (manifest.get("ImageData") or {}).get("Size") or {}
-    return bool(manifest.get("Available")) and bool(size.get("Unpacked"))
+    size = _dict(_dict(manifest.get("ImageData")).get("Size"))
+    return manifest.get("Available") is True and bool(size.get("Unpacked"))
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _complaint(body: bytes) -> str:
@@ -187,8 +194,8 @@ def _complaint(body: bytes) -> str:
         if not isinstance(value, dict):
             said.append(f"wanted JSON, got {_start(line)}")
         elif "error" in value or "errorDetail" in value:
-            detail = value.get("errorDetail")
-            said.append(str(value.get("error") or (detail or {}).get("message") or detail))
+            detail = _dict(value.get("errorDetail")).get("message")
+            said.append(str(value.get("error") or detail or value))
         elif text := str(value.get("stream", "")).strip():
             # The containerd store reports a layer it could not unpack in the same form.
             said += [] if text.startswith("Loaded image") else [text]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 def reason_of(error: BaseException) -> str:
     """Why *error* happened, without the wrappings of the SDK's layers."""
     for cause in _chain(error):
-        if isinstance(cause, http.client.RemoteDisconnected):
-            return "it closed the connection without an answer"
+        if isinstance(cause, ConnectionResetError | BrokenPipeError):
+            return "it closed the connection"
         if isinstance(cause, http.client.HTTPException):
             return f"its answer is not HTTP: {str(cause).strip()[:80]!r}"
         if isinstance(cause, json.JSONDecodeError):

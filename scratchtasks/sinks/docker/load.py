@@ -82,7 +82,7 @@ def load(
     engine = Engine(client)
     plain = [plain_image(each.image, store, files) for each in images]
     ids = [_id_of(image, engine) for image in plain]
-    there = [engine.find(id) for id in ids]
+    there = [_found(id, engine) for id in ids]
     lacking = {
         id: image
         for id, image, found in zip(ids, plain, there, strict=True)
@@ -103,6 +103,11 @@ def load(
 
 def _id_of(image: PlainImage, engine: Engine) -> str:
     return digest_of(image.manifest) if engine.is_containerd else image.config.digest
+
+
+def _found(id: str, engine: Engine) -> Found | None:
+    found = engine.find(id)
+    return found if found is not None and found.id == id else None
 
 
 def _send(
@@ -129,7 +134,7 @@ def _attempt(
     if fault:
         return fault
     for id in lacking:
-        found = engine.find(id)
+        found = _found(id, engine)
         if found is None:
             return f"the engine said yes, but has no image {id}"
         if not found.is_whole:

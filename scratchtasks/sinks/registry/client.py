@@ -14,7 +14,7 @@ from scratchtasks.core.errors import SinkError
 from .authorization import Authorization, login_hint
 from .credentials import Credentials, find_credentials
 from .errors import RegistryError, Secrets, explain
-from .helper import ask_helper
+from .keychain import ask_helper
 from .patience import Patience, retry_after_of
 from .reference import Repository, is_loopback
 from .transport import NO_BODY, Answer, Body, Limits, Transport, shown

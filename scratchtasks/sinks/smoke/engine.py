@@ -36,7 +36,6 @@ def run_in_engine(
     StoreError.
     """
     from docker.errors import DockerException
-    from requests.exceptions import RequestException
 
     try:
         client = connect(env)
@@ -48,7 +47,7 @@ def run_in_engine(
         with _image(trial.image, client, store, files) as name:
             hosts = _extra_hosts(read_file(trial, store, "etc/hosts", where))
             return _run(trial, name, hosts, client)
-    except (DockerException, RequestException) as error:
+    except (DockerException, OSError) as error:  # what requests raises is an OSError
         reason = str(getattr(error, "explanation", None) or error)
         raise SinkError(where, f"docker: {reason}") from None
     finally:

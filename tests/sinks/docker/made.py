@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scratchtasks.core.descriptor import Layer
@@ -59,6 +59,7 @@ class Made:
     files: FileStates
     program: bytes
     owner: str
+    packed: dict[str, Layer] = field(default_factory=dict)
 
     def layer(self, contents: Files, *, compress: bool = True) -> Layer:
         """A layer of files with mode 0755, by path."""
@@ -88,9 +89,14 @@ class Made:
         """Three layers: *base*, the program (the same for all messages), *message* on top."""
         return self.image(
             self.layer({"etc/base": base}),
-            self.layer({"say": self.program}),
+            self._program_layer(),
             self.layer({"etc/message": message.encode()}),
         )
+
+    def _program_layer(self) -> Layer:
+        if "say" not in self.packed:
+            self.packed["say"] = self.layer({"say": self.program})
+        return self.packed["say"]
 
     def named(self, name: str, message: str, base: bytes = b"base") -> Loadable:
         """*message* said by an image that is to be NAME:latest."""

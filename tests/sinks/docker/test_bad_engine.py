@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_the_socket_is_of_another_group(tmp_path: Path) -> None:
     ("answer", "reason"),
     [
         (b"220 mail.example.com ESMTP\r\n", "its answer is not HTTP: '220 mail.example.com ESMTP'"),
-        (b"", "it closed the connection without an answer"),
+        (b"", "it closed the connection"),
         (_http(b"<html>hello</html>"), "its answer is not JSON: '<html>hello</html>'"),
         (_http(b"{}"), "its answer names no ApiVersion: {}"),
         (_http(b"[]"), "its answer names no ApiVersion: []"),
@@ -171,7 +172,7 @@ _INFO = {"/info": _http(b'{"Driver":"overlay2"}'), "/images/json": _http(b"[]")}
             "docker: GET /info: 503 server is busy",
         ),
         ({"/info": _http(b"oops", "500 Bad")}, "docker: GET /info: 500 'oops'"),
-        ({"/info": b""}, "docker: GET /info: it closed the connection without an answer"),
+        ({"/info": b""}, "docker: GET /info: it closed the connection"),
         (
             {**_INFO, "/images/json": _http(b"{}")},
             "docker: GET /images/json: wanted JSON, got '{}'",
@@ -205,3 +206,20 @@ def test_a_yes_without_an_image(fake: Callable[[Answer], str], made: Made) -> No
         _load(fake, made, answers)
     wanted = made.say("hello").config.digest
     assert str(caught.value) == f"docker load: the engine said yes, but has no image {wanted}"
+
+
+@pytest.mark.parametrize("nonsense", [None, 7, "x", [], [7], {}, {"x": 7}])
+def test_fields_of_a_wrong_type(fake: Callable[[Answer], str], made: Made, nonsense: Any) -> None:
+    image = dict.fromkeys(
+        ("Id", "RepoTags", "RootFS", "Descriptor", "Manifests", "Components"), nonsense
+    )
+    info = {"DriverStatus": nonsense}
+    answers = {
+        "/info": _http(json.dumps(info).encode()),
+        "/images/json": _http(json.dumps([nonsense]).encode()),
+        "/json": _http(json.dumps(image).encode()),
+        "/images/load": _http(json.dumps({"errorDetail": nonsense}).encode()),
+    }
+    with pytest.raises(SinkError) as caught:
+        _load(fake, made, answers)
+    assert str(caught.value) == f"docker load: { ({'errorDetail': nonsense}) }"

@@ -11,7 +11,7 @@ import pytest
 from scratchtasks.core.errors import SinkError
 from scratchtasks.sinks.registry.challenge import Challenge, parse_challenge
 from scratchtasks.sinks.registry.credentials import NOBODY, Credentials, find_credentials
-from scratchtasks.sinks.registry.helper import ask_helper
+from scratchtasks.sinks.registry.keychain import ask_helper
 from scratchtasks.sinks.registry.reference import parse_repository
 
 API = parse_repository("registry.example.com/team/api")

@@ -1,0 +1,78 @@
+"""`doit load` on real services: one archive for all that are built."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site, lone_go, site_of
+
+from .conftest import Engine
+
+CLASSIC = pytest.mark.parametrize("engine", ["classic"], indirect=True)
+"""One engine will do where it is about doit."""
+
+
+@pytest.fixture
+def names(name: str) -> list[str]:
+    """Three services that nobody else has."""
+    return [f"{name}-{letter}" for letter in "abc"]
+
+
+@pytest.fixture
+def site(engine: Engine, names: list[str], tmp_path: Path) -> Site:
+    """A workspace of three small Go services, to be loaded through the relay."""
+    label = f'labels = {{ "scratchtasks.test" = "{engine.made.owner}" }}\n'
+    files = {"dodo.py": DODO, "pyproject.toml": LOADER, "scratch.toml": QUICK + label}
+    files["go.mod"] = GO_MOD
+    for each in names:
+        files[f"services/{each}/main.go"] = lone_go(each)
+        files[f"services/{each}/service.toml"] = SERVICE
+    site = site_of(tmp_path / "site", files)
+    site.env["DOCKER_HOST"] = engine.host
+    return site
+
+
+def test_a_group_goes_in_one_archive(engine: Engine, site: Site, names: list[str]) -> None:
+    ran = site.doit("load")
+    assert engine.relay.loads() == 1
+    for each in names:
+        assert f"{each}:latest loaded\n" in ran.out + ran.err
+        assert engine.run(each) == f"{each}\n"
+
+    again = site.doit("load")
+    assert engine.relay.loads() == 1
+    for each in names:
+        assert f"{each}:latest is already loaded\n" in again.out + again.err
+
+
+@CLASSIC
+def test_those_that_are_named_go_in_one_archive(
+    engine: Engine, site: Site, names: list[str]
+) -> None:
+    site.doit("image")
+    first, second, third = names
+    site.doit(f"load:{first}", f"load:{third}")
+    assert engine.relay.loads() == 1
+    tags = {tag for image in engine.client.images.list() for tag in image.tags}
+    assert {f"{first}:latest", f"{third}:latest"} <= tags
+    assert f"{second}:latest" not in tags
+
+
+@CLASSIC
+def test_an_image_that_cannot_be_built_keeps_none_back(
+    engine: Engine, site: Site, names: list[str]
+) -> None:
+    (site.root / f"services/{names[1]}/main.go").write_text("package main\n\nfunc main() {\n")
+    ran = site.run("--continue", "load")
+    assert ran.code != 0
+    assert engine.relay.loads() == 1
+    tags = {tag for image in engine.client.images.list() for tag in image.tags}
+    assert {f"{names[0]}:latest", f"{names[2]}:latest"} <= tags
+    assert f"{names[1]}:latest" not in tags
+
+
+@CLASSIC
+def test_parallel_loads(engine: Engine, site: Site, names: list[str]) -> None:
+    site.doit("-n", "3", "load")
+    tags = {tag for image in engine.client.images.list() for tag in image.tags}
+    assert {f"{each}:latest" for each in names} <= tags
