@@ -149,6 +149,7 @@ PLATFORM = Check('a platform such as "linux/amd64"', _platform, f"platforms ({',
 HOST_NAME = Check("a host name", _host_name)
 ADDRESS = Check("an IPv4 or IPv6 address", _address, "host name = IPv4 or IPv6 address")
 SIGNAL = Check('a signal such as "SIGTERM" or 15', _signal)
+REGISTRY = matching('a registry such as "registry.example.com:5000"', _REGISTRY)
 REPOSITORY = Check('"registry.example.com/path"', _repository)
 TAG = Check("a tag of letters, digits, '.', '_' and '-', templates allowed", _tag,
             "tags, templates allowed")  # fmt: skip

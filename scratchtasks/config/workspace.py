@@ -10,8 +10,9 @@ from scratchtasks.core.target import User
 
 from .default_pins import DEFAULT_PINS
 from .document import parse_toml
-from .fields import Check, Field, integer, read_fields, record
+from .fields import Check, Field, array, integer, read_fields, record
 from .image import IMAGE
+from .names import REGISTRY
 from .quantities import SIZE
 from .spot import Spot
 
@@ -35,11 +36,15 @@ class WorkspaceDefaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspaceConfig:
-    """A workspace file; *refresh* is its table as written, *cache_limit* is bytes."""
+    """A workspace file; *refresh* is its table as written, *cache_limit* is bytes.
+
+    *plain_http* are registries that are spoken to without TLS.
+    """
 
     defaults: WorkspaceDefaults = field(default_factory=WorkspaceDefaults)
     refresh: Mapping[str, str | int] = field(default_factory=dict)
     cache_limit: int = 10 * 1024**3
+    plain_http: tuple[str, ...] = ()
 
 
 def _policy(value: object, spot: Spot) -> str:
@@ -66,9 +71,14 @@ CACHE = (
     Field(key="limit", check=SIZE, default='"10GiB"', wrong="10 gigs", attribute="cache_limit",
           meaning="what `.scratch/` may hold before `doit cache` collects"),
 )  # fmt: skip
+PUSH = (
+    Field(key="plain_http", check=array(REGISTRY, is_set=True), default="[]",
+          wrong=["https://registry.example.com"],
+          meaning="registries without TLS; this machine's loopback needs no mention"),
+)  # fmt: skip
 
 
-def _as_written(**values: Any) -> Mapping[str, str | int]:
+def _as_written(**values: Any) -> Mapping[str, Any]:
     return values
 
 
@@ -79,6 +89,8 @@ WORKSPACE = (
           meaning="policy per pin"),
     Field(key="cache", check=record(CACHE, _as_written), wrong="10GiB", default="{}",
           meaning="the local cache"),
+    Field(key="push", check=record(PUSH, _as_written), wrong="registry.example.com", default="{}",
+          meaning="how images are pushed"),
 )  # fmt: skip
 
 
@@ -97,4 +109,4 @@ def parse_workspace(text: str, origin: str, table_path: tuple[str, ...] = ()) ->
         table, spot = table[key], spot.key(key)
     values = dict(read_fields(table, spot, WORKSPACE).good)
     spot.raise_if_faulty()
-    return WorkspaceConfig(**{**values.pop("cache", {}), **values})
+    return WorkspaceConfig(**{**values.pop("cache", {}), **values.pop("push", {}), **values})

@@ -256,3 +256,5 @@ class Declared:
     pins: Mapping[str, Pin] = field(default_factory=dict)
     cache_limit: int = 10 * 1024**3
     """Bytes `.scratch/` may hold before `doit cache` collects."""
+    plain_http: tuple[str, ...] = ()
+    """Registries that are spoken to without TLS."""

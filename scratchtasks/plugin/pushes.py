@@ -10,6 +10,7 @@ from scratchtasks.analysis import Task
 from scratchtasks.core.errors import ScratchError, SinkError
 
 if TYPE_CHECKING:
+    from scratchtasks.sinks.registry.client import Registry
     from scratchtasks.sinks.registry.plan import PushImage
 
     from .session import Session
@@ -30,6 +31,12 @@ class Pushes:
         self._planned: tuple[str, ...] = ()
         self._failure: ScratchError | None = None
         self._done: dict[str, str] = {}
+        self._registry: Registry | None = None
+
+    def cancel(self) -> None:
+        """Begin nothing more; what is under way ends between requests."""
+        if self._registry is not None:
+            self._registry.cancel()
 
     @property
     def is_planned(self) -> bool:
@@ -68,8 +75,14 @@ class Pushes:
 
         session = self._session
         images = [self._image(task) for task in tasks]
-        with Registry(session.world.env) as registry:
-            plan = make_plan(images, registry, session.world.store)
+        for task in tasks:
+            push_to = session.graph.services[task.name.removeprefix("image:")].push
+            if push_to is not None and push_to.smoke:
+                session.trials.smoke(task)
+        pushed_before = [self._image(task) for task in self._siblings(tasks)]
+        with Registry(session.world.env, insecure=session.declared.plain_http) as registry:
+            self._registry = registry
+            plan = make_plan(images, registry, session.world.store, pushed_before)
             if self.is_dry:
                 _print(json.dumps(plan.to_json(), indent=2) if self.as_json else str(plan))
                 self._done.update((task.name, "") for task in tasks)
@@ -85,6 +98,16 @@ class Pushes:
         else:
             _print("\n".join(map(str, pushed)))
 
+    def _siblings(self, tasks: list[Task]) -> list[Task]:
+        """Other images with a place in a registry: it may have blobs of theirs to share."""
+        session = self._session
+        others = [
+            session.graph.tasks[f"image:{name}"]
+            for name in session.names_for("push")
+            if f"image:{name}" not in {task.name for task in tasks}
+        ]
+        return [task for task in others if not session.why_stale(task)]
+
     def _image(self, task: Task) -> "PushImage":
         from scratchtasks.sinks.registry.plan import PushImage
 
@@ -97,8 +120,6 @@ class Pushes:
         service = session.graph.services[name]
         if service.push is None:
             raise SinkError(str(task.label), "push.repository is not set")
-        if service.push.smoke:
-            session.trials.smoke(task)
         return PushImage(
             name=name,
             label=str(task.label),

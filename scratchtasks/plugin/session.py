@@ -88,6 +88,11 @@ class Session:
             self.engine.reset()
             self._summarized = None
 
+    def cancel(self) -> None:
+        """End compilers and begin no more uploads; fit for a signal handler."""
+        self.world.processes.cancel()
+        self.pushes.cancel()
+
     def close(self) -> None:
         """Write what was learnt about files, and the summary of images; release the lock."""
         try:

@@ -84,7 +84,7 @@ class Workspace:
         """See to it that Ctrl-C and SIGTERM end compilers and keep what is finished."""
         from .signals import install
 
-        install(self.session().world.processes.cancel, self.events)
+        install(self.session().cancel, self.events)
 
     def session(self) -> "Session":
         """The analysed workspace, made on first use.
@@ -151,6 +151,7 @@ class Workspace:
             genrules=tuple(rules),
             pins=pins,
             cache_limit=config.cache_limit,
+            plain_http=config.plain_http,
         )
 
     def _workspace_config(self) -> "WorkspaceConfig":

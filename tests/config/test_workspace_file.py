@@ -20,6 +20,8 @@ tzdata  = ">=2025"
 cooldown_days = 3
 [cache]
 limit = "2GiB"
+[push]
+plain_http = ["registry.local:5000"]
 """
 
 CONFIG = WorkspaceConfig(
@@ -32,6 +34,7 @@ CONFIG = WorkspaceConfig(
     ),
     refresh={"certifi": "latest", "tzdata": ">=2025", "cooldown_days": 3},
     cache_limit=2 * 1024**3,
+    plain_http=("registry.local:5000",),
 )
 
 
@@ -43,6 +46,7 @@ def test_the_same_tables_stand_in_pyproject() -> None:
     inside = TEXT.replace("[image]", "[tool.scratchtasks.image]")
     inside = inside.replace("[refresh]", "[tool.scratchtasks.refresh]")
     inside = inside.replace("[cache]", "[tool.scratchtasks.cache]")
+    inside = inside.replace("[push]", "[tool.scratchtasks.push]")
     text = "[project]\nname = 'x'\n[tool.ruff]\n" + inside
     assert parse_workspace(text, "pyproject.toml", ("tool", "scratchtasks")) == CONFIG
 
