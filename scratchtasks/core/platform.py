@@ -18,8 +18,16 @@ KNOWN = (
     "linux/ppc64le",
 )
 
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64", "armv7l": "arm/v7",
-             "i686": "386", "riscv64": "riscv64", "s390x": "s390x", "ppc64le": "ppc64le"}
+_MACHINES = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "arm64": "arm64",
+    "armv7l": "arm/v7",
+    "i686": "386",
+    "riscv64": "riscv64",
+    "s390x": "s390x",
+    "ppc64le": "ppc64le",
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -33,8 +33,14 @@ class FileEntry:
 
     def to_json(self) -> dict[str, Json]:
         return {
-            "path": self.path, "kind": self.kind, "mode": self.mode, "uid": self.uid,
-            "gid": self.gid, "digest": self.digest, "size": self.size, "link": self.link,
+            "path": self.path,
+            "kind": self.kind,
+            "mode": self.mode,
+            "uid": self.uid,
+            "gid": self.gid,
+            "digest": self.digest,
+            "size": self.size,
+            "link": self.link,
             "origin": self.origin,
         }
 
@@ -81,8 +87,10 @@ def merge_trees(trees: Iterable[Iterable[FileEntry]], where: str) -> tuple[FileE
             above = merged.get(parent)
             if above is not None and above.kind != "dir":
                 raise StageError(
-                    where, f"/{path} lies below /{parent}, which is a {above.kind} "
-                    f"from {above.origin or 'elsewhere'}")
+                    where,
+                    f"/{path} lies below /{parent}, which is a {above.kind} "
+                    f"from {above.origin or 'elsewhere'}",
+                )
     return tuple(merged[path] for path in sorted(merged))
 
 

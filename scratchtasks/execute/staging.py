@@ -33,7 +33,7 @@ class Staging:
         """
         path = self.paths[digest]
         try:
-            file = open(path, "rb")
+            file = open(path, "rb")  # noqa: SIM115  (the reader closes it)
         except OSError as error:
             raise StageError(path, f"cannot be read: {error.strerror}", "run doit again") from None
         return cast(BinaryIO, _ProvenReader(file, digest, path))

@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .golang_workspace import Recording, Silent
-
 from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.digest import Json
 from scratchtasks.core.label import Label
@@ -14,6 +12,8 @@ from scratchtasks.core.platform import Platform
 from scratchtasks.execute.engine import Engine, Verdict
 from scratchtasks.execute.operation import Operation, World
 from scratchtasks.execute.rust import CargoBuild, CargoMetadata
+
+from .golang_workspace import Recording, Silent
 
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")

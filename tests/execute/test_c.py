@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from .golang_workspace import Silent, write
 
 from scratchtasks.core.action import Action, ActionResult, Input
 from scratchtasks.core.errors import ScratchError
@@ -18,6 +17,8 @@ from scratchtasks.execute.c import CBuild
 from scratchtasks.execute.engine import Engine, Verdict
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.zig import find_zig
+
+from .golang_workspace import Silent, write
 
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")

@@ -7,6 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from scratchtasks.core.action import ActionResult
+from scratchtasks.core.errors import ActionFailed, ScratchError
+from scratchtasks.core.platform import Platform
+from scratchtasks.execute.plan import run_probes
+from scratchtasks.execute.process import Finished
+
 from .golang_workspace import (
     AMD64,
     Recording,
@@ -19,12 +26,6 @@ from .golang_workspace import (
     publish,
     write,
 )
-
-from scratchtasks.core.action import ActionResult
-from scratchtasks.core.errors import ActionFailed, ScratchError
-from scratchtasks.core.platform import Platform
-from scratchtasks.execute.plan import run_probes
-from scratchtasks.execute.process import Finished
 
 MOD = "module example.com/mono\n\ngo 1.21\n"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from .golang_workspace import Run, WorldAt, go_actions, go_sum, publish, write
 
 MAIN = """package main

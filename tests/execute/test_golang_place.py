@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
-from .golang_workspace import WorldAt, go_actions, write
 
 from scratchtasks.execute.golang.embed import embedded_folders
 from scratchtasks.execute.golang.place import Place, find_place, outside, steering_files
 from scratchtasks.execute.operation import Job, World
+
+from .golang_workspace import WorldAt, go_actions, write
 
 TREE = ["static", "static/css", "static/css/deep"]
 

@@ -140,9 +140,7 @@ def test_a_workspace_cannot_pose_as_pip(tmp_path: Path, world_at: Callable[..., 
 def test_a_missing_or_malformed_pin_is_refused(world: World) -> None:
     with pytest.raises(StageError) as caught:
         pinned_wheel("certifi", world)
-    assert str(caught.value) == (
-        "scratch.lock: has no pin for certifi"
-    )
+    assert str(caught.value) == ("scratch.lock: has no pin for certifi")
     forged = replace(CERTIFI, version="1\n--index-url=http://example.com")
     with pytest.raises(StageError) as caught:
         pinned_wheel("certifi", replace(world, pins={"certifi": forged}))

@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from .golang_workspace import write
-from .rust_workspace import AMD64, ARM64, Run, WorldAt, execute, lock, manifest, rust_actions
 
 from scratchtasks.core.errors import ActionFailed, ScratchError
 from scratchtasks.core.platform import host_platform
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.rust.toolchain import Rust
+
+from .golang_workspace import write
+from .rust_workspace import AMD64, ARM64, Run, WorldAt, execute, lock, manifest, rust_actions
 
 MAIN = """fn main() {
     let n = std::env::args().count();

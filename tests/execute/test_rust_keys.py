@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from .golang_workspace import write
-from .rust_workspace import ARM64, Run, WorldAt, lock, manifest, rust_actions
 
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.platform import Platform
 from scratchtasks.execute.operation import World
+
+from .golang_workspace import write
+from .rust_workspace import ARM64, Run, WorldAt, lock, manifest, rust_actions
 
 MAIN = 'fn main() { println!("{} {}", include_str!("../text.txt"), common::twice(1)); }\n'
 BUILD = 'fn main() { println!("cargo:rerun-if-changed=../schema"); }\n'

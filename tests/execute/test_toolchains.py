@@ -8,7 +8,6 @@ from pathlib import Path
 
 import certifi
 import pytest
-from .golang_workspace import WorldAt, go, write
 
 from scratchtasks.core.errors import ActionFailed, ToolchainMissing
 from scratchtasks.core.platform import Platform
@@ -16,6 +15,8 @@ from scratchtasks.execute.golang.environment import go_env
 from scratchtasks.execute.golang.toolchain import find_go
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.toolchains import ask_tool, check_version, find_package, find_program
+
+from .golang_workspace import WorldAt, go, write
 
 HINT = (
     "\n    hint: install it from your distribution or from go.dev, or: "

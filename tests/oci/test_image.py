@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from .memory_blobs import AMD64, IMAGE, MemoryBlobs
 
 from scratchtasks.core.descriptor import Descriptor, Layer
 from scratchtasks.core.digest import DiffID, canonical_json, digest_of
@@ -18,6 +17,8 @@ from scratchtasks.oci.image import (
     timestamp,
 )
 from scratchtasks.oci.layout import LAYOUT_FILE, index_json
+
+from .memory_blobs import AMD64, IMAGE, MemoryBlobs
 
 _BLOB = Descriptor(media.LAYER_GZIP, digest_of(b"blob"), 4)
 _LAYERS = [Layer(_BLOB, DiffID(digest_of(b"one")), "etc"), Layer(_BLOB, DiffID(digest_of(b"two")))]

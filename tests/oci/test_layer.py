@@ -5,13 +5,14 @@ import io
 import tarfile
 
 import pytest
-from .memory_blobs import MemoryBlobs
 
 from scratchtasks.core.digest import DiffID, digest_of
 from scratchtasks.core.errors import StageError
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.oci import media
 from scratchtasks.oci.layer import pack_layer
+
+from .memory_blobs import MemoryBlobs
 
 
 def test_digests_are_of_the_bytes_written() -> None:

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from .memory_blobs import MemoryBlobs
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.tree import FileEntry, with_parents
 from scratchtasks.oci.tar import write_tar
+
+from .memory_blobs import MemoryBlobs
 
 _NAMES = st.one_of(
     st.sampled_from(["a", "b", "a-b", "usr", "naïve", "東京", "x" * 100, "é" * 60]),

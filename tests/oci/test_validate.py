@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from .memory_blobs import AMD64, IMAGE, MemoryBlobs
 
 from scratchtasks.core.descriptor import Descriptor, Layer
 from scratchtasks.core.digest import DiffID, canonical_json, digest_of
@@ -17,6 +16,8 @@ from scratchtasks.oci import media
 from scratchtasks.oci.image import config_bytes, index_bytes, manifest_bytes
 from scratchtasks.oci.tar import BLOCK
 from scratchtasks.oci.validate import validate
+
+from .memory_blobs import AMD64, IMAGE, MemoryBlobs
 
 
 def test_sound_images_have_no_faults() -> None:
