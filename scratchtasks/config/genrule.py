@@ -42,10 +42,10 @@ GENRULE = (
     Field(key="folder", check=FOLDER, default='"", the workspace root', wrong="../gen",
           meaning="where the command runs, and what srcs are relative to"),
     Field(key="cmd", check=array(TEXT, is_full=True), required=True, wrong="protoc api.proto",
-          meaning="the program and its arguments; `{out}` is the folder to write to, `{srcs}` "
-          "stands for all sources"),
+          meaning="the program and its arguments, watched where they are files; `{out}` is the "
+          "folder to write to, `{srcs}` stands for all sources"),
     Field(key="srcs", check=array(SOURCE), default="[]", wrong=["/usr/share/x"],
-          meaning="what it reads: globs, labels, other genrules"),
+          meaning="all else that it reads: globs, labels, other genrules"),
     Field(key="outs", check=array(_OUT, is_full=True, is_set=True), required=True,
           wrong=["../a.sql"], meaning="the files it writes into `{out}`"),
     Field(key="env", check=ENV, default="{}", wrong={"N": 1},

@@ -46,11 +46,21 @@ def _service_name(value: object, spot: Spot) -> str:
 
 
 def _port(value: object, spot: Spot) -> str:
-    match = _PORT.fullmatch(value) if isinstance(value, str) else None
-    if not isinstance(value, str) or match is None or int(match[1]) > 65535:
-        bare = isinstance(value, str) and _PORT.fullmatch(value + "/tcp")
-        raise spot.wanted(PORT.wants, value, f'write "{value}/tcp"' if bare else "")
+    if not isinstance(value, str):
+        raise spot.wanted(PORT.wants, value)
+    match = _PORT.fullmatch(value)
+    if match is None or int(match[1]) > 65535:
+        raise spot.wanted(PORT.wants, value, _port_hint(value, match is not None))
     return value
+
+
+def _port_hint(value: str, is_too_high: bool) -> str:
+    if is_too_high:
+        return "a port is at most 65535"
+    port, slash, protocol = value.partition("/")
+    if not _PORT.fullmatch(f"{port}/tcp"):
+        return ""
+    return did_you_mean(protocol[:40], ("tcp", "udp", "sctp")) if slash else f'write "{port}/tcp"'
 
 
 def _platform(value: object, spot: Spot) -> Platform:

@@ -4,6 +4,7 @@ Reading order: CBuild, `_compiler_of` (which compiler), `_Build` (compile and li
 """
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from .zig import find_zig, uncached, zig_env, zig_target
 
 _CXX_SUFFIXES = (".cc", ".cpp", ".cxx", ".C", ".c++")
 _HEADERS = ".h|.hh|.hpp|.hxx|.inc|.inl|.ipp|.tcc|.def"
+_INCBIN = re.compile(rb'\.incbin\b(?:\s*\\?"([^"\\\n]+))?')
 _SEARCH_FLAGS = ("-I", "-iquote", "-isystem", "-idirafter", "-L")
 
 
@@ -207,16 +209,31 @@ class _Build:
         """Every file that a dep file names, and the listings that a new header would change."""
         folders = {os.path.dirname(source) or "." for source in self.sources}
         folders |= set(_search_folders(self._flags("cflags")))
+        incbins: set[str] = set()
         for number in range(len(self.sources)):
             with open(f"{self.out}/{number}.d", encoding="utf-8", errors="surrogateescape") as file:
                 names = parse_c_deps(file.read())
             for name in names:
                 if not self._is_ours(name):
                     yield self._input("file", name)
+                    incbins.update(_incbins(os.path.join(self._folder, name)))
                     if not os.path.isabs(name):
                         folders.add(os.path.dirname(name) or ".")
         for folder in folders:
             yield self._input("names", folder, _HEADERS)
+        if incbins:
+            yield from self._below()
+        for place in (".", *_search_folders(self._flags("cflags"))):
+            yield from (self._input("file", os.path.join(place, name)) for name in incbins if name)
+
+    def _below(self) -> Iterator[Input]:
+        """All that is in the service's folder: `.incbin` shows in no dep file, and its name may
+        be put together by macros."""
+        for item in match(
+            self.world.root, str(self.job.action.params["folder"]), ["**"], self._label
+        ).inputs:
+            if item.path.partition("/")[0] != "dist":  # of the root: builds write there
+                yield item
 
     def _is_ours(self, path: str) -> bool:
         """Whether *path* came with the compiler, or was made by this very build."""
@@ -241,6 +258,12 @@ class _Build:
     @property
     def _label(self) -> str:
         return str(self.job.action.label)
+
+
+def _incbins(path: str) -> list[str]:
+    """The names that the source or header *path* gives to `.incbin`; "" where one is made up."""
+    with open(path, "rb") as file:
+        return [os.fsdecode(name) for name in _INCBIN.findall(file.read())]
 
 
 def _search_folders(flags: Sequence[str]) -> Iterator[str]:

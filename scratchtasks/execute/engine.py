@@ -143,6 +143,7 @@ class Engine:
         began, clock = time.perf_counter(), self._file_clock()
         outcomes = self.operation(actions[0]).run(jobs, self.world)
         seconds = time.perf_counter() - began
+        self.world.files.forget_scan()  # what was seen before it ran may have changed meanwhile
         results: dict[str, ActionResult | ScratchError] = {}
         for job in jobs:
             name = job.action.name
@@ -264,7 +265,7 @@ class Engine:
             return outcome
         inputs = {*verdict.known, *outcome.inputs}
         record = self.world.files.observe_all(inputs, fresh=True)
-        if self._is_disturbed(verdict, record, clock):
+        if self._is_disturbed(verdict, record, clock) or not self._is_still(verdict):
             self._forget(name)
             return None
         result = ActionResult(outputs=outcome.outputs, facts=outcome.facts)
@@ -287,10 +288,26 @@ class Engine:
         return False
 
     def _changed_at(self, item: Input) -> int:
+        """When *item* last changed, in ns; for one that is not there, when it can have gone."""
+        path = os.path.join(self.world.root, item.path)
         try:
-            return os.stat(os.path.join(self.world.root, item.path)).st_ctime_ns
+            # A symlink put in the place of a file may lead to an old one.
+            return max(os.stat(path).st_ctime_ns, os.lstat(path).st_ctime_ns)
         except OSError:
-            return 0
+            if os.path.isabs(item.path):
+                return 0  # folders outside the workspace never rest
+            while not os.path.isdir(path):
+                path = os.path.dirname(path)
+            return os.stat(path).st_ctime_ns
+
+    def _is_still(self, verdict: Verdict) -> bool:
+        """Whether the description still holds: a compiler may be upgraded while it is at work."""
+        assert verdict.job is not None
+        try:
+            now = self._description(verdict.job, self.operation(verdict.job.action))
+        except ScratchError:
+            return False
+        return now == verdict.description
 
     def _file_clock(self) -> int:
         """Now, as the workspace's file system tells time (a mount's clock may be another's)."""

@@ -9,7 +9,7 @@ from typing import Any
 from scratchtasks.core.action import Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import ActionFailed, ScratchError, ToolchainMissing
+from scratchtasks.core.errors import ActionFailed, ScratchError, StageError, ToolchainMissing
 
 from .globs import match
 from .operation import Done, Job, Outcome, World
@@ -29,7 +29,13 @@ class Genrule:
         return {"program": world.files.digest(_program(job, world))}
 
     def inputs(self, job: Job, world: World) -> Iterable[Input]:
-        return ()
+        """The files that cmd names itself, such as a script after `python3`."""
+        params: Mapping[str, Any] = job.action.params
+        for word in params["cmd"][1:]:
+            path = os.path.normpath(os.path.join(world.root, params["folder"], word))
+            if os.path.isfile(path):
+                inside = path.startswith(os.path.join(world.root, ""))
+                yield Input("file", os.path.relpath(path, world.root) if inside else path)
 
     def batch_key(self, job: Job, world: World) -> str:
         return ""
@@ -58,13 +64,18 @@ def _program(job: Job, world: World) -> str:
 def _run(job: Job, world: World) -> Done:
     params: Mapping[str, Any] = job.action.params
     where = str(job.action.label)
-    # The sources were resolved to paths below the root, so they are matched from there.
-    matches = match(world.root, "", params["srcs"], where)
+    matches = match(world.root, params["folder"], params["srcs"], where)
+    files: list[str] = params["files"]
+    for name in files:
+        if not os.path.isfile(os.path.join(world.root, name)):
+            raise StageError(where, f"there is no file {name!r}")
+    paths = sorted({*matches.paths, *files})
+    inputs = (*matches.inputs, *(Input("file", name) for name in files))
     folder = os.path.join(world.root, params["folder"])
     os.makedirs(os.path.join(world.scratch, "tmp"), exist_ok=True)
     out = tempfile.mkdtemp(dir=os.path.join(world.scratch, "tmp"))
     try:
-        srcs = [os.path.relpath(os.path.join(world.root, path), folder) for path in matches.paths]
+        srcs = [os.path.relpath(os.path.join(world.root, path), folder) for path in paths]
         for made in params["made"]:
             blob = job.deps[made["dep"]].outputs[made["output"]]
             srcs.append(world.store.path(blob.digest))
@@ -73,7 +84,7 @@ def _run(job: Job, world: World) -> Done:
         finished = world.processes.run(argv, cwd=folder, env=env)
         if finished.code != 0:
             raise ActionFailed(where, f"{params['cmd'][0]} exited with {finished.code}")
-        return Done(outputs=_kept(where, params["outs"], out, world), inputs=matches.inputs)
+        return Done(outputs=_kept(where, params["outs"], out, world), inputs=inputs)
     finally:
         shutil.rmtree(out, ignore_errors=True)
 

@@ -20,6 +20,8 @@ class Matches:
 def match(root: str, folder: str, patterns: Sequence[str], where: str) -> Matches:
     """The files below *folder* that *patterns* name; `**` crosses folders, `*` does not.
 
+    `**` does not follow symlinks, which may lead back to where they are.
+
     Raises: StageError for a pattern that matches nothing.
     """
     found: dict[str, None] = {}
@@ -40,7 +42,7 @@ def _walk(root: str, folder: str, parts: Sequence[str], inputs: dict[Input, None
         yield from _walk(root, folder, rest or ["*"], inputs)
         for name in _names(root, folder, "*", inputs):
             below = _joined(folder, name)
-            if os.path.isdir(os.path.join(root, below)) and not name.startswith("."):
+            if not name.startswith(".") and _is_folder(os.path.join(root, below)):
                 yield from _walk(root, below, parts, inputs)
     elif not any(sign in head for sign in "*?["):
         path = os.path.normpath(_joined(folder, head))
@@ -57,6 +59,10 @@ def _walk(root: str, folder: str, parts: Sequence[str], inputs: dict[Input, None
                     yield from _walk(root, path, rest, inputs)
                 elif not rest and os.path.isfile(os.path.join(root, path)):
                     yield path
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _names(root: str, folder: str, pattern: str, inputs: dict[Input, None]) -> list[str]:

@@ -18,6 +18,10 @@ Owners = Mapping[str, tuple[int, int]]
 """uid and gid by user name."""
 
 
+_OUTPUTS = frozenset({".scratch", "dist"})
+"""Folders of the root: an image that held them would hold itself, and never be up to date."""
+
+
 @dataclass(frozen=True, slots=True)
 class Staging:
     """*entries* to pack, *inputs* they depend on, and *paths* that hold their content."""
@@ -90,6 +94,12 @@ class _Stager:
     def _walk(self, folder: str, below: str = "") -> Iterator[str]:
         """Names of everything in *folder*, relative to it, folders before what they hold."""
         here = f"{folder}/{below}" if below else folder
+        if os.path.normpath(here) in _OUTPUTS:
+            raise StageError(
+                self.where,
+                f"cannot stage {folder}: it holds {os.path.normpath(here)}, which builds write to",
+                "stage the folders in it that the image needs",
+            )
         self.inputs[Input("names", here, "*")] = None
         try:
             names = sorted(os.listdir(os.path.join(self.world.root, here)))
@@ -109,7 +119,11 @@ class _Stager:
         try:
             status = os.stat(full) if follow else os.lstat(full)
         except OSError as error:
-            raise StageError(self.where, f"cannot stage {src}: {error.strerror}") from None
+            raise StageError(
+                self.where,
+                f"cannot stage {src}: {error.strerror}",
+                "src is relative to the service's folder, or a label" if follow else "",
+            ) from None
         uid, gid = owner
         if stat.S_ISLNK(status.st_mode):
             self.inputs[Input("link", src)] = None

@@ -19,6 +19,7 @@ from scratchtasks.execute.plan import compile_batches, run_probes
 
 from .session import Session
 from .tasks import AFTER, GROUPS, task_dicts
+from .words import check_words, empty_groups, takes_tasks
 from .workspace import Workspace
 
 
@@ -63,25 +64,40 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
     def load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
         """The user's own tasks and ours.  Raises: InvalidDodoFile for faults in configuration."""
         tasks: list[Task] = super().load_tasks(cmd, pos_args)
+        choose = getattr(cmd, "choose", None)
         if self.workspace is None:
+            if choose is not None:  # else doit would run all tasks
+                raise InvalidDodoFile(f"{cmd.name}: wanted a Workspace in dodo.py, got none")
             return tasks
         try:
             self.session = session = self.workspace.session()
             _replace_labels(pos_args, session)
+            if takes_tasks(cmd):
+                check_words(pos_args, session, tasks)
             batches: Sequence[Sequence[str]] = ()
             if getattr(cmd, "execute_tasks", False):
                 cmd.reporters["scratch"] = self.workspace.doit_config["reporter"]
                 self.workspace.watch_signals()
                 session.lock()
                 _take_options(session, pos_args)
-                choose = getattr(cmd, "choose", None)
+                for note in empty_groups(pos_args, session):
+                    sys.stderr.write(f"scratchtasks: {note}\n")
                 if choose is not None:
                     cmd.sel_tasks = choose(session)
+                reached = _reached(session, cmd.sel_tasks or (), tasks)
+                session.pushes.plan(
+                    f"image:{word.removeprefix('push:')}"
+                    for word in reached
+                    if word.startswith("push:")
+                )
                 if not self._options.get("single"):
-                    _plan_together(session, cmd)
-                if session.pushes.is_planned and self._options["outfile"] is sys.stdout:
-                    self._options["outfile"] = sys.stderr  # stdout is for what was pushed
-                actions = _selected_actions(session, cmd.sel_tasks or (), tasks)
+                    _load_together(session, cmd)
+                if session.pushes.planned:
+                    # Processes would not know of each other's part of the transaction.
+                    self._options["par_type"] = "thread"
+                    if self._options["outfile"] is sys.stdout:
+                        self._options["outfile"] = sys.stderr  # stdout is for what was pushed
+                actions = _actions_of(session, reached)
                 run_probes(session.engine, actions)
                 batches = compile_batches(session.engine, actions)
         except ScratchError as error:
@@ -105,50 +121,53 @@ def _take_options(session: Session, pos_args: list[str]) -> None:
             setattr(session.pushes, option, True)
 
 
-def _plan_together(session: Session, cmd: Any) -> None:
-    """Have all images that are to be loaded or pushed built before the first is.
-
-    So that they go in one archive, or in one transaction.
-    """
+def _load_together(session: Session, cmd: Any) -> None:
+    """Have all images that are to be loaded built before the first is: they go in one archive."""
     selected = list(cmd.sel_tasks or ())
-    for kind, plan in (("load", session.loads.plan), ("push", session.pushes.plan)):
-        sent = {
-            f"image:{name}": None
-            for word in selected
-            for name in session.names_for(kind)
-            if fnmatch.fnmatchcase(f"{kind}:{name}", word) or word == kind
-        }
-        plan(sent)
-        cmd.sel_tasks = [*sent, *(cmd.sel_tasks or ())]
+    loaded = {
+        f"image:{name}": None
+        for word in selected
+        for name in session.names_for("load")
+        if fnmatch.fnmatchcase(f"load:{name}", word) or word == "load"
+    }
+    session.loads.plan(loaded)
+    cmd.sel_tasks = [*loaded, *selected]
 
 
-def _selected_actions(
+def _actions_of(session: Session, reached: Iterable[str]) -> list[str]:
+    """Names of the actions of all tasks that *reached* has, in that order."""
+    ours = session.graph.tasks
+    return [action for name in reached if name in ours for action in ours[name].actions]
+
+
+def _reached(
     session: Session, selected: Iterable[str], users_tasks: Sequence[Task]
-) -> list[str]:
-    """Names of all actions behind *selected* tasks, dependencies first.
+) -> dict[str, None]:
+    """Names of *selected* tasks and of all behind them, dependencies first, without groups.
 
     Words that are not ours (a user's own tasks) lead to ours through their task_dep.
     """
     theirs = {task.name: task for task in users_tasks}
     ours = session.graph.tasks
     targets = {target: task.name for task in users_tasks for target in task.targets}
-    # To load an image needs all that the image needs, and is no task of the graph.
+    # What is done to an image needs that image, and is no task of the graph.
     images = {
         f"{kind}:{name}": f"image:{name}" for kind in AFTER for name in session.names_for(kind)
     }
-    stands_for = {**dict.fromkeys(AFTER, "image"), **images}
     seen: dict[str, None] = {}
 
     def visit(word: str) -> None:
-        word = stands_for.get(word, word)
         if word in seen:
             return
-        if word in ours:
+        if word in images:
+            visit(images[word])
+            seen[word] = None
+        elif word in ours:
             for dep in ours[word].deps:
                 visit(dep)
             seen[word] = None
         elif word in GROUPS:
-            for name in ours:
+            for name in (*ours, *images):
                 if name.startswith(f"{word}:"):
                     visit(name)
         elif word in theirs or word in targets:
@@ -166,7 +185,7 @@ def _selected_actions(
 
     for word in selected:
         visit(word)
-    return [action for name in seen if name in ours for action in ours[name].actions]
+    return seen
 
 
 def _check_names(tasks: Sequence[Task], session: Session) -> None:

@@ -93,12 +93,7 @@ class Loads:
             return []  # doit -P process: every worker would load them
         session = self._session
         tasks = [session.graph.tasks[name] for name in self._planned if name not in self._done]
-        # Not session.why_stale: dist/images.json tells of images only when the run ends.
-        return [
-            task
-            for task in tasks
-            if all(session.engine.verdict(name).fresh for name in task.actions)
-        ]
+        return [task for task in tasks if not session.why_unmade(task)]
 
     def _loadable(self, task: Task, platform: tuple[str, str]) -> "docker.Loadable":
         from scratchtasks.sinks import docker

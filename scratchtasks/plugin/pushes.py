@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 class Pushes:
     """What this run is to push: all of it or nothing, by the first task that comes to push.
 
-    *is_dry* only prints the plan; *as_json* prints for scripts; *is_quiet* prints nothing.
+    *planned* are the image tasks that go together; *is_dry* only prints the plan; *as_json*
+    prints for scripts; *is_quiet* prints nothing.
     """
 
     def __init__(self, session: "Session") -> None:
         self.is_quiet = False
         self.is_dry = False
         self.as_json = False
+        self.planned: tuple[str, ...] = ()
         self._session = session
         self._turn = Lock()
-        self._planned: tuple[str, ...] = ()
         self._failure: ScratchError | None = None
         self._done: dict[str, str] = {}
         self._registry: Registry | None = None
@@ -38,14 +39,9 @@ class Pushes:
         if self._registry is not None:
             self._registry.cancel()
 
-    @property
-    def is_planned(self) -> bool:
-        """Whether this run is to push anything."""
-        return bool(self._planned)
-
     def plan(self, names: Iterable[str]) -> None:
         """Images of *names* (image tasks) are to be pushed by this run, as one transaction."""
-        self._planned = tuple(names)
+        self.planned = tuple(names)
 
     def push(self, task: Task) -> None:
         """Push the image of *task* and all that are planned with it.
@@ -57,7 +53,7 @@ class Pushes:
                 raise self._failure
             if task.name in self._done:
                 return
-            names = self._planned if task.name in self._planned else (task.name,)
+            names = self.planned if task.name in self.planned else (task.name,)
             try:
                 self._push([self._session.graph.tasks[name] for name in names])
             except ScratchError as error:
@@ -74,12 +70,12 @@ class Pushes:
         from scratchtasks.sinks.registry.push import push
 
         session = self._session
-        images = [self._image(task) for task in tasks]
+        images = [self._image(task, self._tags(task)) for task in tasks]
         for task in tasks:
             push_to = session.graph.services[task.name.removeprefix("image:")].push
             if push_to is not None and push_to.smoke:
                 session.trials.smoke(task)
-        pushed_before = [self._image(task) for task in self._siblings(tasks)]
+        pushed_before = [self._image(task, tags=()) for task in self._siblings(tasks)]
         with Registry(session.world.env, insecure=session.declared.plain_http) as registry:
             self._registry = registry
             plan = make_plan(images, registry, session.world.store, pushed_before)
@@ -106,13 +102,19 @@ class Pushes:
             for name in session.names_for("push")
             if f"image:{name}" not in {task.name for task in tasks}
         ]
-        return [task for task in others if not session.why_stale(task)]
+        return [task for task in others if not session.why_unmade(task)]
 
-    def _image(self, task: Task) -> "PushImage":
+    def _tags(self, task: Task) -> list[str]:
+        """Tags of *task*'s image, templates filled in."""
+        service = self._session.graph.services[task.name.removeprefix("image:")]
+        tags = service.push.tags if service.push else ()
+        return [self._session.expand(tag, service) for tag in tags]
+
+    def _image(self, task: Task, tags: Sequence[str]) -> "PushImage":
         from scratchtasks.sinks.registry.plan import PushImage
 
         session = self._session
-        reason = session.why_stale(task)
+        reason = session.why_unmade(task)
         if reason:
             raise SinkError(str(task.label), f"nothing is pushed, for it is not built: {reason}")
         top, images = session.images_of(task)
@@ -126,8 +128,8 @@ class Pushes:
             top=top,
             manifests=[image.manifest for image in images],
             blobs=[blob for image in images for blob in image.blobs if blob != image.manifest],
-            repository=session.expand(service.push.repository, service),
-            tags=[session.expand(tag, service) for tag in service.push.tags],
+            repository=service.push.repository,
+            tags=tags,
         )
 
 

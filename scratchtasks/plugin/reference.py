@@ -43,7 +43,8 @@ def _tasks() -> Iterator[str]:
     yield "|---|---|"
     for name, doc in GROUPS.items():
         yield f"| `{name}:NAME` | `{name}`: {doc} |"
-    yield "\nEvery task answers to its label too: `doit //services/api:image`.\n"
+    yield "\nEvery task answers to its label too: `doit //services/api:image`.  `push` takes"
+    yield "`--dry-run` (print the plan, send nothing) and `--json`.\n"
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, TextIO
 
-from doit.exceptions import BaseFail, UnmetDependency
+from doit.exceptions import BaseFail, InvalidTask, UnmetDependency
 from doit.reporter import ConsoleReporter
+
+from scratchtasks.core.errors import ScratchError
 
 from .display import Display, duration, printable
 from .events import (
@@ -46,14 +48,20 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
 
     events: ClassVar[Events | None] = None
     env: ClassVar[Mapping[str, str]] = os.environ
+    finish: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
 
     @classmethod
-    def bound_to(cls, events: Events, env: Mapping[str, str]) -> type[Self]:
+    def bound_to(
+        cls, events: Events, env: Mapping[str, str], finish: Callable[[], None] = lambda: None
+    ) -> type[Self]:
         """This reporter for the run that *events* tells of; doit makes the instance.
 
-        *env* is asked for NO_COLOR, TERM and CI.
+        *env* is asked for NO_COLOR, TERM and CI.  *finish* is called last in a run; the
+        ScratchError that it raises fails the run.
         """
-        return type(cls.__name__, (cls,), {"events": events, "env": env})
+        return type(
+            cls.__name__, (cls,), {"events": events, "env": env, "finish": staticmethod(finish)}
+        )
 
     def __init__(self, outstream: TextIO, options: Mapping[str, Any]) -> None:
         super().__init__(outstream, options)
@@ -142,6 +150,11 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
             seconds = time.monotonic() - self._events.began
             self.write(summary(plan, self._counts[plan.noun], seconds) + "\n")
         self._unsubscribe()
+        if not self._is_interrupted:
+            try:
+                type(self).finish()
+            except ScratchError as error:
+                raise InvalidTask(str(error)) from None
 
     def _on_event(self, event: Event) -> None:
         match event:

@@ -24,7 +24,7 @@ from scratchtasks.store.actions import ActionCache
 from scratchtasks.store.atomic import remove
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
-from scratchtasks.store.lock import WorkspaceLock
+from scratchtasks.store.lock import WorkspaceLock, is_ancestor
 
 from .events import Events, ImageMade
 from .loads import Loads
@@ -32,8 +32,9 @@ from .pushes import Pushes
 from .templates import Templates
 from .trials import Trials
 
-_LOCK_HOLDER = "SCRATCHTASKS_LOCK_HOLDER"
-"""Set for the programs a run starts, so that a doit started by one of them does not wait for it."""
+
+class _Nested(Exception):
+    """The run that holds the lock has started this one, and waits for it."""
 
 
 class Session:
@@ -66,24 +67,33 @@ class Session:
         self.loads = Loads(self)
         self.trials = Trials(self)
         self.pushes = Pushes(self)
+        self._is_nested = False
+        self._told = ""
         self._made: dict[str, ImageSummary] = {}
         self._pid = os.getpid()
         self._summarized: Mapping[str, str] | None = None
 
     def lock(self) -> None:
-        """Be the only run in this workspace; says whom it waits for.  Raises: StoreError."""
-        if self._lock.is_held or _LOCK_HOLDER in self.world.env:
+        """Be the only run in this workspace; says whom it waits for.  Raises: StoreError.
+
+        A run that one of the holder's own tasks or genrules has started goes ahead.
+        """
+        if self._lock.is_held or self._is_nested:
             return
         has_waited = False
 
         def on_wait(pid: int) -> None:
             nonlocal has_waited
+            if is_ancestor(pid):
+                raise _Nested
             has_waited = True
             holder = f" (process {pid})" if pid else ""
             self.events.show(f"another doit is at work here{holder}; waiting for it\n".encode())
 
-        self._lock.acquire(on_wait)
-        os.environ[_LOCK_HOLDER] = str(os.getpid())
+        try:
+            self._lock.acquire(on_wait)
+        except _Nested:
+            self._is_nested = True
         if has_waited:
             self.engine.reset()
             self._summarized = None
@@ -94,23 +104,38 @@ class Session:
         self.pushes.cancel()
 
     def close(self) -> None:
-        """Write what was learnt about files, and the summary of images; release the lock."""
+        """`finish` if nobody did, and release the lock; errors are shown, once."""
+        told = self._told
+        try:
+            self.finish()
+        except ScratchError as error:  # doit has ended: nobody else is there to tell it
+            if str(error) != told:
+                self.events.show(f"error: {error}\n".encode("utf-8", "backslashreplace"))
+        self._lock.release()
+
+    def finish(self) -> None:
+        """Write the summary of images and what was learnt about files.  Raises: StoreError."""
         try:
             self.write_summary()
             self.world.files.save()
-        except ScratchError as error:  # doit has ended: nobody else is there to tell it
-            self.events.show(f"error: {error}\n".encode("utf-8", "backslashreplace"))
-        if self._lock.is_held:
-            os.environ.pop(_LOCK_HOLDER, None)
-            self._lock.release()
+        except ScratchError as error:
+            self._told = str(error)
+            raise
 
     def why_stale(self, task: Task) -> str:
         """Why *task* has to run, in plain words; "" when it does not."""
+        return self.why_unmade(task) or (self._export_fault(task) if self.is_image(task) else "")
+
+    def why_unmade(self, task: Task) -> str:
+        """Why the store lacks what *task* makes; "" when it has it, whatever is in `dist/`.
+
+        That is why_stale during a run, for `dist/images.json` tells of images when it ends.
+        """
         for name in task.actions:
             verdict = self.engine.verdict(name)
             if not verdict.fresh:
                 return verdict.reason
-        return self._export_fault(task) if self.is_image(task) else ""
+        return ""
 
     def key(self, task: Task) -> str:
         """The key of *task*'s last action; "" while it cannot be known."""

@@ -28,6 +28,7 @@ AFTER = ("load", "smoke", "push")
 """Groups of what can be done with finished images."""
 
 _VALUE = "scratchtasks"
+_TOGETHER = "_images_to_push"
 
 
 class UpToDate:
@@ -170,6 +171,13 @@ def task_dicts(
             "uptodate": [False],
             "meta": {META: {}},
         }
+    if session.pushes.planned:  # one transaction: none is pushed before all are built
+        yield {
+            "basename": _TOGETHER,
+            "actions": None,
+            "task_dep": list(session.pushes.planned),
+            "meta": {META: {}},
+        }
     for task in session.graph.tasks.values():
         numbers = sorted({batch_of[name] for name in task.actions if name in batch_of})
         yield _task_dict(session, task, [f"_compile_{number}" for number in numbers])
@@ -209,13 +217,14 @@ def _after_dicts(session: Session, task: Task) -> Iterator[TaskDict]:
     if service.push is not None:
         docs["push"] = f"{name} in {service.push.repository}"
     for kind, doc in docs.items():
+        is_together = kind == "push" and session.pushes.planned
         yield {
             "basename": kind,
             "name": name,
             "doc": doc,
             "actions": [AfterAction(session, task, kind)],
             "uptodate": [False],
-            "task_dep": [task.name],
+            "task_dep": [task.name, _TOGETHER] if is_together else [task.name],
             "meta": {META: {}},
         }
 

@@ -77,8 +77,12 @@ class Workspace:
             "default_tasks": ["image"],
             "dep_file": ".scratch/doit.db",
             "par_type": "thread",
-            "reporter": ScratchReporter.bound_to(self.events, os.environ),
+            "reporter": ScratchReporter.bound_to(self.events, os.environ, self._finish),
         }
+
+    def _finish(self) -> None:
+        if self._session is not None:
+            self._session.finish()
 
     def watch_signals(self) -> None:
         """See to it that Ctrl-C and SIGTERM end compilers and keep what is finished."""
@@ -122,7 +126,11 @@ class Workspace:
         services: list[Service] = []
         folders = self._folders()
         if self._globs and not folders:
-            sys.stderr.write(f"scratchtasks: no {SERVICE_FILE} in {', '.join(self._globs)}\n")
+            sys.stderr.write(
+                f"scratchtasks: no {SERVICE_FILE} in {', '.join(self._globs)}\n"
+                "    hint: each service is a folder with that file; Workspace(services=[…]) in"
+                " dodo.py has globs of those folders\n"
+            )
         for folder in folders:
             origin = f"{folder}/{SERVICE_FILE}" if folder else SERVICE_FILE
             try:

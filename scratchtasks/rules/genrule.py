@@ -10,17 +10,23 @@ from .binary import Source
 
 
 def genrule(target: Genrule, source: Callable[[str], Source]) -> Action:
-    """The action that runs *target*'s command; a label among its srcs may be another genrule."""
+    """The action that runs *target*'s command; a label among its srcs may be another genrule.
+
+    Its other srcs are globs relative to its folder, whose own name is no pattern.
+    """
     deps: dict[str, str] = {}
     srcs: list[str] = []
+    files: list[str] = []
     made: list[Json] = []
     for number, text in enumerate(target.srcs):
         found = source(text)
         if found.action:
             deps[f"src:{number}"] = found.action
             made.append({"dep": f"src:{number}", "output": found.output})
+        elif text.startswith("//"):
+            files.append(found.path)
         else:
-            srcs.append(found.path)
+            srcs.append(text)
     return Action(
         label=target.label,
         mnemonic="Genrule",
@@ -29,6 +35,7 @@ def genrule(target: Genrule, source: Callable[[str], Source]) -> Action:
             "folder": target.label.package,
             "cmd": list(target.cmd),
             "srcs": srcs,
+            "files": files,
             "made": made,
             "outs": list(target.outs),
             "env": dict(target.env),

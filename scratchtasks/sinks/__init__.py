@@ -1,5 +1,5 @@
-"""Where images go: an OCI layout on disk, and the summary that lists them all.
+"""Where images go: an OCI layout on disk, a Docker Engine, registries; and trying them out.
 
-Each sink is one file, knows nothing of the others, and sends only what the other side lacks.
-Start with `layout.py`.
+Each sink sends only what the other side lacks, and knows nothing of the others; but `smoke/`
+loads through `docker/`.  Start with `layout.py`; `summary.py` lists all images.
 """

@@ -60,9 +60,9 @@ def write_summary(path: str, images: Iterable[ImageSummary], known: Collection[s
     """Merge *images* into the summary *path*, in one step; sorted by name.
 
     An image replaces the entry of its name, but keeps its references while the digest stays.
-    Other entries stay if *known* (the names of all
-    services) has them and their layout, a folder beside *path*, is still there; a damaged file
-    counts as empty.  Bytes that would not change are not written.
+    Other entries stay if *known* (the names of all services) has them and their layout, a folder
+    beside *path*, still is of that digest (a killed run may have left a newer one); a damaged
+    file counts as empty.  Bytes that would not change are not written.
 
     Raises: StoreError when *path* cannot be read or written.
     """
@@ -71,7 +71,7 @@ def write_summary(path: str, images: Iterable[ImageSummary], known: Collection[s
     entries: dict[str, Any] = {
         entry["name"]: entry
         for entry in _entries(before)
-        if entry["name"] in known and os.path.isdir(os.path.join(folder, entry["name"]))
+        if entry["name"] in known and _is_there(os.path.join(folder, entry["name"]), entry)
     }
     for image in images:
         entries[image.name] = _with_references(image.to_json(), entries.get(image.name))
@@ -79,6 +79,15 @@ def write_summary(path: str, images: Iterable[ImageSummary], known: Collection[s
     data = (json.dumps(value, indent=2) + "\n").encode()
     if data != before:
         write_atomic(path, data)
+
+
+def _is_there(layout: str, entry: dict[str, Any]) -> bool:
+    """Whether the OCI layout in the folder *layout* holds the image of *entry*."""
+    try:
+        index = json.loads(_read(os.path.join(layout, "index.json")))
+        return bool(index["manifests"][0]["digest"] == entry["digest"])
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return False
 
 
 def _with_references(entry: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:

@@ -82,6 +82,20 @@ class WorkspaceLock:
         return fd
 
 
+def is_ancestor(pid: int) -> bool:
+    """Whether process *pid* started this one, or started what did; False without a /proc."""
+    current = os.getpid()
+    while current > 1:
+        try:
+            with open(f"/proc/{current}/stat", "rb") as file:
+                current = int(file.read().rpartition(b")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            return False
+        if current == pid:
+            return True
+    return False
+
+
 def _write_pid(fd: int) -> None:
     try:
         os.ftruncate(fd, 0)

@@ -32,7 +32,13 @@ LINES = [
     ('ports = ["80/tcp", 8080]', 'image.ports[1]: wanted "PORT/tcp", got the integer 8080'),
     ('ports = ["8080"]', 'image.ports[0]: wanted "PORT/tcp", got the string "8080"\n'
      '    hint: write "8080/tcp"'),
-    ('ports = ["65536/tcp"]', 'image.ports[0]: wanted "PORT/tcp", got the string "65536/tcp"'),
+    ('ports = ["65536/tcp"]', 'image.ports[0]: wanted "PORT/tcp", got the string "65536/tcp"\n'
+     '    hint: a port is at most 65535'),
+    ('ports = ["80/tpc"]', 'image.ports[0]: wanted "PORT/tcp", got the string "80/tpc"\n'
+     "    hint: did you mean 'tcp'?"),
+    ('ports = ["80/http"]', 'image.ports[0]: wanted "PORT/tcp", got the string "80/http"\n'
+     '    hint: known: sctp, tcp, udp'),
+    ('ports = ["http/tcp"]', 'image.ports[0]: wanted "PORT/tcp", got the string "http/tcp"'),
     ('ports = ["1/udp", "2/udp", "1/udp"]', 'image.ports[2]: the same as image.ports[0]'),
     ('user = 1001', 'image.user: wanted "name:uid", "name:uid:gid", "uid", "uid:gid" or "root", '
      'got the integer 1001'),
@@ -178,6 +184,12 @@ TABLES = [
      "integer 1"),
     (BINARY + '[smoke]\nhttp_path = "/"', f"{FILE}: smoke.http_port: missing, and image.ports has "
      "no tcp port"),
+    (BINARY + '[push]\nrepository = "registry.example.com/a"\nsmoke = true',
+     f"{FILE}: push.smoke: there is no [smoke] to pass"),
+    (BINARY + '[push]\nrepository = "registry.example.com/a"\nsmoke = true\n[smoke]\nargs = 1',
+     f"{FILE}: smoke.args: wanted an array of strings, got the integer 1"),
+    (BINARY + '[push]\nrepository = "registry.example.com/a"\nsmoke = "yes"\n[smoke]',
+     f'{FILE}: push.smoke: wanted true or false, got the string "yes"'),
     (BINARY + '[push]\ntags = ["a"]', f"{FILE}: push.repository: missing (wanted "
      '"registry.example.com/path")'),
     (BINARY + '[push]\nrepository = "me:secret@registry.example.com/a"', f"{FILE}: push.repository:"

@@ -268,6 +268,14 @@ def test_values_get_one_canonical_form() -> None:
     )
 
 
+def test_a_push_may_wait_for_the_smoke_test() -> None:
+    text = '[binary]\nrule = "go_binary"\n[push]\nrepository = "registry.example.com/api"\n'
+    push = Push(repository="registry.example.com/api", tags=("latest",), smoke=False)
+    assert parse(text).push == parse(f"{text}smoke = false\n").push == push
+    gated = parse(f"{text}smoke = true\n[smoke]\n")
+    assert (gated.push, gated.smoke) == (replace(push, smoke=True), Smoke())
+
+
 def test_the_workspace_s_image_is_the_default_and_maps_are_merged() -> None:
     defaults = WorkspaceDefaults(
         labels={"vendor": "Example", "tier": "back"},

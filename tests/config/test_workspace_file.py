@@ -70,6 +70,8 @@ def test_all_faults_are_told_with_their_path() -> None:
         cooldown_days = true
         [tool.scratchtasks.cache]
         limit = "0B"
+        [tool.scratchtasks.push]
+        plain_http = ["https://registry.example.com", "registry.local:5000"]
     """
     with pytest.raises(ConfigErrors) as caught:
         parse_workspace(text, "pyproject.toml", ("tool", "scratchtasks"))
@@ -92,6 +94,8 @@ def test_all_faults_are_told_with_their_path() -> None:
         "got the boolean true",
         'pyproject.toml: tool.scratchtasks.cache.limit: wanted a size such as "20MiB" or "500kB", '
         'got the string "0B"',
+        "pyproject.toml: tool.scratchtasks.push.plain_http[0]: wanted a registry such as "
+        '"registry.example.com:5000", got the string "https://registry.example.com"',
     ]
 
 

@@ -274,3 +274,26 @@ def test_the_zig_on_path_comes_first(tmp_path: Path, world_at: Callable[..., Wor
     world = world_at(tmp_path / "ws", {"PATH": path})
     zig = find_zig(world, "//x:y")
     assert (zig.path, zig.version) == (f"{path}/zig", "0.99.0")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '.incbin \\"../../data/d.txt\\"',
+        '.incbin \\"" NAME "\\"',
+    ],
+)
+def test_what_the_assembler_includes_is_an_input(text: str, world: World) -> None:
+    root = Path(world.root)
+    name = "../../data/d.txt" if "NAME" not in text else "src/d.txt"
+    source = (
+        '#include <stdio.h>\n#define NAME "src/d.txt"\nextern const char d[];\n'
+        f'__asm__(".section .rodata\\nd: {text}\\n.byte 0\\n.previous\\n");\n'
+        "int main(void) { puts(d); return 0; }\n"
+    )
+    write(root, {"tools/hello/src/main.c": source, f"tools/hello/{name}": "one"})
+    action = c_action(cc="gcc", cflags=[])
+    assert b"one\0" in build(world, action)
+    assert verdict(world, action).fresh
+    write(root, {f"tools/hello/{name}": "two"})
+    assert b"two\0" in build(world, action)

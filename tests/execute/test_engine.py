@@ -139,6 +139,45 @@ def test_a_file_that_changes_meanwhile_is_read_again(name: str, ledger: Ledger) 
     assert one.concat.ran == []
 
 
+@pytest.mark.parametrize("change", ["removed", "replaced by a symlink to an old file"])
+def test_what_the_run_alone_names_may_go_meanwhile(change: str, ledger: Ledger) -> None:
+    one = ledger.with_actions(action("a", "x", late=["h"]))
+    one.write(h="H\n", old="old\n")
+    path = Path(ledger.world.root, "h")
+
+    def during() -> None:
+        one.concat.during = lambda: None
+        path.unlink()
+        if change != "removed":
+            path.symlink_to("old")
+
+    one.concat.during = during
+    expected = ["x\nno h\n" if change == "removed" else "x\nold\n"]
+    assert one.build("a") == expected
+    assert one.build("a") == expected
+
+
+def test_a_compiler_that_is_upgraded_at_work(ledger: Ledger) -> None:
+    def during() -> None:
+        ledger.concat.toolchain = "cc 2"
+
+    ledger.concat.during = during
+    ledger.build("a")
+    assert len(ledger.concat.ran) == 2
+    ledger.concat.toolchain = "cc 1"
+    assert not ledger.engine().verdict("//:a").fresh
+    assert ledger.engine().verdict("//:a").result is None  # nothing was kept under its name
+
+
+def test_a_compiler_that_is_removed_at_work_is_an_error(ledger: Ledger) -> None:
+    def during() -> None:
+        ledger.concat.toolchain = ""
+
+    ledger.concat.during = during
+    with pytest.raises(ScratchError, match=r"^cc: is missing$"):
+        ledger.build("a")
+
+
 def test_a_file_that_never_rests_is_an_error(ledger: Ledger) -> None:
     numbers = iter(range(99))
     ledger.concat.during = lambda: ledger.write(x=f"{next(numbers)}\n")

@@ -5,6 +5,7 @@ import os
 import ssl
 import subprocess
 import tarfile
+import time
 import zoneinfo
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -265,6 +266,26 @@ def test_the_key_names_pins_epoch_and_files(worlds: Callable[..., World]) -> Non
     other = replace(world, pins={**PINS, "tzdata": replace(PINS["tzdata"], sha256="0" * 64)})
     assert operation.identity(job, other) == identities[0]
     assert operation.inputs(job, world) == [Input("file", "a.pem"), Input("file", "b.pem")]
+
+
+def test_an_extra_that_expires_is_noticed_without_being_touched(
+    worlds: Callable[..., World],
+) -> None:
+    world = worlds()
+    for name in ("a.pem", "b.pem"):  # for ten years from now
+        Path(world.root, name).write_bytes(certificate(name))
+    params: dict[str, Any] = {"kind": "certs", "public": False, "extra": ["a.pem", "b.pem"]}
+    job = Job(Action(label=Label("", "x"), mnemonic="Stage", op="essentials", params=params))
+    today = time.time()
+    keys = [
+        Essentials(clock=lambda: now).identity(job, world)  # noqa: B023
+        for now in (today, today + 9 * 365 * 86400, today + 11 * 365 * 86400)
+    ]
+    assert keys[0] == keys[1] != keys[2]
+    outcome = Essentials(clock=lambda: today + 11 * 365 * 86400).run([job], world)[job.action.name]
+    assert "expired on" in str(outcome)
+    Path(world.root, "b.pem").write_text("damaged")
+    assert Essentials(clock=lambda: today).identity(job, world) == keys[0]
 
 
 @pytest.mark.parametrize(

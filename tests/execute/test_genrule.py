@@ -16,7 +16,7 @@ from scratchtasks.execute.operation import Done, Job, Outcome, World
 
 def job(*cmd: str, srcs: Sequence[str] = (), outs: Sequence[str] = ("o",), **more: Any) -> Job:
     params: dict[str, Any] = {"folder": "gen", "cmd": list(cmd), "srcs": list(srcs)}
-    params |= {"made": [], "outs": list(outs), "env": {}, **more}
+    params |= {"files": [], "made": [], "outs": list(outs), "env": {}, **more}
     return Job(Action(label=Label("gen", "r"), mnemonic="Genrule", op="genrule", params=params))
 
 
@@ -56,7 +56,8 @@ def test_sources_are_relative_to_its_folder_and_inputs(world: World) -> None:
         "{out}/o",
         "{srcs}",
         "x{srcs}",
-        srcs=["gen/*.txt", "other/c.txt"],
+        srcs=["*.txt"],
+        files=["other/c.txt"],
     )
     outcome = run(each, world)
     assert text_of(outcome, world) == "a.txt b.txt ../other/c.txt x{srcs}\n"
@@ -67,6 +68,19 @@ def test_sources_are_relative_to_its_folder_and_inputs(world: World) -> None:
         Input("file", "gen/b.txt"),
         Input("file", "other/c.txt"),
     }
+
+
+def test_signs_in_the_name_of_its_folder_are_no_pattern(world: World) -> None:
+    for name in ("gen[1]/a.txt", "gen1/b.txt"):
+        Path(world.root, name).parent.mkdir()
+        Path(world.root, name).write_text(name)
+    each = job("cp", "{srcs}", "{out}/o", srcs=["*.txt"], folder="gen[1]")
+    assert text_of(run(each, world), world) == "gen[1]/a.txt"
+
+
+def test_a_file_that_a_label_names_must_be_there(world: World) -> None:
+    outcome = run(job("true", files=["other/c.txt"]), world)
+    assert str(outcome) == "//gen:r: there is no file 'other/c.txt'"
 
 
 def test_what_another_rule_made_is_a_source(world: World) -> None:
@@ -106,6 +120,21 @@ def test_the_bytes_of_the_program_are_key_material(world: World) -> None:
     before = Genrule().identity(each, world)
     program.write_text("#!/bin/sh\necho 2 > $1\n")
     assert Genrule().identity(each, world) != before
+
+
+def test_files_that_the_command_names_are_inputs(world: World, tmp_path: Path) -> None:
+    Path(world.root, "gen").mkdir()
+    Path(world.root, "gen", "make.py").write_text("")
+    Path(world.root, "shared.json").write_text("{}")
+    outside = tmp_path / "outside.txt"
+    outside.write_text("")
+    words = ["./make.py", "../shared.json", str(outside), "missing.py", "..", "{out}/o", "a\0b"]
+    each = job("python3", *words, f"{world.root}/gen/make.py")
+    assert set(Genrule().inputs(each, world)) == {
+        Input("file", "gen/make.py"),
+        Input("file", "shared.json"),
+        Input("file", str(outside)),
+    }
 
 
 def test_a_program_of_ones_own_that_is_not_there(world: World) -> None:

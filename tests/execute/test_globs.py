@@ -124,3 +124,12 @@ def test_names_are_asked_about_no_more_widely_than_needed(root: Path) -> None:
     os.unlink(root / "src" / "a.c")
     with pytest.raises(StageError):
         match(str(root), "src", ["*.c"], "")
+
+
+def test_two_stars_do_not_follow_symlinks(root: Path) -> None:
+    for name in ("one", "two"):
+        (root / "src" / name).symlink_to(".")  # followed, they would be 2^40 folders
+    (root / "src/link.c").symlink_to("a.c")
+    found = match(str(root), "src", ["**/*.c"], "//src:x").paths
+    assert "src/link.c" in found
+    assert not [path for path in found if "/one/" in path or "/two/" in path]

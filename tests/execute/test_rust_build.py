@@ -271,3 +271,55 @@ def test_two_calls_at_once_share_one_folder(tmp_path: Path, world: World) -> Non
         binaries = list(pool.map(run.build, (0, 1)))
     said = [execute(binary, tmp_path / f"program{n}") for n, binary in enumerate(binaries)]
     assert said == ["a low\n", "b low\n"]
+
+
+LISTING = """fn main() {
+    let names = std::fs::read_dir("../data").unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    let path = std::env::var("OUT_DIR").unwrap() + "/list.txt";
+    std::fs::write(path, names.join(" ")).unwrap();
+    SAYS
+}
+"""
+GENERATED = 'fn main() { println!("{}", include_str!(concat!(env!("OUT_DIR"), "/list.txt"))); }\n'
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_a_file_added_to_a_folder_that_a_build_script_reads(
+    is_silent: bool, tmp_path: Path, world: World
+) -> None:
+    folder = "../data" if not is_silent else "data"
+    says = 'println!("cargo:rerun-if-changed=../data");' if not is_silent else ""
+    root = Path(world.root)
+    crate = root / "w"
+    files = {
+        "w/Cargo.toml": manifest("w"),
+        "w/build.rs": LISTING.replace("../data", folder).replace("SAYS", says),
+        "w/src/main.rs": GENERATED,
+        f"w/{folder}/one.sql": "",
+    }
+    write(root, files)
+    lock(crate)
+    run = Run(world, rust_actions("w"))
+    assert execute(run.build(), tmp_path / "program") == "one.sql\n"
+    assert Run(world, rust_actions("w")).verdict().fresh
+    added = crate / folder / "two.sql"
+    added.write_text("")
+    assert execute(Run(world, rust_actions("w")).build(), tmp_path / "program") == (
+        "one.sql two.sql\n"
+    )
+    added.unlink()
+    assert execute(Run(world, rust_actions("w")).build(), tmp_path / "program") == "one.sql\n"
+
+
+def test_a_crate_at_the_root_does_not_read_what_builds_write(tmp_path: Path, world: World) -> None:
+    root = Path(world.root)
+    says = 'println!("cargo:rerun-if-changed=.");'
+    script = LISTING.replace("../data", "src").replace("SAYS", says)
+    files = {"Cargo.toml": manifest("w"), "build.rs": script, "src/main.rs": GENERATED}
+    write(root, {**files, "dist/w/index.json": "1"})
+    lock(root)
+    assert execute(Run(world, rust_actions("")).build(), tmp_path / "program") == "main.rs\n"
+    write(root, {"dist/w/index.json": "2"})
+    assert Run(world, rust_actions("")).verdict().fresh

@@ -135,6 +135,8 @@ def test_what_is_outside_the_closure_rebuilds_nothing(
         put("common/build.rs", "fn main() {}\n"),
         put("common/Cargo.toml", manifest("common", extra='description = "x"')),
         put("schema/one.sql", "two\n"),
+        put("schema/two.sql", "two\n"),
+        put("schema/sub/three.sql", "three\n"),
         put(".cargo/config.toml", "[env]\nX = '1'\n"),
         put("a/.cargo/config.toml", "[env]\nX = '1'\n"),
         put("Cargo.toml", ROOT + "[profile.release]\nlto = true\n"),

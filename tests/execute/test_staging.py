@@ -102,7 +102,11 @@ def test_folders(world: World) -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ({"src": "no", "dest": "/a"}, "cannot stage no: No such file or directory"),
+        (
+            {"src": "no", "dest": "/a"},
+            "cannot stage no: No such file or directory\n"
+            "    hint: src is relative to the service's folder, or a label",
+        ),
         (
             {"src": "web/fifo", "dest": "/a"},
             "cannot stage web/fifo: wanted a file, folder or symlink",
@@ -142,4 +146,16 @@ def test_content_that_is_gone_before_packing(web: Path, world: World) -> None:
         found.open(digest)
     assert str(caught.value) == (
         f"{web}/index.html: cannot be read: No such file or directory\n    hint: run doit again"
+    )
+
+
+@pytest.mark.parametrize(("src", "held"), [(".", ".scratch"), ("dist", "dist"), ("./dist", "dist")])
+def test_an_image_cannot_hold_what_builds_write(src: str, held: str, world: World) -> None:
+    Path(world.root, "dist/api").mkdir(parents=True)
+    Path(world.scratch).mkdir(exist_ok=True)
+    with pytest.raises(StageError) as caught:
+        staged(world, [{"src": src, "dest": "/srv"}])
+    assert str(caught.value) == (
+        f"//s:image: cannot stage {src}: it holds {held}, which builds write to\n"
+        "    hint: stage the folders in it that the image needs"
     )

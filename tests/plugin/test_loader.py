@@ -1,5 +1,6 @@
 """The loader: whose configuration counts, which actions a selection means, one call for many."""
 
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,9 +8,11 @@ from typing import Any
 
 import pytest
 from doit.exceptions import InvalidDodoFile
-from doit.task import Task
+from doit.task import DelayedLoader, Task
 
-from scratchtasks.plugin.loader import ScratchLoader, _selected_actions
+from scratchtasks.core.errors import GraphError
+from scratchtasks.plugin.loader import ScratchLoader, _actions_of, _reached
+from scratchtasks.plugin.words import check_words
 
 from .shop import FILES, session, write
 
@@ -119,6 +122,78 @@ USERS = [
     ],
 )
 def test_the_actions_behind_a_selection(words: list[str], actions: list[str], root: Path) -> None:
-    found = _selected_actions(session(root), words, USERS)
+    made = session(root)
+    found = _actions_of(made, _reached(made, words, USERS))
     assert sorted(name for name in found if not name.startswith("//:")) == sorted(actions)
     assert len(set(found)) == len(found)
+
+
+RUN = SimpleNamespace(execute_tasks=False, doc_usage="[TASK/TARGET...]")
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("image:apy", "did you mean 'image:api'?"),
+        ("imgae:api", "did you mean 'image:api'?"),
+        ("imgae", "did you mean 'image'?"),
+        ("api", "did you mean 'image:api'?"),
+        ("services/web/", "did you mean 'image:web'?"),
+        ("delpoy", "did you mean 'deploy'?"),
+        ("load:wbe", "did you mean 'load:web'?"),
+        ("push:api", "api has no [push] table"),
+        ("image:", "did you mean 'image'?"),
+        ("image:payments-gateway", "`doit list --all` shows all"),
+    ],
+)
+def test_a_word_that_is_nearly_one_of_ours(word: str, hint: str, root: Path) -> None:
+    dodo = 'def task_deploy():\n    return {"actions": ["true"]}\n'
+    write(root, {"dodo.py": f"{FILES['dodo.py']}\n{dodo}"})
+    with pytest.raises(InvalidDodoFile) as caught:
+        loader().load_tasks(RUN, [word])
+    assert str(caught.value) == f"{word}: there is no such task\n    hint: {hint}"
+
+
+THEIRS = """
+def task_options():
+    return {"actions": ["true"], "params": [{"name": "to", "short": "t", "default": ""}]}
+
+def task_theirs():
+    yield {"name": "x", "actions": ["true"], "targets": ["theirs.txt"]}
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["image:api", "image", "load:web", "binary:w*", "theirs.txt", "theirs:x"],
+        ["dist/api/index.json", "nothing-like-it"],
+        ["options", "-t", "imgae"],  # the value of an option
+    ],
+)
+def test_words_that_are_left_to_doit(words: list[str], root: Path) -> None:
+    write(root, {"dodo.py": f"{FILES['dodo.py']}\n{THEIRS}"})
+    assert loader().load_tasks(RUN, words)
+
+
+def test_words_may_be_targets_of_tasks_that_doit_makes_later(root: Path) -> None:
+    later = Task("later", ["true"], loader=DelayedLoader(lambda: None))
+    check_words(["imgae"], session(root), [later])
+    with pytest.raises(GraphError, match="imgae: there is no such task"):
+        check_words(["imgae"], session(root), [])
+
+
+def test_commands_with_words_of_another_kind(root: Path) -> None:
+    manifests = SimpleNamespace(execute_tasks=False, doc_usage="-f PATH...")
+    assert loader().load_tasks(manifests, ["imgae"])
+
+
+def test_a_group_that_no_service_is_in(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "doit", "push", "smoke"], cwd=root, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        "scratchtasks: smoke: no service has a [smoke] table\n"
+        "scratchtasks: push: no service has a [push] table\n"
+    )

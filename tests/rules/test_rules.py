@@ -33,6 +33,8 @@ SERVICE = Service(name="x", folder="s/x", binaries=(), image=IMAGE)
 
 
 def source(text: str) -> Source:
+    if text == "//g:file":
+        return Source(path="g/file")
     if text.startswith("//"):
         return Source(action=text, output="o")
     return Source(path=f"s/x/{text}")
@@ -107,7 +109,7 @@ def test_genrule() -> None:
     rule = Genrule(
         label=Label("g", "r"),
         cmd=("c", "{out}"),
-        srcs=("a", "//g:q", "b"),
+        srcs=("a", "//g:q", "//g:file", "../b/*.x"),
         outs=("o",),
         env={"E": "1"},
     )
@@ -117,7 +119,8 @@ def test_genrule() -> None:
     assert action.params == {
         "folder": "g",
         "cmd": ["c", "{out}"],
-        "srcs": ["s/x/a", "s/x/b"],
+        "srcs": ["a", "../b/*.x"],
+        "files": ["g/file"],
         "made": [{"dep": "src:1", "output": "o"}],
         "outs": ["o"],
         "env": {"E": "1"},

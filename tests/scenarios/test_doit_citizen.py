@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .workspaces import DODO, ETC, LOADER, TWO_SERVICES, Site, shop, site_of
+from .workspaces import DODO, ETC, LOADER, QUICK, TWO_SERVICES, Site, shop, site_of
 
 BINARY = ["//services/api:binary GoCompile"]
 IMAGE = [f"{ETC} Stage", *BINARY, "//services/api:image Image"]
@@ -218,3 +218,25 @@ def test_the_users_configuration_goes_before_ours(tmp_path: Path) -> None:
     assert (site.root / "x.db").exists()
     site.write({"dodo.py": DODO + 'DOIT_CONFIG = {"default_tasks": ["binary:api"]}\n'})
     assert site.doit().actions == BINARY
+
+
+NESTED = """
+import sys
+from scratchtasks import Workspace, genrule
+
+outer = genrule(
+    name="outer", folder="gen", outs=["o"],
+    cmd=["sh", "-c", f"cd ..; {sys.executable} -m doit rule:gen/inner >&2; echo x >$0", "{out}/o"],
+)
+inner = genrule(name="inner", folder="gen", outs=["o"], cmd=["sh", "-c", "echo y >$0", "{out}/o"])
+task_images = Workspace(services=["services/*"], rules=[outer, inner])
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2"), ("-n", "2", "-P", "process")])
+def test_a_genrule_may_run_doit(options: tuple[str, ...], tmp_path: Path) -> None:
+    files = {"dodo.py": NESTED, "pyproject.toml": LOADER, "scratch.toml": QUICK, "gen/x": ""}
+    site = site_of(tmp_path / "ws", files)
+    ran = site.doit(*options, "rule:gen/outer")
+    assert "waiting" not in ran.err
+    assert site.doit("rule").summary == "2 tasks up to date"

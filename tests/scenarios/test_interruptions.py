@@ -187,3 +187,33 @@ def is_running(pid: int) -> bool:
     """Whether *pid* is a process, and not just waiting for init to notice its end."""
     told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
     return bool(told.stdout.strip()) and not told.stdout.strip().startswith(b"Z")
+
+
+def test_a_killed_run_leaves_no_entry_of_an_image_that_is_no_more(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    summary = site.root / "dist" / "images.json"
+    old = summary.read_bytes()
+    edit(site, 1)
+    site.doit("image:api")
+    summary.write_bytes(old)  # as if that run had been killed before its end
+    site.doit("image:web")
+    assert list(site.images()) == ["web"]  # which compares entries and layouts
+    site.doit()
+    assert list(site.images()) == ["api", "web"]
+
+
+def test_a_summary_that_cannot_be_written_fails_the_run(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    edit(site, 1)
+    summary = site.root / "dist" / "images.json"
+    summary.unlink()
+    summary.mkdir()
+    ran = site.run("image:web")
+    assert ran.summary == "1 image, 1 rebuilt"
+    assert ran.code == 3, str(ran)
+    assert ran.err == f"ERROR: {summary}: cannot be read: is a directory\n"
+    summary.rmdir()
+    site.doit()
+    assert site.images() == site.clean_build(tmp_path / "clean")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,10 +29,17 @@ def image(name: str, content: bytes = b"") -> ImageSummary:
     )
 
 
+def export(path: str, made: ImageSummary) -> None:
+    """Leave the layout of *made* beside *path*, as far as a summary looks at it."""
+    folder = Path(path).parent / made.name
+    folder.mkdir(exist_ok=True)
+    (folder / "index.json").write_text(json.dumps({"manifests": [{"digest": made.digest}]}))
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     for name in ("api", "web", "worker"):
-        (tmp_path / name).mkdir()
+        export(str(tmp_path / "images.json"), image(name))
     return str(tmp_path / "images.json")
 
 
@@ -88,9 +96,20 @@ def test_order_and_history_do_not_show(path: str) -> None:
 
 def test_unknown_and_removed_images_are_dropped(path: str) -> None:
     write_summary(path, [image("api"), image("web"), image("worker")], KNOWN)
-    os.rmdir(os.path.join(os.path.dirname(path), "web"))
+    shutil.rmtree(os.path.join(os.path.dirname(path), "web"))
     write_summary(path, [], KNOWN - {"worker"})
     assert names(path) == ["api"]
+
+
+@pytest.mark.parametrize("index", ["", "[]", '{"manifests": []}', None])
+def test_an_entry_that_is_not_of_the_layout_is_dropped(path: str, index: str | None) -> None:
+    write_summary(path, [image("api"), image("web")], KNOWN)
+    if index is None:  # a run was killed after it had exported a newer image
+        export(path, image("api", b"newer"))
+    else:
+        Path(path).parent.joinpath("api/index.json").write_text(index)
+    write_summary(path, [image("web")], KNOWN)
+    assert names(path) == ["web"]
 
 
 def test_unchanged_bytes_are_not_written(path: str) -> None:

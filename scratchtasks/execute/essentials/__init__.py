@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from scratchtasks.core.action import Input
-from scratchtasks.core.digest import Json, canonical_json
+from scratchtasks.core.digest import Json, canonical_json, digest_of
 from scratchtasks.core.errors import ScratchError, StageError
 from scratchtasks.core.target import Pin, User
 
@@ -20,7 +20,7 @@ from ..operation import Done, Job, Outcome, World
 from ..pack import pack, packing_identity
 from ..pins import pin_of, pinned_wheel, read_folder, read_member
 from .accounts import accounts_tree, users_of
-from .certs import certs_tree
+from .certs import certs_tree, expiry_of
 from .etc_files import hosts_file, nsswitch_file, os_release_file, services_file, tmp_folders
 from .made import Made
 from .zoneinfo import check_tz, zoneinfo_tree
@@ -53,10 +53,14 @@ class Essentials:
         self._clock = clock
 
     def identity(self, job: Job, world: World) -> Json:
-        """The pins used and how layers are packed.  Raises: StageError without a pin."""
+        """The pins used, how layers are packed, and which private CAs have expired by now.
+
+        Raises: StageError without a pin.
+        """
         return {
             "pins": [[pin.name, pin.version, pin.sha256] for pin in _pins(job, world)],
             "packing": packing_identity(world),
+            "expired": [path for path in _extra_of(job) if self._has_expired(path, world)],
         }
 
     def inputs(self, job: Job, world: World) -> Iterable[Input]:
@@ -85,6 +89,16 @@ class Essentials:
             return _packed(made, kind, facts, world)
         except ScratchError as error:
             return error
+
+    def _has_expired(self, path: str, world: World) -> bool:
+        try:
+            data = _read_pem(path, world)
+            # Parsed once for each content: what parses it takes long to import.
+            key: Json = ["not after", digest_of(data)]
+            expiry = world.files.probe(key, lambda: repr(expiry_of(data, path)))
+        except StageError:
+            return False  # running tells what is wrong with it
+        return float(expiry) < self._clock()
 
     def _certs(self, job: Job, world: World) -> list[Made]:
         extras = {path: _read_pem(path, world) for path in _extra_of(job)}

@@ -62,6 +62,17 @@ def certs_tree(public: bytes, extras: Mapping[str, bytes], now: float, origin: s
     ]
 
 
+def expiry_of(data: bytes, path: str) -> float:
+    """When the first of the private certificates in *data* (PEM) expires, in seconds since 1970.
+
+    Raises: StageError when they are not certificates to the letter.
+    """
+    return min(
+        _parse_der(der, f"{path}: certificate {number}")[1].timestamp()
+        for number, der in enumerate(parse_pem(data, path), start=1)
+    )
+
+
 def _parse_extra(data: bytes, path: str, now: float) -> list[bytes]:
     ders = parse_pem(data, path)
     moment = datetime.fromtimestamp(now, UTC)

@@ -138,12 +138,14 @@ def _outcome(job: Job, made: Made | None, world: World) -> Outcome:
         blob = ship(made.executable, platform, label, world.store)
     except ScratchError as error:
         return error
-    return Done(outputs={"binary": blob}, inputs=tuple(_read(made.files, world.root)))
+    return Done(outputs={"binary": blob}, inputs=tuple(_read(made, world.root)))
 
 
-def _read(files: Iterable[str], root: str) -> Iterator[Input]:
+def _read(made: Made, root: str) -> Iterator[Input]:
+    for path in made.folders:
+        yield Input("names", input_path(path, root), "*")
     folders: dict[str, None] = {}
-    for path in files:
+    for path in made.files:
         name = input_path(path, root)
         yield Input("file", name)
         if name.endswith(".rs"):

@@ -13,7 +13,7 @@ from .config import config_files, is_set
 from .ctools import CTools, c_variables
 from .depinfo import input_path
 from .freshness import TargetFolder
-from .sources import is_silent, local_files
+from .sources import is_silent, local_sources
 from .toolchain import Rust, Target, cargo_home, clean_env
 from .wrappers import rustc_wrapper
 
@@ -22,10 +22,12 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A finished *executable* and the local *files* it was made of, all absolute paths."""
+    """A finished *executable*, the local *files* it was made of, and the *folders* of which any
+    file may have been; all absolute paths."""
 
     executable: str
     files: tuple[str, ...]
+    folders: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,7 @@ class CargoCall:
             self.folder.remember({}, before)
             return [None] * len(self._crates)
         results: list[Made | None] = [
-            Made(path, self._files(crate, path, messages)) if path else None
+            Made(path, *self._sources(crate, path, messages)) if path else None
             for crate, path in zip(self._crates, made, strict=True)
         ]
         self._remember(results, before)
@@ -135,9 +137,9 @@ class CargoCall:
         manifest = str(message.get("manifest_path", ""))
         return self._names.get(input_path(os.path.dirname(manifest), self._world.root), "")
 
-    def _files(
+    def _sources(
         self, crate: Mapping[str, Any], executable: str, messages: Sequence[Message]
-    ) -> tuple[str, ...]:
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         own = {folder for _, _, folder in crate["packages"]}
         places = {
             m["package_id"]: os.path.dirname(m["manifest_path"])
@@ -150,8 +152,10 @@ class CargoCall:
             for m in scripts
             if m["package_id"] in places and is_silent(m["out_dir"])
         }
-        return local_files(
-            executable, (path for path in silent if input_path(path, self._world.root) in own)
+        return local_sources(
+            executable,
+            (path for path in silent if input_path(path, self._world.root) in own),
+            (self._world.scratch, os.path.join(self._world.root, "dist")),
         )
 
     def _remember(self, results: Sequence[Made | None], before: int) -> None:
@@ -183,15 +187,15 @@ def _executable(crate: Mapping[str, Any], messages: Sequence[Message], root: str
 def _by_package(
     crate: Mapping[str, Any], made: Made | None, root: str
 ) -> Iterator[tuple[str, list[str]]]:
-    """Each local package of *crate* with those of its *made* files that count for it.
+    """Each local package of *crate* with those files and folders of *made* that count for it.
 
-    A file belongs to the package it lies deepest in; one outside of all counts for all.
+    Each belongs to the package it lies deepest in; one outside of all counts for all.
     """
     if made is None:
         return
     places = {os.path.normpath(os.path.join(root, f)): name for name, _, f in crate["packages"]}
     owned: dict[str, list[str]] = {name: [] for name in places.values()}
-    for path in made.files:
+    for path in (*made.files, *made.folders):
         plain = os.path.normpath(os.path.join(root, input_path(path, root)))
         homes = [place for place in places if plain.startswith(place.rstrip("/") + "/")]
         for name in [places[max(homes, key=len)]] if homes else owned:

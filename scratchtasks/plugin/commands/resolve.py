@@ -1,17 +1,21 @@
 """`doit resolve -f PATH…`: manifests with every `scratch://NAME` replaced by what was pushed."""
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from doit.cmd_run import Run
 from doit.cmdparse import CmdOption
 from doit.exceptions import InvalidCommand
 
-from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
+from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.session import Session
 
 from .why import session_of
+
+if TYPE_CHECKING:
+    from scratchtasks.manifests.references import Reference
 
 _MANIFESTS = {
     "name": "manifests",
@@ -59,6 +63,8 @@ class Resolve(Run):  # type: ignore[misc]
         paths = [*params["manifests"], *args]
         if not paths:
             raise InvalidCommand("resolve: wanted -f PATH")
+        if not isinstance(self.loader, ScratchLoader):  # doit would build all images
+            raise InvalidCommand('resolve: wanted [tool.doit] loader = "scratch"')
         self._paths, self._output, self._local = paths, params["output"], params["local"]
         params["outfile"] = sys.stderr  # stdout is for manifests
         code = int(super().execute(params, []))
@@ -82,6 +88,8 @@ class Resolve(Run):  # type: ignore[misc]
             self._placed = outputs(self._manifests, self._output)
         found = [each for file in self._manifests for each in references(file.text, file.origin)]
         check_names(found, session.graph.services)
+        if not self._local:
+            _check_places(found, session)
         self._names = list(dict.fromkeys(reference.name for reference in found))
         session.pushes.is_quiet = True
         return [f"{'load' if self._local else 'push'}:{name}" for name in self._names]
@@ -98,3 +106,15 @@ class Resolve(Run):  # type: ignore[misc]
         else:
             sys.stdout.buffer.write(joined(list(texts.values())).encode())
             sys.stdout.buffer.flush()
+
+
+def _check_places(found: "Iterable[Reference]", session: Session) -> None:
+    """Refuse references to images that have no place in a registry.  Raises: ConfigErrors."""
+    known = session.names_for("push")
+    errors = tuple(
+        ConfigError(each.where, f"image {each.name!r} has no [push]", "set its push.repository")
+        for each in found
+        if each.name not in known
+    )
+    if errors:
+        raise ConfigErrors(errors)

@@ -1,0 +1,64 @@
+"""Words of the command line that name nothing: said with the nearest name, before doit does."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from doit.task import Task
+
+from scratchtasks.core.errors import GraphError
+
+from .session import Session
+from .tasks import AFTER, GROUPS
+
+
+def takes_tasks(cmd: Any) -> bool:
+    """Whether doit's command *cmd* takes nothing but names of tasks and targets."""
+    usage: str = getattr(cmd, "doc_usage", "")
+    return usage.startswith(("TASK", "[TASK"))
+
+
+def check_words(words: Sequence[str], session: Session, users_tasks: Sequence[Task]) -> None:
+    """See to it that *words* are tasks or targets, where a wrong one looks like one of ours.
+
+    What cannot be known yet, or looks like nothing of ours, is left to doit.
+    Raises: GraphError with the nearest name.
+    """
+    if any(task.loader for task in users_tasks):
+        return  # tasks and targets that doit makes later
+    theirs = {task.name: task for task in users_tasks}
+    targets = {target for task in users_tasks for target in task.targets}
+    ours = {name: name for name in (*GROUPS, *session.graph.tasks)}
+    ours |= {task: task for kind in AFTER for task in _tasks_of(kind, session)}
+    for word in words:
+        if word in theirs:
+            if theirs[word].params or theirs[word].pos_arg:
+                return  # what follows may be meant for it
+        elif not (word in ours or word in targets or "*" in word or session.task_of_target(word)):
+            _refuse(word, ours | {name: name for name in theirs}, session)
+
+
+def empty_groups(words: Sequence[str], session: Session) -> Iterator[str]:
+    """What to tell the user about groups among *words* that have no task at all."""
+    for kind in AFTER:
+        if kind in words and session.graph.services and not session.names_for(kind):
+            yield f"{kind}: no service has a [{kind}] table"
+
+
+def _refuse(word: str, known: dict[str, str], session: Session) -> None:
+    kind, _, name = word.partition(":")
+    if kind in AFTER and name in session.graph.services:
+        raise GraphError(word, "there is no such task", f"{name} has no [{kind}] table")
+    images: dict[str, str] = {}  # a service alone, or its folder, stands for the image
+    for service in session.graph.services.values():
+        images |= dict.fromkeys((service.name, service.folder), f"image:{service.name}")
+    meant = images | known
+    near = difflib.get_close_matches(word.rstrip("/"), meant, n=1, cutoff=0.7)
+    if near:
+        raise GraphError(word, "there is no such task", f"did you mean '{meant[near[0]]}'?")
+    if kind in GROUPS:
+        raise GraphError(word, "there is no such task", "`doit list --all` shows all")
+
+
+def _tasks_of(kind: str, session: Session) -> list[str]:
+    return [f"{kind}:{name}" for name in session.names_for(kind)]

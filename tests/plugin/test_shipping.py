@@ -1,0 +1,257 @@
+"""`doit push`: all that a run pushes goes together or not at all."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.scenarios.workspaces import DODO
+from tests.sinks.registry.proxy import Fault, Proxy
+
+from .shipyard import BROKEN, Yard
+
+SENDING = ("POST", "PATCH", "PUT", "DELETE")
+
+
+@pytest.fixture
+def two(yard: Yard) -> Yard:
+    """Two services with a place in the registry; nothing is built yet."""
+    yard.service("api")
+    yard.service("web")
+    return yard
+
+
+def test_a_group_is_pushed_the_first_time_and_sends_nothing_the_second(
+    two: Yard, proxy: Proxy
+) -> None:
+    ran = two.doit("push")
+    assert ran.out == two.pushed("api", "web")
+    assert ran.err.splitlines()[-1].startswith("2 images, 2 rebuilt, ")
+    images = two.site.images()
+    assert (two.in_registry("api"), two.in_registry("web")) == (images["api"], images["web"])
+    assert proxy.count(*SENDING) > 0
+
+    proxy.seen.clear()
+    ran = two.doit("push")
+    assert ran.out == two.pushed("api", "web")
+    assert ran.err.startswith("2 images up to date, ")
+    assert proxy.count(*SENDING) == 0
+
+
+def test_one_image_prints_one_line_and_leaves_the_others(two: Yard) -> None:
+    ran = two.doit("push:web")
+    assert ran.out == two.pushed("web")
+    assert ran.err.splitlines()[-1].startswith("1 image, 1 rebuilt, ")
+    assert two.in_registry("api") == ""
+    assert "api" not in two.site.images()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("push",),
+        ("push:api", "push:web"),
+        ("push:*",),
+        ("-n", "2", "push"),
+        ("-n", "2", "-P", "process", "--continue", "push:api", "push:web"),
+    ],
+)
+def test_with_one_that_cannot_be_built_nothing_is_pushed(
+    words: tuple[str, ...], two: Yard, proxy: Proxy
+) -> None:
+    two.break_("web")
+    ran = two.run(*words)
+    assert ran.code in (1, 2)  # with --continue doit's code is 2
+    assert ran.out == ""
+    assert ran.err.count(f"error: //services/web:binary: {BROKEN}\n") == 1
+    assert ran.err.count("error: ") == 1
+    assert proxy.seen == []
+
+
+def test_a_tag_that_is_refused_leaves_every_tag_where_it_was(two: Yard, proxy: Proxy) -> None:
+    two.doit("push")
+    before = two.site.images()
+    two.change("api", "new")
+    two.change("web", "new")
+    body = b'{"errors": [{"code": "DENIED", "message": "tag is immutable"}]}'
+    path = f"/v2/{two.team}/web/manifests/latest"
+    proxy.faults.append(
+        Fault(lambda s: s.method == "PUT" and s.path == path, times=9, status=403, body=body)
+    )
+    ran = two.run("-n", "2", "--continue", "push:api", "push:web")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err[ran.err.index("error: ") :].rpartition("2 images, ")[0] == (
+        f"error: PUT {two.host}{path}: 403 DENIED: tag is immutable\n"
+        "    every tag is where it was\n"
+        f"    remaining: tags {two.repository('api')}:latest, {two.repository('web')}:latest\n"
+        f"    hint: may this account push to {two.team}/web? docker login {two.host}\n"
+    )
+    assert {name: two.in_registry(name) for name in before} == before
+    assert two.site.images() != before
+    assert two.references("api") == []
+
+    proxy.faults.clear()
+    two.doit("push")
+    assert {name: two.in_registry(name) for name in before} == two.site.images()
+
+
+@pytest.mark.parametrize("words", [("-n", "2", "push"), ("-n", "2", "-P", "process", "push")])
+def test_in_parallel_it_is_one_push_still(words: tuple[str, ...], two: Yard, proxy: Proxy) -> None:
+    two.service("worker")
+    ran = two.doit(*words)
+    assert ran.out == two.pushed("api", "web", "worker")
+    last = [str(seen).rpartition("/")[2] for seen in proxy.seen if seen.method in SENDING][-3:]
+    assert last == ["latest"] * 3  # no tag before all images are there
+    assert two.references("worker") == [f"{two.repository('worker')}:latest"]
+
+
+def test_the_options_anything_but_dependencies(two: Yard) -> None:
+    two.doit()
+    assert two.doit("-s", "push:web", "push:api").out == two.pushed("web", "api")
+
+
+def test_a_dry_run_prints_the_plan_and_sends_nothing(two: Yard, proxy: Proxy) -> None:
+    ran = two.doit("push", "--dry-run")
+    images = two.site.images()
+    lines = ran.out.splitlines()
+    assert lines[0] == f"api: {two.repository('api')}@{images['api']}"
+    assert lines[2:5] == ["    put 1 manifest", "    tag latest, new",
+                          f"web: {two.repository('web')}@{images['web']}"]  # fmt: skip
+    assert lines[-1].endswith(" MiB to send")
+    assert ran.err.splitlines()[-1].startswith("2 images, 2 rebuilt, ")
+
+    plan = json.loads(two.doit("push:web", "--json", "--dry-run").out)
+    assert [image["digest"] for image in plan["images"]] == [images["web"]]
+    assert plan["size"] == sum(blob["size"] for blob in plan["images"][0]["blobs"])
+    assert {seen.method for seen in proxy.seen} == {"HEAD"}
+    assert (two.in_registry("api"), two.references("api")) == ("", [])
+
+    two.doit("push")
+    assert two.doit("push", "--dry-run").out == (
+        f"api: {two.repository('api')}@{images['api']}\n    is there\n"
+        f"web: {two.repository('web')}@{images['web']}\n    is there\n"
+        "nothing to do\n"
+    )
+
+
+def test_json(two: Yard) -> None:
+    told = json.loads(two.doit("push", "--json").out)
+    images = two.site.images()
+    assert told == [
+        {
+            "name": name,
+            "repository": two.repository(name),
+            "digest": images[name],
+            "references": [f"{two.repository(name)}:latest"],
+        }
+        for name in ("api", "web")
+    ]
+
+
+@pytest.mark.parametrize("word", ["--dry-run", "--json"])
+def test_options_of_a_push_belong_to_pushes(word: str, two: Yard) -> None:
+    ran = two.run("image", word)
+    assert (ran.code, ran.out) == (3, "")
+    assert "Traceback" not in ran.err
+    assert not (two.site.root / "dist").exists()
+
+
+def test_references_stay_with_a_digest_and_go_with_it(yard: Yard) -> None:
+    yard.service("api", tags=["latest", "{env.RELEASE}"])
+    yard.doit("image")
+    assert yard.references("api") == []
+    base = yard.repository("api")
+    yard.doit("push", env={"RELEASE": "1"})
+    assert yard.references("api") == [f"{base}:1", f"{base}:latest"]
+    yard.doit("push", env={"RELEASE": "2"})
+    all_three = [f"{base}:1", f"{base}:2", f"{base}:latest"]
+    assert yard.references("api") == all_three
+    (yard.site.root / "dist/api/index.json").unlink()
+    yard.doit("image")
+    assert yard.references("api") == all_three
+    yard.change("api", "new")
+    yard.doit("image")
+    assert yard.references("api") == []
+
+
+def test_templates_in_tags(yard: Yard) -> None:
+    yard.service("api", tags=["{git.short}", "v{env.RELEASE}-{name}"])
+    yard.service("web")
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.com")
+    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "first")):
+        subprocess.run([*git, *words], cwd=yard.site.root, check=True)
+    asked = ("rev-parse", "--short=12", "HEAD")
+    done = subprocess.run([*git, *asked], cwd=yard.site.root, check=True, stdout=subprocess.PIPE)
+    short = done.stdout.decode().strip()
+    yard.doit("push", env={"RELEASE": "1.2"})
+    digest = yard.site.images()["api"]
+    assert yard.in_registry("api", short) == digest
+    assert yard.in_registry("api", "v1.2-api") == digest
+    assert yard.in_registry("api") == ""
+
+    ran = yard.run("push:api")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(
+        "error: services/api/service.toml: {env.RELEASE}: RELEASE is not set\n"
+        "    hint: set it, or leave the template out\n"
+    )
+    yard.doit("push:web")  # the tags of others are none of its business
+
+
+def test_a_registry_without_tls_has_to_be_named(yard: Yard) -> None:
+    # This address reaches loopback and does not say so.
+    yard.host = yard.host.replace("127.0.0.1", "0.0.0.0")
+    yard.service("api")
+    ran = yard.run("push")
+    assert ran.code == 1
+    assert "/manifests/latest: does not speak TLS\n" in ran.err
+    yard.site.write(
+        {"scratch.toml": f'[image]\nessentials = []\n[push]\nplain_http = ["{yard.host}"]\n'}
+    )
+    assert yard.doit("push").out == yard.pushed("api")
+
+
+USERS = """
+def task_deploy():
+    return {"actions": ["touch deployed"], "task_dep": ["push:web", "push:api"]}
+"""
+
+
+def test_a_task_of_the_users_own_may_need_pushes(two: Yard, proxy: Proxy) -> None:
+    two.site.write({"dodo.py": DODO + USERS})
+    two.break_("api")
+    ran = two.run("deploy")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.count(BROKEN) == 1
+    assert proxy.seen == []
+
+    two.service("api")
+    ran = two.doit("deploy")
+    assert ran.out == two.pushed("web", "api")
+    assert ".  deploy\n" in ran.err
+    assert (two.site.root / "deployed").exists()
+
+
+def test_a_label_is_the_image_and_not_its_push(two: Yard, proxy: Proxy) -> None:
+    ran = two.doit("//services/api:image")
+    assert ran.summary == "1 image, 1 rebuilt"
+    assert proxy.seen == []
+
+
+def test_a_service_without_a_place_is_not_pushed(yard: Yard) -> None:
+    yard.service("api")
+    yard.service("tool", push=None)
+    assert yard.doit("push").out == yard.pushed("api")
+    assert "tool" not in yard.site.images()
+    ran = yard.run("push:tool")
+    assert (ran.code, ran.out) == (3, "")
+    assert "push:tool" in ran.err
+
+
+def test_without_our_loader_a_push_works_alone(two: Yard) -> None:
+    (two.site.root / "pyproject.toml").unlink()
+    ran = two.doit("push:api")
+    assert two.pushed("api") in ran.out
+    assert two.in_registry("api") == two.site.images()["api"]
+    assert two.references("api") == [f"{two.repository('api')}:latest"]
+    assert two.in_registry("web") == ""

@@ -1,0 +1,81 @@
+"""`doit smoke`, and pushes that wait for it; bubblewrap does the work, for there is no engine."""
+
+import pytest
+
+from tests.sinks.registry.proxy import Proxy
+
+from .shipyard import FAILS, PASSES, SMOKE_FAULT, Yard
+
+FAILURE = (
+    "//services/web:image: smoke: stderr:\nno such table: users\n"
+    f"error: //services/web:image: smoke: {SMOKE_FAULT}\n"
+)
+GATED = "smoke = true\n"
+
+
+def test_only_services_that_say_how_are_tried_and_only_once(yard: Yard) -> None:
+    yard.service("api", smoke=PASSES)
+    yard.service("tool")
+    ran = yard.doit("smoke")
+    (line,) = [line for line in ran.out.splitlines() if "  Smoke (linux/" in line]
+    assert line.startswith("//services/api:image  Smoke (linux/")
+    assert ran.summary == "1 image, 1 rebuilt"
+    assert "tool" not in yard.site.images()
+
+    ran = yard.doit("smoke")
+    assert "Smoke" not in ran.out
+    assert ran.summary == "1 image up to date"
+
+    yard.change("api", "new")
+    assert "  Smoke (linux/" in yard.doit("smoke:api").out
+    assert yard.run("smoke:tool").code == 3
+
+
+@pytest.mark.parametrize("words", [("smoke",), ("-n", "2", "smoke:*")])
+def test_a_failure_is_told_once_with_what_it_printed(words: tuple[str, ...], yard: Yard) -> None:
+    yard.service("api", smoke=PASSES)
+    yard.service("web", smoke=FAILS)
+    ran = yard.run(*words)
+    assert ran.code == 1
+    assert ran.err == FAILURE
+    assert yard.run("smoke:web").err == FAILURE  # never remembered
+    assert "web" in yard.site.images()  # it was built nevertheless
+
+
+def test_without_any_smoke_test_there_is_nothing_to_do(yard: Yard) -> None:
+    yard.service("api")
+    assert yard.doit("smoke").out == ""
+    assert not (yard.site.root / "dist").exists()
+
+
+@pytest.mark.parametrize("words", [("push",), ("-n", "2", "--continue", "push")])
+def test_a_failing_gate_keeps_all_back(words: tuple[str, ...], yard: Yard, proxy: Proxy) -> None:
+    yard.service("api")
+    yard.service("web", smoke=FAILS, push=GATED)
+    ran = yard.run(*words)
+    assert ran.code in (1, 2)
+    assert ran.out == ""
+    assert ran.err.count(FAILURE) == ran.err.count("error: ") == 1
+    assert proxy.seen == []
+
+
+def test_a_gate_that_is_passed_is_passed_once(yard: Yard) -> None:
+    yard.service("api", smoke=PASSES, push=GATED)
+    ran = yard.doit("push")
+    assert ran.out == yard.pushed("api")
+    assert ran.err.count("//services/api:image  Smoke (linux/") == 1
+    assert "Smoke" not in yard.doit("push").err
+    assert "Smoke" not in yard.doit("smoke").out
+
+
+def test_without_a_gate_a_push_tries_nothing(yard: Yard) -> None:
+    yard.service("web", smoke=FAILS)
+    assert yard.doit("push").out == yard.pushed("web")
+
+
+def test_a_gate_without_a_smoke_test_is_refused(yard: Yard) -> None:
+    yard.service("web", push=GATED)
+    ran = yard.run("push")
+    assert (ran.code, ran.out) == (3, "")
+    assert "ERROR: services/web/service.toml: push.smoke: there is no [smoke] to pass\n" in ran.err
+    assert not (yard.site.root / "dist").exists()
