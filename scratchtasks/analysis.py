@@ -97,6 +97,8 @@ class _Builder:
     def add_service(self, service: Service) -> None:
         self._claim(service.name, service.origin)
         self._claim(str(service.image_label), service.origin)
+        if service.binaries:
+            self._claim(str(service.binary_label), service.origin)
         self.services[service.name] = service
         where = service.origin or str(service.image_label)
 

@@ -126,6 +126,11 @@ def test_flags_are_expanded_for_their_service() -> None:
             [],
             "x/service.toml: //x:image is already declared in x/service.toml",
         ),
+        (
+            [service("a", "tools")],
+            [rule("binary")],
+            "tools/service.toml: //tools:binary is already declared in dodo.py: binary",
+        ),
         ([], [rule(), rule()], "dodo.py: gen: //tools:gen is already declared in dodo.py: gen"),
     ],
 )

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import pyte
 import pytest
 
 from scratchtasks.plugin.events import Events, Finished, Message, Planned, Started, Work
@@ -287,9 +288,10 @@ def test_a_terminal_shows_what_runs_and_keeps_only_what_was_said(
 
 
 def _kept(sent: str) -> list[str]:
-    """What stands on the terminal in the end: every frame was taken back."""
-    frame = r"[^\r]*\r\n[^\r]*done[^\r]*\r(?:\x1b\[1A)\x1b\[J"
-    return re.sub(frame, "", sent).split("\r\n")[:-1]
+    """What stands on a terminal in the end, whatever was drawn and taken back before."""
+    screen = pyte.Screen(200, 100)
+    pyte.Stream(screen).feed(sent)
+    return [line.rstrip() for line in screen.display if line.strip()]
 
 
 @pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"CI": "true"}])
