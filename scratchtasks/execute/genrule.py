@@ -9,10 +9,10 @@ from typing import Any
 from scratchtasks.core.action import Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import ActionFailed, ScratchError, StageError, ToolchainMissing
+from scratchtasks.core.errors import ActionFailed, StageError, ToolchainMissing
 
 from .globs import match
-from .operation import Done, Job, Outcome, World
+from .operation import Done, Job, Outcome, World, each_alone
 from .toolchains import find_program
 
 _MEDIA_TYPE = "application/octet-stream"
@@ -41,13 +41,7 @@ class Genrule:
         return ""
 
     def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
-        outcomes: dict[str, Outcome] = {}
-        for job in jobs:
-            try:
-                outcomes[job.action.name] = _run(job, world)
-            except ScratchError as error:
-                outcomes[job.action.name] = error
-        return outcomes
+        return each_alone(jobs, lambda job: _run(job, world))
 
 
 def _program(job: Job, world: World) -> str:

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 from scratchtasks.core.action import ActionResult, Input
 from scratchtasks.core.descriptor import layer_from_json
 from scratchtasks.core.digest import Digest, Json
-from scratchtasks.core.errors import ScratchError, StageError, did_you_mean
+from scratchtasks.core.errors import StageError, did_you_mean
 from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.platform import Platform, parse_platform
 from scratchtasks.core.target import Healthcheck, Image, User
@@ -16,7 +16,7 @@ from scratchtasks.oci import media
 from scratchtasks.oci.image import config_bytes, index_bytes, manifest_bytes, timestamp
 
 from .essentials import check_tz
-from .operation import Done, Job, Outcome, World
+from .operation import Done, Job, Outcome, World, each_alone
 from .pack import pack, packing_identity
 from .staging import Owners, Staging, stage
 
@@ -38,13 +38,7 @@ class ImageOperation:
         return ""
 
     def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
-        outcomes: dict[str, Outcome] = {}
-        for job in jobs:
-            try:
-                outcomes[job.action.name] = _assemble(job, world)
-            except ScratchError as error:
-                outcomes[job.action.name] = error
-        return outcomes
+        return each_alone(jobs, lambda job: _assemble(job, world))
 
 
 def _assemble(job: Job, world: World) -> Done:

@@ -1,6 +1,6 @@
 """What the engine asks of an operation, and what an operation may touch."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -57,6 +57,17 @@ class Done:
 
 
 Outcome = Done | ScratchError
+
+
+def each_alone(jobs: Sequence[Job], run: Callable[[Job], Done]) -> dict[str, Outcome]:
+    """The outcome of *run* for each of *jobs*, one by one: a ScratchError fails its job only."""
+    outcomes: dict[str, Outcome] = {}
+    for job in jobs:
+        try:
+            outcomes[job.action.name] = run(job)
+        except ScratchError as error:
+            outcomes[job.action.name] = error
+    return outcomes
 
 
 class Operation(Protocol):

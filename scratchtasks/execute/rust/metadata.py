@@ -7,9 +7,9 @@ from typing import Any
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import ActionFailed, ConfigError, ScratchError
+from scratchtasks.core.errors import ActionFailed, ConfigError
 
-from ..operation import Done, Job, Outcome, World
+from ..operation import Done, Job, Outcome, World, each_alone
 from . import closure as made_of
 from .config import ancestors, config_files, split_inputs
 from .depinfo import input_path
@@ -46,13 +46,7 @@ class CargoMetadata:
         return ""
 
     def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
-        outcomes: dict[str, Outcome] = {}
-        for job in jobs:
-            try:
-                outcomes[job.action.name] = _Probe(job, world).done()
-            except ScratchError as error:
-                outcomes[job.action.name] = error
-        return outcomes
+        return each_alone(jobs, lambda job: _Probe(job, world).done())
 
 
 def label_of(job: Job) -> str:
