@@ -94,6 +94,7 @@ def test_c_is_the_same_from_any_folder(
     assert binaries[0] == binaries[1]
     assert os.fsencode(tmp_path) not in binaries[0]
     assert execute(binaries[0], world) == ["say one", "src/main.c"]
+    assert len(binaries[0]) < 64 * 1024, "its libc is built for debugging"
 
 
 def test_what_was_read_is_known_exactly(zig_world: World) -> None:
