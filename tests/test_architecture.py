@@ -24,8 +24,9 @@ ROOMS = {
     "analysis": {"core", "rules"},
     "oci": {"core"},
     "store": {"core"},
-    "execute": {"core", "oci", "store"},
-    "sinks": {"core", "oci", "store"},
+    "registry": {"core", "oci", "store"},
+    "execute": {"core", "oci", "store", "registry"},
+    "sinks": {"core", "oci", "store", "registry"},
     "manifests": {"core"},
 }
 """Each room and the rooms it may import; `plugin`, and the front door, may import all."""

@@ -10,7 +10,7 @@ from scratchtasks.analysis import Task
 from scratchtasks.core.errors import ScratchError, SinkError
 
 if TYPE_CHECKING:
-    from scratchtasks.sinks.registry.client import Registry
+    from scratchtasks.registry.client import Registry
     from scratchtasks.sinks.registry.plan import PushImage
 
     from .session import Session
@@ -65,7 +65,7 @@ class Pushes:
         return self._done[f"image:{name}"]
 
     def _push(self, tasks: list[Task]) -> None:
-        from scratchtasks.sinks.registry.client import Registry
+        from scratchtasks.registry.client import Registry
         from scratchtasks.sinks.registry.plan import make_plan
         from scratchtasks.sinks.registry.push import push
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import SinkError
+from scratchtasks.registry.blobs import has_blob
+from scratchtasks.registry.client import Registry
+from scratchtasks.registry.manifests import digest_at
+from scratchtasks.registry.parallel import map_all
+from scratchtasks.registry.reference import Repository, check_tag, parse_repository
 from scratchtasks.store.blobs import ContentStore
-
-from .blobs import has_blob
-from .client import Registry
-from .manifests import digest_at
-from .parallel import map_all
-from .reference import Repository, check_tag, parse_repository
 
 _SIBLINGS = 3
 """How many repositories outside of a push are asked for a blob, so that it may be mounted."""

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import ScratchError, SinkError
+from scratchtasks.registry.blobs import send_blob
+from scratchtasks.registry.client import Registry
+from scratchtasks.registry.manifests import Manifest, put_manifest
+from scratchtasks.registry.parallel import Job, run_jobs
+from scratchtasks.registry.reference import Repository
 from scratchtasks.store.blobs import ContentStore
 
-from .blobs import send_blob
-from .client import Registry
-from .manifests import Manifest, put_manifest
-from .parallel import Job, run_jobs
 from .plan import BlobStep, ImagePlan, Plan, TagMove, count_of, human_size
-from .reference import Repository
 from .rollback import put_back
 
 

@@ -2,11 +2,11 @@
 
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import SinkError
+from scratchtasks.registry.client import Registry
+from scratchtasks.registry.manifests import delete_tag, digest_at, fetch_manifest, put_manifest
+from scratchtasks.registry.reference import Repository
 
-from .client import Registry
-from .manifests import delete_tag, digest_at, fetch_manifest, put_manifest
 from .plan import TagMove
-from .reference import Repository
 
 
 def put_back(

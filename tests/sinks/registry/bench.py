@@ -9,10 +9,10 @@ from scratchtasks.core.platform import Platform
 from scratchtasks.core.target import Image, User
 from scratchtasks.oci import media
 from scratchtasks.oci.image import config_bytes, index_bytes, manifest_bytes
-from scratchtasks.sinks.registry.client import Registry
+from scratchtasks.registry.client import Registry
+from scratchtasks.registry.transport import Limits
 from scratchtasks.sinks.registry.plan import PushImage, make_plan
 from scratchtasks.sinks.registry.push import Pushed, push
-from scratchtasks.sinks.registry.transport import Limits
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 

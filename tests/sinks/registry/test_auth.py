@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scratchtasks.core.errors import SinkError
-from scratchtasks.sinks.registry.client import Registry
+from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
 from scratchtasks.sinks.registry.push import push
 

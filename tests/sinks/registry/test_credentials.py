@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from scratchtasks.core.errors import SinkError
-from scratchtasks.sinks.registry.challenge import Challenge, parse_challenge
-from scratchtasks.sinks.registry.credentials import NOBODY, Credentials, find_credentials
-from scratchtasks.sinks.registry.keychain import ask_helper
-from scratchtasks.sinks.registry.reference import parse_repository
+from scratchtasks.registry.challenge import Challenge, parse_challenge
+from scratchtasks.registry.credentials import NOBODY, Credentials, find_credentials
+from scratchtasks.registry.keychain import ask_helper
+from scratchtasks.registry.reference import parse_repository
 
 API = parse_repository("registry.example.com/team/api")
 

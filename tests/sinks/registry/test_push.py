@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from scratchtasks.core.digest import digest_of
-from scratchtasks.sinks.registry.client import Registry
+from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
 
 from .bench import AMD64, ARM64, QUICK, Bench

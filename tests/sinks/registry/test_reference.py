@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchtasks.core.errors import SinkError
-from scratchtasks.sinks.registry.reference import (
+from scratchtasks.registry.reference import (
     Repository,
     check_tag,
     is_loopback,

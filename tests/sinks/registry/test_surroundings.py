@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from scratchtasks.core.errors import SinkError
-from scratchtasks.sinks.registry.client import Registry
-from scratchtasks.sinks.registry.patience import retry_after_of
+from scratchtasks.registry.client import Registry
+from scratchtasks.registry.patience import retry_after_of
+from scratchtasks.registry.surroundings import proxy_of
 from scratchtasks.sinks.registry.plan import make_plan
 from scratchtasks.sinks.registry.push import push
-from scratchtasks.sinks.registry.surroundings import proxy_of
 
 from .bench import QUICK, Bench
 from .proxy import Proxy
