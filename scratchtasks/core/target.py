@@ -209,6 +209,10 @@ class Service:
         return Label(self.folder, "image")
 
     @property
+    def rootfs_label(self) -> Label:
+        return Label(self.folder, "rootfs")
+
+    @property
     def binary_label(self) -> Label:
         return Label(self.folder, "binary")
 

@@ -133,6 +133,19 @@ class ContentStore:
         except OSError as error:
             raise read_error(path, error) from error
 
+    def stream(self, digest: Digest) -> BinaryIO:
+        """Like `open`, for a reader that hashes what it reads: it is not looked at before.
+
+        Raises: StoreError when missing.
+        """
+        path = self.path(digest)
+        try:
+            return open(path, "rb", buffering=0)
+        except FileNotFoundError:
+            raise StoreError(path, f"blob {digest} is missing") from None
+        except OSError as error:
+            raise read_error(path, error) from error
+
     def read(self, digest: Digest) -> bytes:
         """All bytes of the blob, hashed as read.  Raises: StoreError when missing or damaged."""
         path = self.path(digest)

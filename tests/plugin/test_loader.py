@@ -114,11 +114,14 @@ USERS = [
         (["chain.txt"], API),
         (["wild"], [*API, *WEB]),
         (["setup"], WEB),
-        (["reads"], ["//gen:words", *WEB, "//services/web:image"]),
-        (["dist/web/index.json"], ["//gen:words", *WEB, "//services/web:image"]),
-        (["load:a*"], [*API, "//services/api:image"]),
-        (["load:api"], [*API, "//services/api:image"]),
-        (["load"], ["//gen:words", *API, *WEB, "//services/api:image", "//services/web:image"]),
+        (["reads"], ["//gen:words", *WEB, "//services/web:rootfs", "//services/web:image"]),
+        (
+            ["dist/web/index.json"],
+            ["//gen:words", *WEB, "//services/web:rootfs", "//services/web:image"],
+        ),
+        (["load:a*"], [*API, "//services/api:rootfs"]),
+        (["load:api"], [*API, "//services/api:rootfs"]),
+        (["load"], ["//gen:words", *API, *WEB, "//services/api:rootfs", "//services/web:rootfs"]),
     ],
 )
 def test_the_actions_behind_a_selection(words: list[str], actions: list[str], root: Path) -> None:

@@ -49,10 +49,10 @@ def test_load_change_and_load_again(engine: Engine, name: str) -> None:
     assert engine.load(one) == ["loaded"]
     assert engine.load(one) == ["present"]
     assert engine.relay.loads() == 0
-    assert engine.id(name) == one.image.config.digest
+    assert engine.id(name) == one.root.config.digest
     assert engine.load(two) == ["loaded"]
     assert engine.relay.loads() == 1
-    assert engine.id(name) == two.image.config.digest
+    assert engine.id(name) == two.root.config.digest
     assert engine.load(one) == ["tagged"]
     assert engine.read(name) == "one"
 
