@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from scratchtasks.core.action import Action, Input
+from scratchtasks.core.digest import DiffID
 from scratchtasks.core.errors import StageError
 from scratchtasks.core.label import Label
 from scratchtasks.core.rootfs import plain_layer_from_json
@@ -230,7 +231,7 @@ def test_outputs_and_facts_agree(worlds: Callable[..., World]) -> None:
         assert all(world.store.has(blob) for blob in result.outputs.values())
         tree = world.store.read(result.outputs["tree"].digest)
         entries = [entry_from_json(entry) for entry in json.loads(tree)]
-        assert (layer.diff_id, layer.size) == (layer.source.digest, layer.source.size)
+        assert (layer.diff_id, layer.size) == (DiffID(layer.source.digest), layer.source.size)
         with tarfile.open(world.store.path(layer.source.digest)) as archive:
             assert {entry.path for entry in entries} <= set(archive.getnames())
 

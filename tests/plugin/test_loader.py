@@ -89,6 +89,8 @@ def test_two_workspaces_are_refused(root: Path) -> None:
         loader()
 
 
+WEB_IMAGE = ["//services/web:rootfs", "//services/web:image"]
+
 USERS = [
     Task("plain", ["true"]),
     Task("after", ["true"], task_dep=["binary:api"]),
@@ -114,11 +116,8 @@ USERS = [
         (["chain.txt"], API),
         (["wild"], [*API, *WEB]),
         (["setup"], WEB),
-        (["reads"], ["//gen:words", *WEB, "//services/web:rootfs", "//services/web:image"]),
-        (
-            ["dist/web/index.json"],
-            ["//gen:words", *WEB, "//services/web:rootfs", "//services/web:image"],
-        ),
+        (["reads"], ["//gen:words", *WEB, *WEB_IMAGE]),
+        (["dist/web/index.json"], ["//gen:words", *WEB, *WEB_IMAGE]),
         (["load:a*"], [*API, "//services/api:rootfs"]),
         (["load:api"], [*API, "//services/api:rootfs"]),
         (["load"], ["//gen:words", *API, *WEB, "//services/api:rootfs", "//services/web:rootfs"]),

@@ -27,7 +27,8 @@ def by_name(found: Session, **more: Any) -> dict[str, dict[str, Any]]:
 
 def test_names_and_links(shop: Session) -> None:
     found = by_name(shop)
-    assert {"image", "binary", "layer", "rule", "load", "image:api", "binary:api", "load:api", "rootfs:api",
+    assert {"image", "binary", "layer", "rule", "load", "image:api", "binary:api", "load:api",
+            "rootfs:api",
             "rule:gen/words"} <= set(found)  # fmt: skip
     (layer,) = (name for name in found if name.startswith("layer:"))
     assert set(found["rootfs:web"]["task_dep"]) == {layer, "rule:gen/words", "binary:web"}
