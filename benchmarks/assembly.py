@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from glob import glob
 from pathlib import Path
 
@@ -109,7 +110,8 @@ def program(size: int, number: int) -> bytes:
     machine = _MACHINES[platform.machine()]
     start = 0x400000
     header = b"\x7fELF\2\1\1" + bytes(9)
-    header += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, start + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    header += struct.pack("<HHIQQQI", 2, machine, 1, start + 120, 64, 0, 0)
+    header += struct.pack("<HHHHHH", 64, 56, 1, 0, 0, 0)
     header += struct.pack("<IIQQQQQQ", 1, 5, 0, start, start, size, size, 4096)
     body = bytearray()
     for block in _code():
@@ -167,9 +169,9 @@ def measure(bench: Bench, size: int, runs: int) -> dict[str, object]:
     for run in range(runs + 1):  # the first warms up
         source = bench.change(size)
         turns: list[tuple[str, Callable[[], object]]] = [
-            ("plain floor", lambda: floor_plain(source, floor)),
+            ("plain floor", partial(floor_plain, source, floor)),
             ("plain", bench.archive),
-            ("compressed floor", lambda: floor_compressed(source, floor)),
+            ("compressed floor", partial(floor_compressed, source, floor)),
         ]
         for name, work in turns if run % 2 else turns[::-1]:
             for path in (floor, bench.folder / "archive"):

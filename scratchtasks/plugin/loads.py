@@ -1,4 +1,4 @@
-"""Bringing images into the Docker Engine: those of one run together, in one archive."""
+"""Bringing images into an engine: those of one run together, in one archive."""
 
 import os
 from collections.abc import Iterable
@@ -6,10 +6,13 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from scratchtasks.analysis import Task
-from scratchtasks.core.errors import ScratchError, SinkError
+from scratchtasks.core.errors import ScratchError, SinkError, StoreError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from scratchtasks.sinks import docker
+    from scratchtasks.sinks.engines import Target
 
     from .session import Session
 
@@ -52,21 +55,19 @@ class Loads:
 
         Raises: SinkError.
         """
-        from scratchtasks.sinks import docker
+        with self._engine() as engine:
+            return engine.id_of(f"{name}:latest")
 
-        client = docker.connect(self._session.world.env)
-        try:
-            return docker.image_id(client, f"{name}:latest")
-        finally:
-            client.close()
+    def _engine(self) -> "AbstractContextManager[Target]":
+        """The engine that images are loaded into; see `open_engine`."""
+        from scratchtasks.sinks.engines import open_engine
+
+        return open_engine(self._session.declared.engine, self._session.world.env)
 
     def _load(self, name: str) -> None:
-        from scratchtasks.sinks import docker
-
-        session = self._session
-        client = docker.connect(session.world.env)
-        try:
-            platform = docker.platform_of(client)
+        store = self._session.world.store
+        with self._engine() as engine:
+            platform = engine.platform
             wanted = {name: self._loadable(name, platform)}
             for other in self._ready():
                 try:
@@ -74,15 +75,13 @@ class Loads:
                 except ScratchError:
                     continue  # its own task tells
             try:
-                done = docker.load(list(wanted.values()), client, session.world.store)
-            except SinkError:
+                done = engine.load(list(wanted.values()), store)
+            except (SinkError, StoreError):
                 if len(wanted) == 1:
                     raise
                 self._planned = ()  # one of them is at fault: from now on each for itself
-                done = docker.load([wanted[name]], client, session.world.store)
+                done = engine.load([wanted[name]], store)
             self._done.update(zip(wanted, done, strict=False))
-        finally:
-            client.close()
 
     def _ready(self) -> list[str]:
         """The planned services that are built."""

@@ -21,7 +21,7 @@ GROUPS = {
     "rootfs": "stage and check all root file systems",
     "layer": "stage all essentials",
     "rule": "run all genrules",
-    "load": "load all images into Docker",
+    "load": "load all images into the engine",
     "smoke": "try out all images that say how",
     "push": "push all images that say where, all or none",
 }
@@ -29,6 +29,7 @@ AFTER = {"load": "rootfs", "smoke": "image", "push": "image"}
 """Groups of what can be done with what was built, and the tasks that each needs: an engine takes
 layers as they are, so that nothing is compressed for it."""
 
+_ENGINES = {"docker": "Docker", "podman": "podman"}
 _VALUE = "scratchtasks"
 _TOGETHER = "_images_to_push"
 
@@ -213,7 +214,8 @@ def _after_dicts(session: Session, task: Task) -> Iterator[TaskDict]:
     """What can be done with a finished image.  The other side is asked each time what it has."""
     name = task.name.partition(":")[2]
     service = session.graph.services[name]
-    docs = {"load": f"{name}:latest in Docker"}
+    engine = session.declared.engine
+    docs = {"load": f"{name}:latest in {_ENGINES.get(engine, engine)}"}
     if service.smoke is not None:
         docs["smoke"] = f"{name} does what [smoke] wants of it"
     if service.push is not None:

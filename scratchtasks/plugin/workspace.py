@@ -160,6 +160,7 @@ class Workspace:
             pins=pins,
             cache_limit=config.cache_limit,
             plain_http=config.plain_http,
+            engine=_engine(os.environ, config.engine),
         )
 
     def _workspace_config(self) -> "WorkspaceConfig":
@@ -192,3 +193,20 @@ class Workspace:
         except UnicodeDecodeError as error:
             what = f"wanted UTF-8, got byte 0x{error.object[error.start]:02x} at {error.start}"
             raise ConfigErrors((ConfigError(name, what),)) from None
+
+
+def _engine(env: Mapping[str, str], declared: str) -> str:
+    """Where `load` loads: what SCRATCH_ENGINE in *env* says, else *declared*.
+
+    Raises: ConfigErrors.
+    """
+    from scratchtasks.config.spot import Spot
+    from scratchtasks.config.workspace import ENGINE
+
+    chosen = env.get("SCRATCH_ENGINE")
+    if not chosen:
+        return declared
+    try:
+        return ENGINE.read(chosen, Spot("SCRATCH_ENGINE"))
+    except ConfigError as error:
+        raise ConfigErrors((error,)) from None
