@@ -43,7 +43,7 @@ def rebuilt(*names: str) -> list[str]:
     return sorted(
         f"//services/{name}:{action}"
         for name in names
-        for action in ("binary GoCompile", "image Image")
+        for action in ("binary GoCompile", "image Image", "rootfs Rootfs")
     )
 
 
@@ -173,7 +173,10 @@ def test_why_names_the_file_that_changed(built: Site) -> None:
     assert said == [
         f"{ETC}: up to date",
         "//services/api:binary: lib/lib.go changed",
-        "//services/api:image: //services/api:binary@linux/amd64 is to be rebuilt: "
-        "lib/lib.go changed",
+        *(
+            f"//services/api:{name}: //services/api:binary@linux/amd64 is to be rebuilt: "
+            "lib/lib.go changed"
+            for name in ("rootfs", "image")
+        ),
     ]
     assert "//services/api:image: up to date" in built.doit("why", "api").out
