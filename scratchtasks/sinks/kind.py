@@ -5,9 +5,12 @@ names are set when the image is known to be whole there.
 Source: kind, user guide ("Loading an Image Into Your Cluster"); containerd, `ctr images --help`.
 """
 
+import os
 import subprocess
+import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +24,6 @@ from .docker.load import How, Loadable
 _CLUSTER = "io.x-k8s.kind.cluster"
 _ROLE = "io.x-k8s.kind.role"
 _BALANCER = "external-load-balancer"
-_NEW = "scratchtasks.invalid/new"
-"""What images are called until they are known to be whole; no registry can have that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Kind:
     def __init__(self, cluster: str, env: Mapping[str, str]) -> None:
         self._cluster = cluster
         self._env = dict(env)
+        # What images are called until they are known to be whole: no registry has that name.
+        self._new = f"scratchtasks.invalid/{os.urandom(8).hex()}"
         self._cli = "podman" if env.get("KIND_EXPERIMENTAL_PROVIDER") == "podman" else "docker"
 
     @property
@@ -77,13 +80,13 @@ class Kind:
                 missing = [name for name in each.names if there.get(name) != each.digest]
                 if missing:
                     source = next((n for n in each.names if there.get(n) == each.digest), "")
-                    self._tag(node, source or _new_name(each), missing)
+                    self._ctr(node, "tag", "--force", source or self._name(each), *missing)
                 if each in lacking:
                     done[number] = "loaded"
                 elif missing and done[number] == "present":
                     done[number] = "tagged"
             if lacking:
-                self._ctr(node, "rm", *(_new_name(each) for each in lacking))
+                self._clear(node)
         return done
 
     def _nodes(self) -> list[str]:
@@ -111,8 +114,8 @@ class Kind:
     def _import(self, node: str, lacking: Sequence[_Wanted], store: ContentStore) -> None:
         archive = write_archive([each.image for each in lacking], (), store)
         snapshotter = _snapshotter(self._exec(node, "containerd", "config", "dump"))
-        options = ["--digests", "--base-name", _NEW, "--snapshotter", snapshotter]
-        names = [_new_name(each) for each in lacking]
+        options = ["--digests", "--base-name", self._new, "--snapshotter", snapshotter]
+        names = [self._name(each) for each in lacking]
         try:
             self._send(node, ["import", *options, "-"], archive)
             there = self._images(node, names)
@@ -120,28 +123,38 @@ class Kind:
                 if there.get(name) != each.digest:
                     raise SinkError("kind load", f"{node} said yes, but lacks {each.names[0]}")
         except (SinkError, StoreError):
-            self._ctr(node, "rm", *names)  # of those that are not there it says so, and goes on
+            with suppress(SinkError):
+                self._clear(node)
             raise
+
+    def _name(self, each: _Wanted) -> str:
+        return f"{self._new}@{each.digest}"
+
+    def _clear(self, node: str) -> None:
+        """Take the first names away again; the archive's index has got one, too."""
+        names = self._ctr(node, "ls", "-q", f"name~=^{self._new}@").split()
+        if names:
+            self._ctr(node, "rm", *names)
 
     def _send(self, node: str, command: Sequence[str], archive: Iterator[bytes]) -> None:
         argv = [self._cli, "exec", "-i", node, "ctr", "-n", "k8s.io", "images", *command]
-        process = self._start(argv)
-        assert process.stdin is not None
-        try:
-            for chunk in archive:
-                process.stdin.write(chunk)
-        except BrokenPipeError:
-            pass  # it ended, and says why
-        except BaseException:
-            process.kill()
-            process.communicate()
-            raise
-        _, said = process.communicate()
-        if process.returncode:
-            raise SinkError("kind load", f"{node}: {_last_line(said)}")
-
-    def _tag(self, node: str, source: str, names: Sequence[str]) -> None:
-        self._ctr(node, "tag", "--force", source, *names)
+        with tempfile.TemporaryFile() as said:  # a pipe that nobody reads may fill up
+            process = self._start(argv, subprocess.DEVNULL, said.fileno())
+            assert process.stdin is not None
+            try:
+                for chunk in archive:
+                    process.stdin.write(chunk)
+                process.stdin.close()
+            except BrokenPipeError:
+                pass  # it ended, and says why
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                process.communicate()
+            if process.returncode:
+                said.seek(0)
+                raise SinkError("kind load", f"{node}: {_last_line(said.read())}")
 
     def _ctr(self, node: str, *command: str) -> str:
         return self._exec(node, "ctr", "-n", "k8s.io", "images", *command)
@@ -156,10 +169,13 @@ class Kind:
             raise SinkError("kind", f"{self._cli} {command[0]}: {_last_line(said)}")
         return out.decode(errors="replace")
 
-    def _start(self, argv: Sequence[str]) -> "subprocess.Popen[bytes]":
-        pipe = subprocess.PIPE
+    def _start(
+        self, argv: Sequence[str], out: int = subprocess.PIPE, err: int = subprocess.PIPE
+    ) -> "subprocess.Popen[bytes]":
         try:
-            return subprocess.Popen(argv, env=self._env, stdin=pipe, stdout=pipe, stderr=pipe)
+            return subprocess.Popen(
+                argv, env=self._env, stdin=subprocess.PIPE, stdout=out, stderr=err
+            )
         except OSError as error:
             raise SinkError(
                 "kind", f"cannot run {argv[0]}: {error.strerror}", "kind needs it as well"
@@ -180,10 +196,6 @@ def _wanted(each: Loadable) -> _Wanted:
     names = [canonical(reference) for reference in each.references]
     # By digest too: a pod can name that, and it stays when a tag moves on.
     return _Wanted(image, digest, (*names, f"{_repository(names[0])}@{digest}"))
-
-
-def _new_name(each: _Wanted) -> str:
-    return f"{_NEW}@{each.digest}"
 
 
 def _repository(name: str) -> str:
