@@ -117,6 +117,11 @@ class Workspace:
             config = self._workspace_config()
         except ConfigErrors as error:
             faults += error.errors
+        engine = config.engine
+        try:
+            engine = _engine(os.environ, engine)
+        except ConfigErrors as error:
+            faults += error.errors
         pins: Mapping[str, Pin] = {}
         try:
             lock = self._read("scratch.lock")
@@ -160,7 +165,7 @@ class Workspace:
             pins=pins,
             cache_limit=config.cache_limit,
             plain_http=config.plain_http,
-            engine=_engine(os.environ, config.engine),
+            engine=engine,
         )
 
     def _workspace_config(self) -> "WorkspaceConfig":

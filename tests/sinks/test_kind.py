@@ -27,7 +27,6 @@ from .docker.made import Made, compile_program
 from .docker.relay import relay
 
 ROOT = Path(__file__).parent.parent.parent
-ENGINE = host_of("classic")
 
 
 def run(*argv: str, stdin: bytes = b"") -> str:
@@ -152,8 +151,9 @@ def test_only_a_node_that_lacks_the_image_gets_it(
     image = made.named(name, "hello")
     load(nodes, made, image)
     ctr(nodes[1], "images", "rm", *names_in(nodes[1], name))
-    sent = []
-    with TemporaryDirectory(prefix="relay") as folder, relay(Path(folder), ENGINE) as (host, it):
+    sent: list[int] = []
+    engine_host = host_of("classic")
+    with TemporaryDirectory(prefix="r") as folder, relay(Path(folder), engine_host) as (host, it):
         env = {**os.environ, "DOCKER_HOST": host}
         for _ in range(2):
             it.sent = 0

@@ -31,8 +31,10 @@ def connect(env: Mapping[str, str]) -> "DockerClient":
     return connect_to(endpoint(env), env)
 
 
-def connect_to(found: Endpoint, env: Mapping[str, str], where: str = "docker") -> "DockerClient":
-    """A client of the engine at *found*; *where* names it in messages.
+def connect_to(
+    found: Endpoint, env: Mapping[str, str], where: str = "docker", hint: str = ""
+) -> "DockerClient":
+    """A client of the engine at *found*; *where* names it in messages, *hint* says what to do.
 
     Raises: SinkError when what is there does not answer as an engine.
     """
@@ -43,7 +45,7 @@ def connect_to(found: Endpoint, env: Mapping[str, str], where: str = "docker") -
         return _client(found, env, version)
     except (OSError, ValueError, DockerException) as error:
         raise SinkError(
-            where, f"no engine answers at {found}: {reason_of(error)}", hint_for(error)
+            where, f"no engine answers at {found}: {reason_of(error)}", hint or hint_for(error)
         ) from None
 
 

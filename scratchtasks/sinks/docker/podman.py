@@ -33,7 +33,9 @@ def podman(env: Mapping[str, str]) -> "Iterator[DockerClient]":
     Raises: SinkError when CONTAINER_HOST does not answer, or podman cannot be run.
     """
     if env.get("CONTAINER_HOST"):
-        client = connect_to(Endpoint(env["CONTAINER_HOST"], "from CONTAINER_HOST"), env, "podman")
+        hint = "start podman's service, or correct CONTAINER_HOST"
+        named = Endpoint(env["CONTAINER_HOST"], "from CONTAINER_HOST")
+        client = connect_to(named, env, "podman", hint)
     else:
         found = _running(env)
         if found is None:
