@@ -78,7 +78,7 @@ def recipe_chunks(recipe: bytes, open_blob: OpenBlob, *, check: bool = True) -> 
 
 
 def plain_chunks(layer: PlainLayer, open_blob: OpenBlob) -> Iterator[bytes]:
-    """The tar of *layer*, in chunks of up to 1 MiB.
+    """The tar of *layer*, in chunks of up to 512 KiB.
 
     Whoever reaches the end has had the very bytes that the DiffID names.
 
@@ -118,6 +118,8 @@ def _chunks(layer: PlainLayer, open_blob: OpenBlob) -> Iterator[bytes]:
             read = tar.read if is_gzip else source.read
             while chunk := read(READ_SIZE):
                 yield chunk
+            if tar.fault:
+                raise StoreError(f"layer {layer.kind or blob.digest}", f"is damaged: {tar.fault}")
             return
         recipe = source.read()
     # The DiffID covers the content of every file: no need to hash it twice.

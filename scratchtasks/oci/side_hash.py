@@ -10,8 +10,8 @@ from scratchtasks.core.digest import Digest
 _PIECE = 256 * 1024
 """Bytes that are worth handing to another thread; less is gathered."""
 
-_DEPTH = 4
-"""Pieces that may wait; a piece is what the writer gave, 1 MiB for a large file."""
+_DEPTH = 3
+"""Pieces that may wait; a piece is what the writer gave, 512 KiB for a large file."""
 
 
 class SideHash:

@@ -17,7 +17,7 @@ OpenBlob = Callable[[Digest], BinaryIO]
 """Gives a new stream over a blob's bytes; the caller closes it.  Raises: StoreError."""
 
 BLOCK = 512
-READ_SIZE = 1 << 20
+READ_SIZE = 512 * 1024
 
 # name mode uid gid size mtime checksum type link magic version (uname gname) major minor prefix
 HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s6s2s64x8s8s155s12x")
@@ -31,7 +31,7 @@ _DEVICE = b"0000000\0"
 def tar_chunks(
     entries: Iterable[FileEntry], open_blob: OpenBlob, mtime: int = 0, *, check: bool = True
 ) -> Iterator[bytes]:
-    """*entries* as one tar, in chunks of up to 1 MiB; the same set gives the same bytes.
+    """*entries* as one tar, in chunks of up to 512 KiB; the same set gives the same bytes.
 
     Sorted by path, a hard link after the file it shares and with that file's mode and owner
     (extractors apply a link's header to the shared file).  *mtime* is seconds since 1970, for

@@ -213,8 +213,14 @@ class ContentStore:
             return True
         fd = create(temp)
         try:
-            # read() hashes what it returns: a copy is never of other bytes than were asked for.
-            write_all(fd, self.read(digest))
+            found = hashlib.sha256()
+            with self.stream(digest) as file:
+                while chunk := file.read(_CHUNK):
+                    found.update(chunk)
+                    write_all(fd, chunk)
+            # A copy is never of other bytes than were asked for.
+            if "sha256:" + found.hexdigest() != digest:
+                raise StoreError(source, f"blob {digest} is damaged: its bytes have other digest")
             os.fchmod(fd, BLOB_MODE)
             if self._files.must_sync:
                 os.fsync(fd)
