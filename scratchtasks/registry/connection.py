@@ -20,7 +20,8 @@ class Bounded:
     sock: socket.socket | None
 
     def getresponse(self) -> Any:
-        timer = threading.Timer(self.seconds, self._cut)
+        # Taken now: of an answer that ends with its connection, the response alone holds it on.
+        timer = threading.Timer(self.seconds, _cut, (self.sock,))
         timer.daemon = True
         timer.start()
         try:
@@ -31,13 +32,16 @@ class Bounded:
         response.deadline = timer
         return response
 
-    def _cut(self) -> None:
-        if self.sock is not None:
-            try:
-                # Not SSLSocket's: that one takes the TLS state away under the reading thread.
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
-            except OSError:
-                pass  # the other side was quicker
+
+def _cut(connection: Any) -> None:
+    # TLS in a proxy's TLS is no socket, but has one.
+    sock = getattr(connection, "socket", connection)
+    if sock is not None:
+        try:
+            # Not SSLSocket's: that one takes the TLS state away under the reading thread.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        except OSError:
+            pass  # the other side was quicker
 
 
 class WholeHead(http.client.HTTPResponse):

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from .errors import RegistryError
 from .reference import host_name
@@ -153,7 +153,7 @@ class Transport:
         proxy = proxy_of(scheme, host, self._env)
         if proxy:
             address = urlsplit(proxy)
-            pair = f"{address.username or ''}:{address.password or ''}"
+            pair = f"{unquote(address.username or '')}:{unquote(address.password or '')}"
             secret = urllib3.make_headers(proxy_basic_auth=pair) if address.username else None
             plain = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
             manager: PoolManager = urllib3.ProxyManager(plain, proxy_headers=secret, **options)
@@ -184,7 +184,9 @@ def _failure(where: str, url: str, error: Exception, limits: Limits) -> Registry
 
     host = urlsplit(url).netloc
     if isinstance(error, exceptions.ProxyError):
-        return RegistryError(where, "the proxy gave no connection", "see HTTPS_PROXY, NO_PROXY")
+        return RegistryError(
+            where, "the proxy gave no connection", "see HTTPS_PROXY, NO_PROXY", is_transient=True
+        )
     if isinstance(error, exceptions.SSLError):
         return _tls_failure(where, host, next(iter(error.args), None))
     if isinstance(error, exceptions.NameResolutionError):

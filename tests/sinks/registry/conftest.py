@@ -1,28 +1,10 @@
-"""One open registry for all tests of this folder; each test takes repositories of its own."""
+"""Images to push, and a place in the registry for each test."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .bench import Bench
-from .proxy import Proxy
-from .servers import registry, serving
-
-
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An open registry's `host:port`."""
-    with registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
-
-
-@pytest.fixture
-def proxy(host: str) -> Iterator[Proxy]:
-    """A proxy before the open registry, which counts, and breaks what it is told to."""
-    server = Proxy(host)
-    with serving(server):
-        yield server
 
 
 @pytest.fixture

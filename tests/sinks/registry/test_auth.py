@@ -11,10 +11,8 @@ from scratchtasks.core.errors import SinkError
 from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
 from scratchtasks.sinks.registry.push import push
-
-from .bench import QUICK, Bench
-from .proxy import Fault, Proxy
-from .servers import (
+from tests.registry.proxy import Fault, Proxy
+from tests.registry.servers import (
     PASSWORD,
     Authority,
     TokenServer,
@@ -23,6 +21,8 @@ from .servers import (
     registry,
     serving,
 )
+
+from .bench import QUICK, Bench
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import pytest
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError
+from tests.registry.proxy import Fault, Proxy, Seen
+from tests.registry.servers import digest_in, serving
+from tests.registry.small import SmallRegistry
 
 from .bench import QUICK, Bench
-from .proxy import Fault, Proxy, Seen
-from .servers import digest_in, serving
-from .small import SmallRegistry
 
 BIG = bytes(range(256)) * 4 * 1024 * 5  # 5 MiB: five chunks
 

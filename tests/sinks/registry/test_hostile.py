@@ -13,19 +13,19 @@ import pytest
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError
+from tests.registry.proxy import Fault, Proxy, Seen
+from tests.registry.servers import PASSWORD, Authority, config_json, digest_in, serving
 
 from .bench import QUICK, Bench
-from .proxy import Fault, Proxy, Seen
-from .servers import PASSWORD, Authority, config_json, digest_in, serving
 
 LIMITS = replace(QUICK, attempts=2, idle=0.5, answer=1)
 BASIC = {"Www-Authenticate": 'Basic realm="x"'}
 
 
 @pytest.fixture
-def stranger(host: str) -> Iterator[Proxy]:
+def stranger(registry_host: str) -> Iterator[Proxy]:
     """Another host, as far as a client can tell."""
-    server = Proxy(host)
+    server = Proxy(registry_host)
     with serving(server):
         yield server
 
@@ -126,10 +126,10 @@ def test_token_realms(proxy: Proxy, bench: Bench, tmp_path: Path, realm: str, sa
 
 
 def test_a_tls_registry_may_not_send_its_token_requests_over_plain_http(
-    host: str, stranger: Proxy, bench: Bench, tmp_path: Path
+    registry_host: str, stranger: Proxy, bench: Bench, tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path / "ca")
-    proxy = Proxy(host, authority.server_context())
+    proxy = Proxy(registry_host, authority.server_context())
     challenge = {"Www-Authenticate": f'Bearer realm="http://{stranger.host}/token"'}
     proxy.faults.append(Fault(lambda s: True, 99, 401, challenge))
     env = {

@@ -7,10 +7,10 @@ from pathlib import Path
 from scratchtasks.core.digest import digest_of
 from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
+from tests.registry.proxy import Proxy
+from tests.registry.servers import digest_in
 
 from .bench import AMD64, ARM64, QUICK, Bench
-from .proxy import Proxy
-from .servers import digest_in
 
 
 def test_first_push_and_what_skopeo_finds(
@@ -117,7 +117,7 @@ def test_a_blob_is_mounted_from_an_image_that_is_not_pushed_now(
 
 
 def test_a_mount_that_is_refused_is_an_upload_session(
-    proxy: Proxy, bench: Bench, team: str, host: str
+    proxy: Proxy, bench: Bench, team: str, registry_host: str
 ) -> None:
     first = bench.image(f"{proxy.host}/{team}/a", b"shared" * 99)
     second = bench.image(f"{proxy.host}/{team}/b", b"shared" * 99, b"b")
@@ -126,7 +126,7 @@ def test_a_mount_that_is_refused_is_an_upload_session(
         plan = make_plan([second], registry, bench.store, [first])
         shared = next(step for step in plan.blobs if step.mount_from)
         # Between plan and push somebody deletes the source.
-        url = f"http://{host}/v2/{team}/a/blobs/{shared.blob.digest}"
+        url = f"http://{registry_host}/v2/{team}/a/blobs/{shared.blob.digest}"
         _run("/usr/bin/env", "python3", "-c", _DELETE, url)
         proxy.seen.clear()
         from scratchtasks.sinks.registry.push import push

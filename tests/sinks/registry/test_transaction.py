@@ -14,11 +14,11 @@ from scratchtasks.core.errors import SinkError
 from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
 from scratchtasks.sinks.registry.push import push
+from tests.registry.proxy import Fault, Proxy, Seen
+from tests.registry.servers import digest_in, serving
+from tests.registry.small import SmallRegistry
 
 from .bench import QUICK, Bench
-from .proxy import Fault, Proxy, Seen
-from .servers import digest_in, serving
-from .small import SmallRegistry
 
 REFUSED = b'{"errors": [{"code": "DENIED", "message": "tag is immutable"}]}'
 

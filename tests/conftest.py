@@ -1,0 +1,23 @@
+"""What tests of several rooms stand on."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.registry.proxy import Proxy
+from tests.registry.servers import registry, serving
+
+
+@pytest.fixture(scope="session")
+def registry_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The `host:port` of an open registry, one for all; tests take repositories of their own."""
+    with registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture
+def proxy(registry_host: str) -> Iterator[Proxy]:
+    """What stands before the open registry, counts requests, and breaks what it is told to."""
+    server = Proxy(registry_host)
+    with serving(server):
+        yield server
