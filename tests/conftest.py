@@ -21,3 +21,10 @@ def proxy(registry_host: str) -> Iterator[Proxy]:
     server = Proxy(registry_host)
     with serving(server):
         yield server
+
+
+@pytest.fixture
+def team(request: pytest.FixtureRequest) -> str:
+    """A repository path that no other test uses."""
+    name: str = request.node.name
+    return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-").replace("--", "-")

@@ -16,6 +16,8 @@ from .surroundings import proxy_of, tls_of
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
+    from .connection import Deadline
+
 _DRAIN = 64 * 1024
 _HEADERS = {"User-Agent": "scratchtasks", "Accept-Encoding": "identity"}
 
@@ -116,8 +118,14 @@ class Transport:
                 decode_content=False,
                 timeout=Timeout(connect=self._limits.connect, read=self._limits.idle),
             )
-            return self._answer(response, url, limit)
+            answer = self._answer(response, url, limit)
+            _deadline_of(response).cancel()
+            if _deadline_of(response).has_passed:
+                raise _too_slow(shown(method, url), self._limits)
+            return answer
         except HTTPError as error:
+            if response is not None and _deadline_of(response).has_passed:
+                raise _too_slow(shown(method, url), self._limits) from None
             raise _failure(shown(method, url), url, error, self._limits) from None
         finally:
             if response is not None:
@@ -172,8 +180,13 @@ class Transport:
         return type("Connection", (Bounded, pool.ConnectionCls), own)
 
 
-def _deadline_of(response: Any) -> threading.Timer:
-    return cast(threading.Timer, response.deadline)
+def _deadline_of(response: Any) -> "Deadline":
+    return cast("Deadline", response.deadline)
+
+
+def _too_slow(where: str, limits: Limits) -> RegistryError:
+    what = f"no whole answer within {limits.answer:g} s"
+    return RegistryError(where, what, is_transient=True, is_timeout=True)
 
 
 def _failure(where: str, url: str, error: Exception, limits: Limits) -> RegistryError:
@@ -181,6 +194,8 @@ def _failure(where: str, url: str, error: Exception, limits: Limits) -> Registry
     import ssl
 
     from urllib3 import exceptions
+
+    from .connection import TooSlow
 
     host = urlsplit(url).netloc
     if isinstance(error, exceptions.ProxyError):
@@ -197,6 +212,8 @@ def _failure(where: str, url: str, error: Exception, limits: Limits) -> Registry
     elif isinstance(error, exceptions.ConnectTimeoutError):
         what = f"no connection within {limits.connect:g} s"
     elif isinstance(error, exceptions.ReadTimeoutError):
+        if isinstance(error.__cause__, TooSlow):
+            return _too_slow(where, limits)
         return RegistryError(
             where, f"no answer within {limits.idle:g} s", is_transient=True, is_timeout=True
         )
