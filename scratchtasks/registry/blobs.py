@@ -94,8 +94,9 @@ class _Upload:
             try:
                 return self._post(f"blobs/uploads/?{query}", mount_from.path, (201, 202))
             except RegistryError as error:
-                # No right to read there, or no such feature: a plain upload needs neither.
-                if not 400 <= error.status < 500 or error.is_transient:
+                # No right to read there, or no such feature, which some tell by a 500: a plain
+                # upload needs neither.
+                if not error.status:
                     raise
         return self._post("blobs/uploads/", "", (202,))
 

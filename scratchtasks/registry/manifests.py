@@ -82,7 +82,8 @@ def fetch_manifest(registry: Registry, repository: Repository, reference: str) -
             f"digest mismatch: what came has {found}",
             "the bytes were changed on the way, or the registry is broken",
         )
-    return Manifest(answer.headers.get("content-type", ""), answer.body)
+    media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
+    return Manifest(media_type, answer.body)
 
 
 def put_manifest(

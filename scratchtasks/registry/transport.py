@@ -142,6 +142,8 @@ class Transport:
             response.close()
         response.release_conn()
         headers = {name.lower(): value for name, value in response.headers.items()}
+        if challenge := response.headers.get("WWW-Authenticate"):
+            headers["www-authenticate"] = challenge  # of all such headers: there may be two
         return Answer(response.status, headers, bytes(data[:limit]), url, is_cut)
 
     def _manager(self, url: str) -> "PoolManager":

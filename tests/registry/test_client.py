@@ -145,6 +145,20 @@ def test_what_is_put_is_what_is_fetched(proxy: Proxy, team: str) -> None:
     manifest = Manifest(media.INDEX, b'{"schemaVersion": 2, "manifests": []}')
     with Registry({}, limits=QUICK) as client:
         put_manifest(client, api, manifest, "latest")
-        assert fetch_manifest(client, api, "latest") == replace(manifest, media_type=media.INDEX)
+        charset = {"content-type": f"{media.INDEX}; charset=utf-8"}
+        proxy.faults.append(Fault(lambda s: True, 1, change=lambda headers: headers | charset))
+        assert fetch_manifest(client, api, "latest") == manifest
         assert fetch_manifest(client, api, digest_of(manifest.data)) == manifest
         assert fetch_manifest(client, api, "absent") is None
+
+
+def test_two_challenges_in_two_headers(proxy: Proxy) -> None:
+    head = (
+        b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n"
+        b'WWW-Authenticate: Bearer realm="http://%s/token"\r\n'
+        b"WWW-Authenticate: Negotiate\r\n\r\n" % proxy.host.encode()
+    )
+    refused = pytest.raises(SinkError, match=f"GET {proxy.host}/token: 404 NOT FOUND")
+    with saying(head) as host, Registry({}, limits=QUICK) as client, refused:
+        digest_at(client, parse_repository(f"{host}/team/api"), "latest")
+    assert [str(seen) for seen in proxy.seen] == ["GET /token"]

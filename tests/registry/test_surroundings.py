@@ -76,6 +76,9 @@ def test_a_proxy_that_is_not_there(proxy: Proxy) -> None:
         ("registry.example.com", "*", False),
         ("notexample.com", "example.com", True),
         ("127.0.0.1:5000", "", False),
+        ("10.1.2.3:5000", "a,10.0.0.0/8", False),
+        ("10.1.2.3:5000", "11.0.0.0/8,10.0.0.0/x", True),
+        ("[fd00::1]:5000", "fd00::/8", False),
     ],
 )
 def test_who_goes_through_the_proxy(host: str, no_proxy: str, used: bool) -> None:
