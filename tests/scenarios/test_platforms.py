@@ -55,10 +55,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 def _blob(site: Site, descriptor: dict[str, Any]) -> bytes:
     path = site.root / "dist/hello/blobs" / descriptor["digest"].replace(":", "/")
-    data = path.read_bytes()
+    data: bytes = path.read_bytes()
     assert len(data) == descriptor["size"]
-        data: bytes = file.read()
-        return data
+    return data
 
 
 def _index(site: Site) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def _binary(site: Site, manifest: dict[str, Any]) -> bytes:
     with tarfile.open(fileobj=io.BytesIO(_blob(site, layer)), mode="r:gz") as tar:
         file = tar.extractfile("usr/bin/hello")
         assert file is not None
-        return file.read()
+        return bytes(file.read())
 
 
 def test_the_index_has_every_platform_and_each_its_own_binary(site: Site, tmp_path: Path) -> None:
