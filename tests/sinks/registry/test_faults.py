@@ -145,7 +145,9 @@ def test_a_mount_that_is_not_possible(proxy: Proxy, bench: Bench, team: str, sta
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT"])
-@pytest.mark.parametrize("fault", [Fault(bool, status=503), Fault(bool, deaf=True)])
+@pytest.mark.parametrize(
+    "fault", [Fault(bool, status=408), Fault(bool, status=503), Fault(bool, deaf=True)]
+)
 def test_one_failure_of_each_kind(
     proxy: Proxy, bench: Bench, team: str, method: str, fault: Fault
 ) -> None:

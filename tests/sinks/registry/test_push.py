@@ -2,12 +2,15 @@
 
 import json
 import subprocess
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
-from tests.registry.proxy import Proxy
+from tests.registry.proxy import Fault, Proxy
 from tests.registry.servers import digest_in
 
 from .bench import AMD64, ARM64, QUICK, Bench
@@ -168,6 +171,27 @@ def test_platforms_come_before_the_index_and_the_index_before_tags(
     source = f"docker://{proxy.host}/{team}/api"
     raw = _run("skopeo", "inspect", "--tls-verify=false", "--raw", source)
     assert digest_of(raw) == image.top.digest
+
+
+def test_requests_go_side_by_side_and_no_more_than_allowed(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    lock, now, most = threading.Lock(), 0, 0
+
+    def count() -> None:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.03)
+        with lock:
+            now -= 1
+
+    proxy.faults.append(Fault(lambda _: True, times=9999, act=count))
+    images = [bench.image(f"{proxy.host}/{team}/s{n}", str(n).encode()) for n in range(4)]
+    bench.push(*images, limits=replace(QUICK, workers=3))
+    assert 1 < most <= 3
+    assert now == 0
 
 
 _DELETE = """
