@@ -37,12 +37,25 @@ class Bounded:
     """A connection whose answer is cut off when it takes too long, however steadily it drips.
 
     Mixed into urllib3's; *seconds* are from the first byte awaited until the answer's `deadline`
-    is cancelled.  Who reads the answer has to ask that whether it `has_passed`: where the end of
-    the connection is the end of the answer, a part looks like the whole.
+    is cancelled, *idle* is how long the other side may take nothing of what is sent.  Who reads
+    the answer has to ask its deadline whether it `has_passed`: where the end of the connection is
+    the end of the answer, a part looks like the whole.
     """
 
     seconds: float
+    idle: float
     sock: Any
+    timeout: Any
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        # urllib3 would send under the timeout for connecting: too short for a disk that is busy.
+        self.sock.settimeout(self.idle)
+
+    def request(self, *args: Any, **options: Any) -> None:
+        if self.sock is not None:
+            self.timeout = self.idle  # which urllib3 gives to the socket now
+        super().request(*args, **options)  # type: ignore[misc]
 
     def getresponse(self) -> Any:
         """Raises: TooSlow, and what urllib3's does."""

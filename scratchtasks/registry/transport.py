@@ -178,7 +178,11 @@ class Transport:
     def _bounded(self, pool: Any) -> type:
         from .connection import Bounded, WholeHead
 
-        own = {"seconds": self._limits.answer, "response_class": WholeHead}
+        own = {
+            "seconds": self._limits.answer,
+            "idle": self._limits.idle,
+            "response_class": WholeHead,
+        }
         return type("Connection", (Bounded, pool.ConnectionCls), own)
 
 
@@ -213,6 +217,7 @@ def _failure(where: str, url: str, error: Exception, limits: Limits) -> Registry
         what = f"no connection: {getattr(cause, 'strerror', '') or 'refused'}"
     elif isinstance(error, exceptions.ConnectTimeoutError):
         what = f"no connection within {limits.connect:g} s"
+        return RegistryError(where, what, is_transient=True, is_timeout=True)
     elif isinstance(error, exceptions.ReadTimeoutError):
         if isinstance(error.__cause__, TooSlow):
             return _too_slow(where, limits)
@@ -225,6 +230,9 @@ def _failure(where: str, url: str, error: Exception, limits: Limits) -> Registry
         cause = next((a for a in error.args if isinstance(a, ssl.SSLError)), None)
         if cause is not None and "CERTIFICATE" in str(cause.reason):
             return _tls_failure(where, host, cause)
+        if any(isinstance(each, TimeoutError) for each in error.args):
+            what = f"takes nothing of what is sent for {limits.idle:g} s"
+            return RegistryError(where, what, is_transient=True, is_timeout=True)
         what = "the connection was dropped"
     return RegistryError(where, what, is_transient=True)
 

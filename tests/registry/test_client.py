@@ -1,8 +1,11 @@
 """Single requests: where they go, how long they may take, what of their answers is believed."""
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +16,7 @@ from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError
 from scratchtasks.oci import media
 from scratchtasks.registry.client import Registry
+from scratchtasks.registry.errors import RegistryError
 from scratchtasks.registry.manifests import (
     Manifest,
     delete_tag,
@@ -21,7 +25,7 @@ from scratchtasks.registry.manifests import (
     put_manifest,
 )
 from scratchtasks.registry.reference import parse_repository
-from scratchtasks.registry.transport import Answer, Limits
+from scratchtasks.registry.transport import Answer, Body, Limits
 
 from .proxy import Fault, Proxy
 from .raw import saying
@@ -162,3 +166,56 @@ def test_two_challenges_in_two_headers(proxy: Proxy) -> None:
     with saying(head) as host, Registry({}, limits=QUICK) as client, refused:
         digest_at(client, parse_repository(f"{host}/team/api"), "latest")
     assert [str(seen) for seen in proxy.seen] == ["GET /token"]
+
+
+def test_a_host_that_takes_no_connection_is_not_asked_for_minutes() -> None:
+    with socket.socket() as deaf, ExitStack() as stack:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        address = deaf.getsockname()
+        for _ in range(2):  # its queue is full now
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        api = parse_repository(f"127.0.0.1:{address[1]}/team/api")
+        limits = replace(QUICK, attempts=9, connect=0.2)
+        with Registry({}, limits=limits) as client, pytest.raises(RegistryError) as error:
+            digest_at(client, api, "latest")
+    assert str(error.value) == (
+        f"HEAD 127.0.0.1:{address[1]}/v2/team/api/manifests/latest: no connection within 0.2 s"
+    )
+    assert error.value.is_timeout  # so it was tried twice
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_registry_that_reads_nothing_has_the_time_of_an_answer(is_first: bool) -> None:
+    # Longer than a connection may take: a busy disk is not a broken network.
+    limits = replace(QUICK, attempts=1, connect=0.1, idle=0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        api = parse_repository(f"{host}/team/api")
+        accepted: list[socket.socket] = []
+
+        def answer_once() -> None:
+            accepted.append(listener.accept()[0])
+            if not is_first:
+                accepted[0].recv(4096)
+                accepted[0].sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+        server = threading.Thread(target=answer_once)
+        server.start()
+        size = 64 << 20
+        body = Body(size, lambda: (bytes(1 << 20) for _ in range(size >> 20)))
+        try:
+            with Registry({}, limits=limits) as client:
+                if not is_first:
+                    digest_at(client, api, "latest")
+                start = time.monotonic()
+                with pytest.raises(RegistryError) as error:
+                    client.request(api, "PUT", "manifests/x", wanted=(201,), body=body, tries=1)
+        finally:
+            server.join()
+            accepted[0].close()
+    what = "takes nothing of what is sent for 0.5 s"
+    assert str(error.value) == f"PUT {host}/v2/team/api/manifests/x: {what}"
+    assert time.monotonic() - start > 0.5
