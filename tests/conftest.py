@@ -1,11 +1,16 @@
-"""What tests of several rooms stand on."""
+"""What holds for every test, and what tests of several rooms stand on."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.registry.proxy import Proxy
 from tests.registry.servers import registry, serving
+
+# A shell that starts the tests in the background has them ignore SIGINT, and every program that
+# a test starts and interrupts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
