@@ -13,10 +13,10 @@ from .authorization import Authorization, login_hint
 from .credentials import Credentials, find_credentials
 from .errors import RegistryError, Secrets, explain
 from .keychain import ask_helper
-from .patience import Patience, retry_after_of
+from .patience import Access, Patience, retry_after_of
 from .reference import Repository, is_loopback
 from .site import Request, Site
-from .transport import NO_BODY, Answer, Body, Limits, Transport, shown
+from .transport import NO_BODY, Answer, Body, Limits, Receive, Transport, shown
 
 _ANSWER_LIMIT = 64 * 1024
 _REDIRECTS = 5
@@ -33,7 +33,8 @@ class Registry:
 
     *env* is the user's environment (credentials, proxies, CAs).  Plain HTTP is spoken to loopback
     and to the `host[:port]`s in *insecure* only.  Secrets go to the registry that they belong to
-    and to the token server it names, nowhere else.
+    and to the token server it names, nowhere else.  *access* is what is asked for: some token
+    servers refuse strangers who ask for more than they may do.
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class Registry:
         *,
         insecure: Collection[str] = (),
         limits: Limits | None = None,
+        access: Access = "push",
     ) -> None:
         self.limits = limits or Limits()
-        self.patience = Patience(self.limits)
+        self.patience = Patience(self.limits, access)
+        self._access = access
         self._env = env
         self._insecure = frozenset(host.lower() for host in insecure)
         self._transport = Transport(env, self.limits)
@@ -86,14 +89,17 @@ class Registry:
         pull_from: str = "",
         limit: int = _ANSWER_LIMIT,
         tries: int | None = None,
+        receive: Receive | None = None,
     ) -> Answer:
         """The answer to *method* on *target*: `manifests/1.2` of *repository*, or a whole URL.
 
         *wanted* are the statuses that are no failure.  Transient failures are tried again, up to
         *tries* times (Limits.attempts).  *pull_from* is the path of a second repository that must
         be readable.  HEAD and GET follow redirects; to another host nothing secret goes along.
+        *receive* is given the body, as by Transport.exchange.
 
-        Raises: RegistryError with the registry's own words; SinkError, StoreError from *body*.
+        Raises: RegistryError with the registry's own words; SinkError, StoreError from *body*;
+        what *receive* raises.
         """
         site = self._site(repository)
 
@@ -107,6 +113,7 @@ class Registry:
                 body=body,
                 pull_from=pull_from,
                 limit=limit,
+                receive=receive,
             )
             answer = self._follow(site, request)
             if answer.status not in wanted:
@@ -173,6 +180,7 @@ class Registry:
                     self.patience,
                     self._secrets,
                     self._is_plain_allowed,
+                    "pull,push" if self._access == "push" else "pull",
                 )
                 self._sites[host] = Site(
                     host,
@@ -204,8 +212,9 @@ class Registry:
         if answer.status == 401:
             hint = login_hint(repository)
         elif answer.status == 403:
-            hint = f"may this account push to {repository.path}? {login_hint(repository)}"
-        elif "NAME_UNKNOWN" in codes:
+            deed = "push to" if self._access == "push" else "read"
+            hint = f"may this account {deed} {repository.path}? {login_hint(repository)}"
+        elif "NAME_UNKNOWN" in codes and self._access == "push":
             hint = f"create the repository {repository.path} first, if this registry wants that"
         elif answer.status == 413:
             hint = "the registry, or a proxy before it, limits the size of a request"

@@ -78,9 +78,7 @@ def fetch_manifest(registry: Registry, repository: Repository, reference: str) -
     found = digest_of(answer.body)
     if reference.startswith("sha256:") and reference != found:
         raise RegistryError(
-            shown("GET", answer.url),
-            f"digest mismatch: what came has {found}",
-            "the bytes were changed on the way, or the registry is broken",
+            f"{repository}@{reference}", f"digest mismatch: the registry sent {found}"
         )
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
     return Manifest(media_type, answer.body)

@@ -10,7 +10,7 @@ from scratchtasks.core.errors import SinkError
 from .authorization import Authorization
 from .errors import RegistryError
 from .reference import Repository
-from .transport import Answer, Body, Transport
+from .transport import Answer, Body, Receive, Transport
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -20,7 +20,7 @@ class Request:
     """What is asked of a registry about *repository*, wherever it is asked.
 
     *pull_from* is the path of a second repository that must be readable; at most *limit* bytes
-    of the answer are wanted.
+    of the answer are wanted, by *receive* if it is given.
     """
 
     method: str
@@ -30,6 +30,7 @@ class Request:
     body: Body
     pull_from: str
     limit: int
+    receive: Receive | None = None
 
     @property
     def deletes(self) -> bool:
@@ -139,5 +140,10 @@ class Site:
 
     def _send(self, request: Request) -> Answer:
         return self._transport.exchange(
-            request.method, request.url, request.headers, request.body, request.limit
+            request.method,
+            request.url,
+            request.headers,
+            request.body,
+            request.limit,
+            request.receive,
         )
