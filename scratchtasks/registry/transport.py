@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
-from .errors import RegistryError
-from .reference import host_name
+from .failures import failure_of, too_slow
 from .surroundings import proxy_of, tls_of
 
 if TYPE_CHECKING:
@@ -134,12 +133,12 @@ class Transport:
             answer = self._answer(response, url, limit, receive)
             _deadline_of(response).cancel()
             if _deadline_of(response).has_passed and not _tells_its_end(answer):
-                raise _too_slow(shown(method, url), self._limits)
+                raise too_slow(shown(method, url), self._limits)
             return answer
         except HTTPError as error:
             if response is not None and _deadline_of(response).has_passed:
-                raise _too_slow(shown(method, url), self._limits) from None
-            raise _failure(shown(method, url), url, error, self._limits) from None
+                raise too_slow(shown(method, url), self._limits) from None
+            raise failure_of(shown(method, url), url, error, self._limits) from None
         finally:
             if response is not None:
                 _deadline_of(response).cancel()
@@ -218,70 +217,3 @@ def _tells_its_end(answer: Answer) -> bool:
 
 def _deadline_of(response: Any) -> "Deadline":
     return cast("Deadline", response.deadline)
-
-
-def _too_slow(where: str, limits: Limits) -> RegistryError:
-    what = f"no whole answer within {limits.answer:g} s"
-    return RegistryError(where, what, is_transient=True, is_timeout=True)
-
-
-def _failure(where: str, url: str, error: Exception, limits: Limits) -> RegistryError:
-    """Why there was no answer, in plain words."""
-    import ssl
-
-    from urllib3 import exceptions
-
-    from .connection import TooSlow
-
-    host = urlsplit(url).netloc
-    if isinstance(error, exceptions.ProxyError):
-        return RegistryError(
-            where, "the proxy gave no connection", "see HTTPS_PROXY, NO_PROXY", is_transient=True
-        )
-    if isinstance(error, exceptions.SSLError):
-        return _tls_failure(where, host, next(iter(error.args), None))
-    if isinstance(error, exceptions.NameResolutionError):
-        what = f"there is no host {host_name(host)}"
-    elif isinstance(error, exceptions.NewConnectionError):
-        cause = error.__cause__ or error.__context__
-        what = f"no connection: {getattr(cause, 'strerror', '') or 'refused'}"
-    elif isinstance(error, exceptions.ConnectTimeoutError):
-        what = f"no connection within {limits.connect:g} s"
-        return RegistryError(where, what, is_transient=True, is_timeout=True)
-    elif isinstance(error, exceptions.ReadTimeoutError):
-        if isinstance(error.__cause__, TooSlow):
-            return _too_slow(where, limits)
-        return RegistryError(
-            where, f"no answer within {limits.idle:g} s", is_transient=True, is_timeout=True
-        )
-    elif isinstance(error, exceptions.LocationValueError):
-        return RegistryError(where, "is not a URL that can be asked")
-    else:
-        cause = next((a for a in error.args if isinstance(a, ssl.SSLError)), None)
-        if cause is not None and "CERTIFICATE" in str(cause.reason):
-            return _tls_failure(where, host, cause)
-        if any(isinstance(each, TimeoutError) for each in error.args):
-            what = f"takes nothing of what is sent for {limits.idle:g} s"
-            return RegistryError(where, what, is_transient=True, is_timeout=True)
-        what = "the connection was dropped"
-    return RegistryError(where, what, is_transient=True)
-
-
-def _tls_failure(where: str, host: str, cause: object) -> RegistryError:
-    import ssl
-
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return RegistryError(
-            where,
-            f"its certificate is not trusted: {cause.verify_message}",
-            f"put the CA's certificate into /etc/docker/certs.d/{host}/ca.crt, "
-            "or name it by SSL_CERT_FILE",
-        )
-    reason = str(getattr(cause, "reason", "") or "")
-    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
-        return RegistryError(
-            where, "does not speak TLS", f"allow plain HTTP for {host}, if you trust the network"
-        )
-    is_dropped = "EOF" in reason or not reason
-    what = "the connection was dropped" if is_dropped else f"TLS failed: {reason}"
-    return RegistryError(where, what, is_transient=is_dropped)
