@@ -31,6 +31,10 @@ _SIGNAL_NUMBER = re.compile(r"[1-9]|[1-5][0-9]|6[0-4]")
 _REGISTRY = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*(?::[0-9]{1,5})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"({_REGISTRY}|\[[0-9a-fA-F:.]+\](?::[0-9]{{1,5}})?)(?:/{_COMPONENT})+")
+_IMAGE = re.compile(
+    rf"(?:(?:{_REGISTRY}|\[[0-9a-fA-F:.]+\](?::[0-9]{{1,5}})?)/)?{_COMPONENT}(?:/{_COMPONENT})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 _ZONE = re.compile(r"[A-Za-z0-9_+*?\[\]!-]+(?:/[A-Za-z0-9_+*?\[\]!-]+)*")
@@ -121,6 +125,17 @@ def _repository(value: object, spot: Spot) -> str:
     return value
 
 
+def _image(value: object, spot: Spot) -> str:
+    if not isinstance(value, str):
+        raise spot.wanted(IMAGE_REFERENCE.wants, value)
+    if not _IMAGE.fullmatch(value) or len(value) > 500:
+        if "://" in value or "@" in value.partition("@sha256:")[0]:
+            # May hold a password: never repeated in a message.
+            raise spot.fault(f"wanted {IMAGE_REFERENCE.wants} without scheme and credentials")
+        raise spot.wanted(IMAGE_REFERENCE.wants, value)
+    return value
+
+
 def _tag(value: object, spot: Spot) -> str:
     text = STAMPED.read(value, spot)
     if not _TAG.fullmatch(fill_templates(text, "x")):
@@ -161,6 +176,7 @@ ADDRESS = Check("an IPv4 or IPv6 address", _address, "host name = IPv4 or IPv6 a
 SIGNAL = Check('a signal such as "SIGTERM" or 15', _signal)
 REGISTRY = matching('a registry such as "registry.example.com:5000"', _REGISTRY)
 REPOSITORY = Check('"registry.example.com/path"', _repository)
+IMAGE_REFERENCE = Check('an image such as "docker.io/library/alpine:3"', _image)
 TAG = Check("a tag of letters, digits, '.', '_' and '-', templates allowed", _tag,
             "tags, templates allowed")  # fmt: skip
 REGEX = Check("a regular expression", _regex)

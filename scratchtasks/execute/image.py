@@ -44,8 +44,12 @@ class ImageOperation:
 def _assemble(job: Job, world: World) -> Done:
     params: Mapping[str, Any] = job.action.params
     image = _image(params)
-    staging = stage(job, _owners(image), world)
-    made = [_for_platform(platform, image, staging, job, world) for platform in image.platforms]
+    owners = _owners(image)
+    stagings = [stage(job, owners, world, platform) for platform in image.platforms]
+    made = [
+        _for_platform(platform, image, staging, job, world)
+        for platform, staging in zip(image.platforms, stagings, strict=True)
+    ]
     top = made[0].manifest
     if len(made) > 1:
         index = index_bytes([(each.manifest, each.platform) for each in made])
@@ -56,7 +60,7 @@ def _assemble(job: Job, world: World) -> Done:
     return Done(
         outputs=outputs,
         facts={"images": [each.to_json() for each in made]},
-        inputs=staging.inputs,
+        inputs=tuple({item: None for staging in stagings for item in staging.inputs}),
     )
 
 

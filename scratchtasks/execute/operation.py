@@ -8,6 +8,7 @@ from scratchtasks.core.action import Action, ActionResult, Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.source import DEBIAN, DebianMirror
 from scratchtasks.core.target import Pin
 from scratchtasks.store.actions import ActionCache
 from scratchtasks.store.blobs import ContentStore
@@ -22,6 +23,7 @@ class World:
 
     *root* is the absolute workspace root, *scratch* the absolute `.scratch` in it.
     *env* is the user's environment, read once.  *epoch* is SOURCE_DATE_EPOCH in seconds, or 0.
+    *plain_http* are registries without TLS.  *is_offline* forbids every fetch.
     """
 
     root: str
@@ -33,6 +35,9 @@ class World:
     cache: ActionCache
     processes: Processes
     pins: Mapping[str, Pin] = field(default_factory=dict)
+    plain_http: tuple[str, ...] = ()
+    debian: DebianMirror = DEBIAN
+    is_offline: bool = False
 
 
 @dataclass(frozen=True, slots=True)

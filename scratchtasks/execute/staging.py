@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, cast
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import StageError, did_you_mean
+from scratchtasks.core.platform import Platform
 from scratchtasks.core.tree import FileEntry, check_path
 
 from .operation import Job, World
@@ -43,15 +44,16 @@ class Staging:
         return cast(BinaryIO, _ProvenReader(file, digest, path))
 
 
-def stage(job: Job, owners: Owners, world: World) -> Staging:
-    """Entries for the `files` and `dirs` of an image action.
+def stage(job: Job, owners: Owners, world: World, platform: Platform | None = None) -> Staging:
+    """Entries for the `files` and `dirs` of an image action, on *platform* where that matters.
 
     Raises: StageError for what is missing, not a file or folder, or unreadable.
     """
     stager = _Stager(job, owners, world)
     params: Mapping[str, Any] = job.action.params
     for wanted in params["files"]:
-        stager.add_files(wanted)
+        if wanted.get("platform") in (None, str(platform)):
+            stager.add_files(wanted)
     for folder in params["dirs"]:
         stager.add_folder(folder)
     return Staging(tuple(stager.entries), tuple(stager.inputs), stager.paths)
@@ -79,10 +81,12 @@ class _Stager:
         dest = check_path(wanted["dest"], self.where)
         owner = self._owner(wanted["owner"], wanted["dest"])
         if "dep" in wanted:
-            blob = self.job.deps[wanted["dep"]].outputs[wanted["output"]]
-            mode = 0o644 if wanted["mode"] is None else wanted["mode"]
+            made = self.job.deps[wanted["dep"]]
+            blob = made.outputs[wanted["output"]]
+            mode = made.facts.get("mode", 0o644) if wanted["mode"] is None else wanted["mode"]
             path = self.world.store.path(blob.digest)
-            self._file(dest, path, wanted["output"], blob.digest, blob.size, mode, owner)
+            origin = wanted.get("name", wanted["output"])
+            self._file(dest, path, origin, blob.digest, blob.size, mode, owner)
             return
         src: str = wanted["src"]
         if os.path.isdir(os.path.join(self.world.root, src)):

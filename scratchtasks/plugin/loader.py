@@ -22,9 +22,30 @@ from .tasks import AFTER, GROUPS, task_dicts
 from .words import check_words, empty_groups, takes_tasks
 from .workspace import Workspace
 
+_OPTIONS = (
+    {
+        "section": "scratchtasks",
+        "name": "locked",
+        "long": "locked",
+        "type": bool,
+        "default": False,
+        "help": "refuse to run with an input that scratch.lock does not pin (SCRATCH_LOCKED=1)",
+    },
+    {
+        "section": "scratchtasks",
+        "name": "offline",
+        "long": "offline",
+        "type": bool,
+        "default": False,
+        "help": "fetch nothing: what is in the store has to do (SCRATCH_OFFLINE=1)",
+    },
+)
+
 
 class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
     """doit's own dodo.py loader, plus the tasks of the Workspace that dodo.py makes."""
+
+    cmd_options = (*DodoTaskLoader.cmd_options, *_OPTIONS)
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,6 +92,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             return tasks
         try:
             self.session = session = self.workspace.session()
+            self._restrict(session, cmd, pos_args)
             _replace_labels(pos_args, session)
             if takes_tasks(cmd):
                 check_words(pos_args, session, tasks)
@@ -98,12 +120,24 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
                     if self._options["outfile"] is sys.stdout:
                         self._options["outfile"] = sys.stderr  # stdout is for what was pushed
                 actions = _actions_of(session, reached)
+                session.pinning.settle(actions)
                 run_probes(session.engine, actions)
                 batches = compile_batches(session.engine, actions)
         except ScratchError as error:
             raise InvalidDodoFile(str(error)) from None
         _check_names(tasks, session)
         return [*tasks, *generate_tasks("scratchtasks", task_dicts(session, batches))]
+
+    def _restrict(self, session: Session, cmd: Any, pos_args: list[str]) -> None:
+        """Take --locked and --offline to heart, where doit read them and behind task names."""
+        chosen = {name for name in ("locked", "offline") if self._options.get(name)}
+        for name in ("locked", "offline"):
+            if takes_tasks(cmd) and f"--{name}" in pos_args:
+                pos_args.remove(f"--{name}")
+                chosen.add(name)
+        session.pinning.is_locked |= "locked" in chosen
+        if "offline" in chosen:
+            session.pinning.go_offline()
 
 
 def _replace_labels(pos_args: list[str], session: Session) -> None:

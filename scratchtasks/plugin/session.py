@@ -11,7 +11,7 @@ from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ConfigError, GraphError, ScratchError, did_you_mean
 from scratchtasks.core.image import PlatformImage, platform_image_from_json
-from scratchtasks.core.target import Declared
+from scratchtasks.core.target import Declared, Pin
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
@@ -28,6 +28,7 @@ from scratchtasks.store.lock import WorkspaceLock, is_ancestor
 
 from .events import Events, ImageMade
 from .loads import Loads
+from .pinning import Pinning
 from .pushes import Pushes
 from .templates import Templates
 from .trials import Trials
@@ -60,6 +61,8 @@ class Session:
             cache=ActionCache(os.path.join(scratch, "actions"), store),
             processes=Processes(events.show),
             pins=declared.pins,
+            plain_http=declared.plain_http,
+            debian=declared.debian,
         )
         self.engine = Engine(self.world, self.graph.actions, OPERATIONS, events)
         self._lock = WorkspaceLock(os.path.join(scratch, "lock"))
@@ -67,6 +70,7 @@ class Session:
         self.loads = Loads(self)
         self.trials = Trials(self)
         self.pushes = Pushes(self)
+        self.pinning = Pinning(self, env)
         self._is_nested = False
         self._told = ""
         self._made: dict[str, ImageSummary] = {}
@@ -97,6 +101,17 @@ class Session:
         if has_waited:
             self.engine.reset()
             self._summarized = None
+
+    def use_world(self, world: World) -> None:
+        """Decide and build with *world* from now on."""
+        self.world = self.engine.world = world
+        self.engine.reset()
+
+    def adopt_pins(self, locked: Mapping[str, Pin]) -> None:
+        """scratch.lock has the pins *locked* from now on."""
+        pins = {**self.declared.pins, **locked}
+        self.declared = replace(self.declared, pins=pins, locked=frozenset(locked))
+        self.use_world(replace(self.world, pins=pins))
 
     def cancel(self) -> None:
         """End compilers and begin no more uploads; fit for a signal handler."""

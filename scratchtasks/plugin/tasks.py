@@ -20,6 +20,7 @@ GROUPS = {
     "binary": "compile all static binaries",
     "layer": "stage all essentials",
     "rule": "run all genrules",
+    "fetch": "fetch what other images and Debian have for ours",
     "load": "load all images into Docker",
     "smoke": "try out all images that say how",
     "push": "push all images that say where, all or none",

@@ -117,10 +117,10 @@ class Workspace:
             config = self._workspace_config()
         except ConfigErrors as error:
             faults += error.errors
-        pins: Mapping[str, Pin] = {}
+        locked: Mapping[str, Pin] = {}
         try:
             lock = self._read("scratch.lock")
-            pins = effective_pins(None if lock is None else parse_lockfile(lock))
+            locked = {} if lock is None else parse_lockfile(lock)
         except ConfigErrors as error:
             faults += error.errors
         services: list[Service] = []
@@ -157,9 +157,11 @@ class Workspace:
         return Declared(
             services=tuple(services),
             genrules=tuple(rules),
-            pins=pins,
+            pins=effective_pins(locked),
+            locked=frozenset(locked),
             cache_limit=config.cache_limit,
             plain_http=config.plain_http,
+            debian=config.debian,
         )
 
     def _workspace_config(self) -> "WorkspaceConfig":

@@ -37,6 +37,7 @@ class Authorization:
     """What one registry is shown; learns how from its first 401, thread-safe.
 
     *is_plain_allowed* says of a `host[:port]` whether secrets may go there over plain HTTP.
+    *actions* are what tokens are asked for, as in a scope.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class Authorization:
         patience: Patience,
         secrets: Secrets,
         is_plain_allowed: Callable[[str], bool],
+        actions: str = "pull,push",
     ) -> None:
+        self._actions = actions
         self._find = find
         self._exchange = exchange
         self._patience = patience
@@ -58,7 +61,7 @@ class Authorization:
         self._lock = threading.Lock()
 
     def header(self, repository: Repository, pull_from: str = "") -> str:
-        """The header for pushing to *repository*, and pulling from the path *pull_from*.
+        """The header for *repository*, and for pulling from the path *pull_from*.
 
         "" until the registry has asked for one, and when there is nothing to show.
 
@@ -69,7 +72,7 @@ class Authorization:
             return ""
         if challenge.scheme == "basic":
             return self._basic(self._credentials(repository))
-        scopes = _scopes(repository, pull_from)
+        scopes = self._scopes(repository, pull_from)
         with self._lock:
             lock = self._locks.setdefault(scopes, threading.Lock())
         with lock:
@@ -88,13 +91,17 @@ class Authorization:
         if challenge is None:
             return ""
         self._check_realm(challenge, refusal)
-        scopes = _scopes(repository, pull_from)
+        scopes = self._scopes(repository, pull_from)
         with self._lock:
             self._challenge = challenge
             if refused and refused == f"Bearer {self._tokens.get(scopes, ('', 0))[0]}":
                 del self._tokens[scopes]
         header = self.header(repository, pull_from)
         return header if header != refused else ""
+
+    def _scopes(self, repository: Repository, pull_from: str) -> tuple[str, ...]:
+        own = f"repository:{repository.path}:{self._actions}"
+        return (own, f"repository:{pull_from}:pull") if pull_from else (own,)
 
     def _credentials(self, repository: Repository) -> Credentials:
         found = self._find(repository)
@@ -183,8 +190,3 @@ class Authorization:
                 retry_after=retry_after_of(answer.headers.get("retry-after", "")),
             )
         return answer
-
-
-def _scopes(repository: Repository, pull_from: str) -> tuple[str, ...]:
-    own = f"repository:{repository.path}:pull,push"
-    return (own, f"repository:{pull_from}:pull") if pull_from else (own,)

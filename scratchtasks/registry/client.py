@@ -15,9 +15,9 @@ from .authorization import Authorization, login_hint
 from .credentials import Credentials, find_credentials
 from .errors import RegistryError, Secrets, explain
 from .keychain import ask_helper
-from .patience import Patience, retry_after_of
+from .patience import Access, Patience, retry_after_of
 from .reference import Repository, is_loopback
-from .transport import NO_BODY, Answer, Body, Limits, Transport, shown
+from .transport import NO_BODY, Answer, Body, Limits, Receive, Transport, shown
 
 _ANSWER_LIMIT = 64 * 1024
 _REDIRECTS = 5
@@ -49,7 +49,8 @@ class Registry:
 
     *env* is the user's environment (credentials, proxies, CAs).  Plain HTTP is spoken to loopback
     and to the `host[:port]`s in *insecure* only.  Secrets go to the registry that they belong to
-    and to the token server it names, nowhere else.
+    and to the token server it names, nowhere else.  *access* is what is asked for: some token
+    servers refuse strangers who ask for more than they may do.
     """
 
     def __init__(
@@ -58,9 +59,11 @@ class Registry:
         *,
         insecure: Collection[str] = (),
         limits: Limits | None = None,
+        access: Access = "push",
     ) -> None:
         self.limits = limits or Limits()
-        self.patience = Patience(self.limits)
+        self.patience = Patience(self.limits, access)
+        self._access = access
         self._env = env
         self._insecure = frozenset(host.lower() for host in insecure)
         self._transport = Transport(env, self.limits)
@@ -102,14 +105,17 @@ class Registry:
         pull_from: str = "",
         limit: int = _ANSWER_LIMIT,
         tries: int | None = None,
+        receive: Receive | None = None,
     ) -> Answer:
         """The answer to *method* on *target*: `manifests/1.2` of *repository*, or a whole URL.
 
         *wanted* are the statuses that are no failure.  Transient failures are tried again, up to
         *tries* times (Limits.attempts).  *pull_from* is the path of a second repository that must
         be readable.  HEAD and GET follow redirects; to another host nothing secret goes along.
+        *receive* is given the body, as by Transport.exchange.
 
-        Raises: RegistryError with the registry's own words; SinkError, StoreError from *body*.
+        Raises: RegistryError with the registry's own words; SinkError, StoreError from *body*;
+        what *receive* raises.
         """
         if not target.startswith(("http://", "https://")):
             target = f"/v2/{repository.path}/{target}"
@@ -117,7 +123,7 @@ class Registry:
 
         def attempt() -> Answer:
             answer = self._follow(
-                site, repository, method, target, headers or {}, body, pull_from, limit
+                site, repository, method, target, headers or {}, body, pull_from, limit, receive
             )
             if answer.status not in wanted:
                 raise self._refusal(answer, method, repository)
@@ -169,10 +175,11 @@ class Registry:
         body: Body,
         pull_from: str,
         limit: int,
+        receive: Receive | None,
     ) -> Answer:
         for _ in range(_REDIRECTS + 1):
             answer = self._authorized(
-                site, repository, method, target, headers, body, pull_from, limit
+                site, repository, method, target, headers, body, pull_from, limit, receive
             )
             if answer.status not in _MOVED:
                 return answer
@@ -195,17 +202,19 @@ class Registry:
         body: Body,
         pull_from: str,
         limit: int,
+        receive: Receive | None,
     ) -> Answer:
         url = urljoin(site.base, target) if target.startswith("/") else target
         if f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" != site.base:
-            return self._transport.exchange(method, url, headers, body, limit)
+            return self._transport.exchange(method, url, headers, body, limit, receive)
         used = site.authorization.header(repository, pull_from)
-        answer = self._exchange(site, method, url, _with(headers, used), body, limit)
+        answer = self._exchange(site, method, url, _with(headers, used), body, limit, receive)
         if answer.status == 401:
             renewed = site.authorization.renew(answer, repository, pull_from, used)
             if renewed:
                 url = answer.url
-                answer = self._exchange(site, method, url, _with(headers, renewed), body, limit)
+                again = _with(headers, renewed)
+                answer = self._exchange(site, method, url, again, body, limit, receive)
         return answer
 
     def _exchange(
@@ -216,21 +225,22 @@ class Registry:
         headers: Mapping[str, str],
         body: Body,
         limit: int,
+        receive: Receive | None,
     ) -> Answer:
         if site.is_known or site.scheme == "https" or site.host in self._insecure:
-            return self._transport.exchange(method, url, headers, body, limit)
+            return self._transport.exchange(method, url, headers, body, limit, receive)
         # Loopback may speak either; this first request carries no secret yet.
         failure: SinkError | None = None
         answer: Answer | None = None
         try:
-            answer = self._transport.exchange(method, url, headers, body, limit)
+            answer = self._transport.exchange(method, url, headers, body, limit, receive)
             if answer.status != 400:
                 return answer
         except RegistryError as error:
             failure = error
         try:
             secure = "https://" + url.removeprefix("http://")
-            answer = self._transport.exchange(method, secure, headers, body, limit)
+            answer = self._transport.exchange(method, secure, headers, body, limit, receive)
             site.scheme = "https"
         except RegistryError as error:
             if "certificate" in error.what:
@@ -255,6 +265,7 @@ class Registry:
                         self.patience,
                         self._secrets,
                         self._is_plain_allowed,
+                        "pull,push" if self._access == "push" else "pull",
                     ),
                 )
             return self._sites[host]
@@ -280,8 +291,9 @@ class Registry:
         if answer.status == 401:
             hint = login_hint(repository)
         elif answer.status == 403:
-            hint = f"may this account push to {repository.path}? {login_hint(repository)}"
-        elif "NAME_UNKNOWN" in codes:
+            deed = "push to" if self._access == "push" else "read"
+            hint = f"may this account {deed} {repository.path}? {login_hint(repository)}"
+        elif "NAME_UNKNOWN" in codes and self._access == "push":
             hint = f"create the repository {repository.path} first, if this registry wants that"
         elif answer.status == 413:
             hint = "the registry, or a proxy before it, limits the size of a request"

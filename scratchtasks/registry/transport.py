@@ -48,6 +48,9 @@ class Body:
     chunks: Callable[[], Iterator[bytes]]
 
 
+Receive = Callable[[int, bytes], None]
+"""Takes the body of a successful answer piece by piece, with the answer's status."""
+
 NO_BODY = Body(0, lambda: iter(()))
 
 
@@ -90,11 +93,21 @@ class Transport:
             manager.clear()
 
     def exchange(
-        self, method: str, url: str, headers: Mapping[str, str], body: Body, limit: int
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body,
+        limit: int,
+        receive: Receive | None = None,
     ) -> Answer:
         """Send one request to the absolute *url*; at most *limit* bytes of the answer are read.
 
-        Raises: RegistryError with status 0 when there is no whole answer; StoreError from *body*.
+        The body of an answer 200 or 206 goes to *receive*, if that is given, and not into the
+        Answer.
+
+        Raises: RegistryError with status 0 when there is no whole answer; StoreError from *body*;
+        what *receive* raises.
         """
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
@@ -116,20 +129,31 @@ class Transport:
                 decode_content=False,
                 timeout=Timeout(connect=self._limits.connect, read=self._limits.idle),
             )
-            return self._answer(response, url, limit)
+            return self._answer(response, url, limit, receive)
         except HTTPError as error:
             raise _failure(shown(method, url), url, error, self._limits) from None
         finally:
             if response is not None:
                 _deadline_of(response).cancel()
 
-    def _answer(self, response: "BaseHTTPResponse", url: str, limit: int) -> Answer:
+    def _answer(
+        self, response: "BaseHTTPResponse", url: str, limit: int, receive: Receive | None
+    ) -> Answer:
         data = bytearray()
-        for piece in response.stream(_DRAIN, decode_content=False):
-            data += piece
-            if len(data) > limit:
-                break
-        is_cut = len(data) > limit
+        size = 0
+        try:
+            for piece in response.stream(_DRAIN, decode_content=False):
+                size += len(piece)
+                if receive is None or response.status not in (200, 206):
+                    data += piece
+                elif size <= limit:
+                    receive(response.status, piece)
+                if size > limit:
+                    break
+        except BaseException:
+            response.close()  # what is still to come must not be taken for the next answer
+            raise
+        is_cut = size > limit
         if is_cut:
             response.close()
         response.release_conn()

@@ -6,7 +6,7 @@ Never the build machine's own bundle: it may hold private or distrusted roots.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,51 @@ def certs_tree(public: bytes, extras: Mapping[str, bytes], now: float, origin: s
         file_of(BUNDLE, bundle, origin),
         *(symlink_of(path, link, origin) for path, link in LINKS.items()),
     ]
+
+
+def bundle_of(tree: list[Made]) -> bytes:
+    """The bundle in what certs_tree made."""
+    return next(data for entry, data in tree if entry.path == BUNDLE)
+
+
+def check_certificates(data: bytes, where: str) -> None:
+    """Raises: StageError when *data* is not PEM of sound certificates, to the letter."""
+    for number, der in enumerate(parse_pem(data, where), start=1):
+        _parse_der(der, f"{where}: certificate {number}")
+
+
+def check_required(required: Collection[str], bundle: bytes, origin: str) -> None:
+    """See to it that each of *required* is among the certificates of *bundle* (PEM).
+
+    A certificate answers to its common name, to its whole subject (RFC 4514), and to
+    `sha256:` and the 64 hex digits of its fingerprint.
+
+    Raises: StageError that names all that are missing.
+    """
+    missing = missing_roots(required, bundle, origin) if required else []
+    if missing:
+        raise StageError(
+            "certs.require",
+            f"not among the roots of {origin}: {', '.join(map(ascii, missing))}",
+            "take another source, add them as certs.extra, or require them no longer",
+        )
+
+
+def missing_roots(required: Collection[str], bundle: bytes, origin: str) -> list[str]:
+    """Those of *required* that no certificate of *bundle* answers to, in their order.
+
+    Raises: StageError when *bundle* is not PEM.
+    """
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    known: set[str] = set()
+    for der in parse_pem(bundle, origin):
+        known.add(f"sha256:{_sha256(der).hex()}")
+        subject = x509.load_der_x509_certificate(der).subject
+        known.add(subject.rfc4514_string())
+        known |= {str(each.value) for each in subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
+    return [each for each in required if each not in known]
 
 
 def expiry_of(data: bytes, path: str) -> float:

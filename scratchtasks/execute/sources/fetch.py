@@ -1,0 +1,78 @@
+"""op `fetch`: one file, bundle or tree from a pinned source, into the store."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.digest import Json
+from scratchtasks.core.source import FromDebian, FromImage, FromMachine, pin_name
+
+from ..operation import Done, Job, Outcome, World, each_alone
+from .bounds import Bounds
+from .pinned import OCTETS, blob_of, locked, source_of
+from .tree import pack_files
+
+
+class Fetch:
+    """Outputs: `file` (or, for `zones`, a tar of them).  Facts: `mode`, `version`.
+
+    Params: *what* (`file`, `roots`, `zones`) and the source.  The key names the pin alone, so an
+    unchanged pin asks nobody anything; what depends on this counts the bytes that came of it.
+    """
+
+    version = 1
+    is_probe = False
+
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self._bounds = bounds or Bounds()
+
+    def identity(self, job: Job, world: World) -> Json:
+        """The pin.  Raises: StageError without one."""
+        pin = locked(pin_name(source_of(job.action.params)), world)
+        return {"pin": [pin.name, pin.version, pin.sha256]}
+
+    def inputs(self, job: Job, world: World) -> Iterable[Input]:
+        return ()
+
+    def batch_key(self, job: Job, world: World) -> str:
+        return ""
+
+    def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
+        return each_alone(jobs, lambda job: self._run(job, world))
+
+    def _run(self, job: Job, world: World) -> Done:
+        params: Mapping[str, Any] = job.action.params
+        source, what = source_of(params), str(params["what"])
+        pin = locked(pin_name(source), world)
+        facts: dict[str, Any] = {"version": pin.version}
+        match source:
+            case FromImage():
+                return self._from_image(source, what, job, world, facts)
+            case FromDebian():
+                from . import debian
+
+                data = debian.fetch_roots(pin, world)
+            case FromMachine():
+                # Kept under its digest: the machine's may move, what was pinned does not.
+                if world.store.has(blob_of(pin)):
+                    return Done(outputs={"file": blob_of(pin)}, facts=facts)
+                from . import machine
+
+                data = machine.read_machine(source, what)
+                machine.check_machine(pin, data)
+        return Done(outputs={"file": world.store.put_bytes(data, OCTETS)}, facts=facts)
+
+    def _from_image(
+        self, source: FromImage, what: str, job: Job, world: World, facts: dict[str, Any]
+    ) -> Done:
+        from .image import OtherImage
+        from .machine import is_zone_path
+
+        with OtherImage(source, job.action.platform, world, self._bounds) as other:
+            if what == "zones":
+                files = other.read_files(source.path, is_zone_path)
+                blob = world.store.put_bytes(pack_files(files), OCTETS)
+            else:
+                blob, is_executable = other.keep_file(source.path)
+                facts["mode"] = 0o755 if is_executable else 0o644
+        return Done(outputs={"file": blob}, facts=facts)

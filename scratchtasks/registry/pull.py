@@ -1,0 +1,128 @@
+"""Manifests and blobs from a registry into the content store: each once, and never other bytes.
+
+Source: OCI distribution-spec v1.1, "Pulling manifests", "Pulling blobs"; RFC 9110, section 14.
+"""
+
+import hashlib
+
+from scratchtasks.core.descriptor import Descriptor
+from scratchtasks.core.digest import digest_of
+from scratchtasks.store.blobs import BlobWriter, ContentStore
+
+from .client import Registry
+from .errors import RegistryError
+from .manifests import Manifest, fetch_manifest
+from .reference import Repository
+from .transport import shown
+
+
+def pull_manifest(
+    registry: Registry, repository: Repository, blob: Descriptor, store: ContentStore
+) -> bytes | None:
+    """The bytes of the manifest or index *blob*: from *store*, else pulled into it.
+
+    None when *repository* has none of that digest.
+
+    Raises: RegistryError, also when the registry sends other bytes; SinkError, StoreError.
+    """
+    if store.has(blob):
+        return store.read(blob.digest)
+    found = fetch_manifest(registry, repository, blob.digest)
+    if found is None:
+        return None
+    got = digest_of(found.data)
+    if got != blob.digest:
+        raise RegistryError(
+            f"{repository}@{blob.digest}", f"digest mismatch: the registry sent {got}"
+        )
+    return keep_manifest(found, store).data
+
+
+def keep_manifest(manifest: Manifest, store: ContentStore) -> Manifest:
+    """*manifest*, which *store* has from now on.  Raises: StoreError."""
+    store.put_bytes(manifest.data, manifest.media_type)
+    return manifest
+
+
+def pull_blob(
+    registry: Registry, repository: Repository, blob: Descriptor, store: ContentStore
+) -> None:
+    """See to it that *store* has *blob*, by a download that goes on where it broke off.
+
+    Raises: RegistryError, also when the registry sends other bytes, more or fewer of them;
+    SinkError, StoreError.
+    """
+    if store.has(blob):
+        return
+    with store.writer(blob.media_type) as writer:
+        _Download(registry, repository, blob, writer).run()
+        writer.commit()
+
+
+class _Download:
+    """One blob's way; only bytes that are new count as progress."""
+
+    def __init__(
+        self, registry: Registry, repository: Repository, blob: Descriptor, writer: BlobWriter
+    ) -> None:
+        self._registry = registry
+        self._repository = repository
+        self._blob = blob
+        self._writer = writer
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+        self._passed = 0
+
+    def run(self) -> None:
+        """Write the whole blob.  Raises: as pull_blob."""
+        failures = 0
+        while True:
+            before = self._size
+            try:
+                self._ask()
+                break
+            except RegistryError as error:
+                failures = 1 if self._size > before else failures + 1
+                self._registry.patience.pause(error, failures)
+        got = f"sha256:{self._sha256.hexdigest()}"
+        if got != self._blob.digest:
+            raise RegistryError(self._where, f"digest mismatch: the registry sent {got}")
+
+    def _ask(self) -> None:
+        self._registry.patience.check()
+        self._passed = 0
+        answer = self._registry.request(
+            self._repository,
+            "GET",
+            f"blobs/{self._blob.digest}",
+            wanted=(200, 206) if self._size else (200,),
+            headers={"Range": f"bytes={self._size}-"} if self._size else {},
+            limit=self._blob.size,
+            tries=1,
+            receive=self._take,
+        )
+        if answer.is_cut:
+            raise self._wrong_size(f"more than {self._blob.size}", is_transient=False)
+        if self._size < self._blob.size:
+            where = shown("GET", answer.url)
+            raise self._wrong_size(f"{self._size} of {self._blob.size}", where, is_transient=True)
+
+    def _take(self, status: int, piece: bytes) -> None:
+        if status == 200:
+            # From the beginning, though the rest was asked for: what is known is passed over.
+            known = max(0, min(len(piece), self._size - self._passed))
+            self._passed += len(piece)
+            piece = piece[known:]
+        if self._size + len(piece) > self._blob.size:
+            raise self._wrong_size(f"more than {self._blob.size}", is_transient=False)
+        self._sha256.update(piece)
+        self._writer.write(piece)
+        self._size += len(piece)
+
+    @property
+    def _where(self) -> str:
+        return f"{self._repository}@{self._blob.digest}"
+
+    def _wrong_size(self, got: str, where: str = "", *, is_transient: bool) -> RegistryError:
+        what = f"the registry sent {got} bytes"
+        return RegistryError(where or self._where, what, is_transient=is_transient)
