@@ -67,10 +67,10 @@ class Layers:
         hops = 0
         while todo:
             part = todo.popleft()
-            if part in ("", "."):
-                continue
             if node is not None and node.member.kind != "dir":
                 return None
+            if part in ("", "."):
+                continue
             if part == "..":
                 at = at[:-1]  # the root is its own parent
                 node = self._at("/".join(at), below)

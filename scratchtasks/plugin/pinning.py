@@ -87,8 +87,6 @@ class Pinning:
             raise ConfigErrors((*faults, ConfigError(last.where, last.what, hint)))
 
     def _complete(self, wanted: Mapping[str, Action]) -> None:
-        from scratchtasks.execute.sources.resolve import resolve_pin
-
         known = self._session.declared.pins
         found: dict[str, Pin] = {}
         failures: list[ScratchError] = []
@@ -96,6 +94,8 @@ class Pinning:
             pin = known.get(name)
             if pin is not None and not is_pin_outdated(action, pin):
                 continue
+            from scratchtasks.execute.sources.resolve import resolve_pin
+
             try:
                 found[name], note = resolve_pin(action, self._world)
             except ScratchError as error:
@@ -123,13 +123,13 @@ class Pinning:
         self._session.adopt_pins(both)
 
     def _check_store(self, actions: Sequence[Action]) -> None:
-        from scratchtasks.execute.sources.resolve import missing_blobs
-
         missing: dict[str, None] = {}
         for action in actions:
             if pins_of(action):
                 verdict = self._session.engine.verdict(action.name)
                 if not verdict.fresh and verdict.result is None:
+                    from scratchtasks.execute.sources.resolve import missing_blobs
+
                     missing |= dict.fromkeys(missing_blobs(action, self._world))
         if missing:
             what = "the store lacks\n  " + "\n  ".join(missing)

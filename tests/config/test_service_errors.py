@@ -165,9 +165,6 @@ TABLES = [
      "    hint: known: extra, public, require, source"),
     (BINARY + '[certs]\nsource = "certify"', f'{FILE}: certs.source: unknown source "certify"\n'
      "    hint: did you mean 'certifi'?"),
-    (BINARY + '[certs]\nsource = { img = "alpine:3" }', f"{FILE}: unknown key 'certs.source.img'\n"
-     f"    hint: did you mean 'image'?\n{FILE}: certs.source.image: missing (wanted an image such "
-     'as "docker.io/library/alpine:3")'),
     (BINARY + '[certs]\nsource = { image = "https://u:pw@example.com/a" }', f"{FILE}: "
      'certs.source.image: wanted an image such as "docker.io/library/alpine:3" without scheme and '
      "credentials"),
@@ -181,9 +178,6 @@ TABLES = [
      'image such as "docker.io/library/alpine:3", got the string "a b"'),
     (BINARY + '[zoneinfo]\nsource = "//zones:x"', f'{FILE}: zoneinfo.source: unknown source '
      '"//zones:x"\n    hint: known: machine, tzdata'),
-    (BINARY + '[image]\nfiles = [{ form = "image:alpine", src = "/a", dest = "/a" }]',
-     f"{FILE}: unknown key 'image.files[0].form'\n    hint: did you mean 'from'?\n{FILE}: "
-     'image.files[0].src: wanted a relative path inside the workspace, got the string "/a"'),
     (BINARY + '[image]\nfiles = [{ from = "image:alpine", src = "a", dest = "/a" }]',
      f'{FILE}: image.files[0].src: wanted an absolute path inside the image, got the string "a"'),
     (BINARY + '[zoneinfo]\nzones = ["../UTC"]', f'{FILE}: zoneinfo.zones[0]: wanted a zone or glob '

@@ -156,6 +156,8 @@ class OtherImage:
             folder = posixpath.dirname(path)
             near = self._guarded(lambda: self._tree().find(folder))
             known = self._tree().names(near.member.path) if near is not None else []
+            if posixpath.basename(path) in known:
+                raise self._fault(f"{path} is a symlink that leads to nothing")
             hint = did_you_mean(posixpath.basename(path), known[:10_000])
             raise self._fault(f"has no {path}", hint if hint.startswith("did") else "")
         return node
