@@ -11,7 +11,7 @@ from .document import parse_toml
 from .lockfile import HEADER, PIN, format_lockfile, parse_lockfile, pin_lines
 
 _TABLE = re.compile(r"\s*\[")
-_KEY = re.compile(r"\s*([A-Za-z]+)\s*=")
+_KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
 _COMMENT = re.compile(r"[^#\"']*(?:\"[^\"]*\"[^#\"']*)?(#.*)")
 
 
@@ -63,8 +63,6 @@ def _split(text: str) -> tuple[list[str], list[_Table]]:
     for line in text.splitlines():
         if _TABLE.match(line):
             # A comment with a blank line after it speaks of what is before, or of the whole file.
-            while waiting and not waiting[0].strip():
-                del waiting[0]
             last = max((i for i, each in enumerate(waiting) if not each.strip()), default=-1)
             (tables[-1].body if tables else head).extend(waiting[: last + 1])
             tables.append(_Table(waiting[last + 1 :], line))
