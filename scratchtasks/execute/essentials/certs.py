@@ -6,6 +6,7 @@ Never the build machine's own bundle: it may hold private or distrusted roots.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -68,9 +69,18 @@ def bundle_of(tree: list[Made]) -> bytes:
 
 
 def check_certificates(data: bytes, where: str) -> None:
-    """Raises: StageError when *data* is not PEM of sound certificates, to the letter."""
+    """Raises: StageError when *data* is no PEM, or a block of it no whole DER sequence.
+
+    What is in the sequences is not judged: Mozilla's list has roots with serial number 0, which
+    strict parsers refuse.
+    """
     for number, der in enumerate(parse_pem(data, where), start=1):
-        _parse_der(der, f"{where}: certificate {number}")
+        extra = der[1] & 0x7F if len(der) > 1 and der[1] & 0x80 else 0
+        size = (
+            int.from_bytes(der[2 : 2 + extra], "big") if extra else int.from_bytes(der[1:2], "big")
+        )
+        if der[:1] != b"\x30" or 2 + extra + size != len(der):
+            raise StageError(f"{where}: certificate {number}", "is no whole DER sequence")
 
 
 def check_required(required: Collection[str], bundle: bytes, origin: str) -> None:
@@ -101,7 +111,12 @@ def missing_roots(required: Collection[str], bundle: bytes, origin: str) -> list
     known: set[str] = set()
     for der in parse_pem(bundle, origin):
         known.add(f"sha256:{_sha256(der).hex()}")
-        subject = x509.load_der_x509_certificate(der).subject
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about serial number 0, which some roots have
+                subject = x509.load_der_x509_certificate(der).subject
+        except ValueError:
+            continue  # it answers to its fingerprint alone
         known.add(subject.rfc4514_string())
         known |= {str(each.value) for each in subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
     return [each for each in required if each not in known]

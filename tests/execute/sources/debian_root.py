@@ -37,7 +37,7 @@ def unpack(packages: Iterable[Path], root: Path) -> None:
 
 def tar_of(root: Path) -> bytes:
     """*root* as GNU tar packs it."""
-    argv = ["tar", "-C", root, "--sort=name", "--owner=0", "--group=0", "-c", "."]
+    argv = ["tar", "-C", str(root), "--sort=name", "--owner=0", "--group=0", "-c", "."]
     return subprocess.run(argv, check=True, capture_output=True).stdout
 
 
