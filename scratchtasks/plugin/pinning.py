@@ -5,6 +5,7 @@ without a lock is to build there as it does on a desk.
 """
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ class Pinning:
 
     def __init__(self, session: "Session", env: Mapping[str, str]) -> None:
         self._session = session
+        self._turn = threading.Lock()  # tasks of one run may all find the same pin missing
         self.is_locked = is_set(env, "SCRATCH_LOCKED")
         self.is_offline = False
         if is_set(env, "SCRATCH_OFFLINE"):
@@ -64,6 +66,10 @@ class Pinning:
         Raises: ConfigErrors (--locked, with all that is wrong); ScratchError of a source.
         """
         actions = [self._session.graph.actions[name] for name in names]
+        with self._turn:
+            self._settle(actions)
+
+    def _settle(self, actions: Sequence[Action]) -> None:
         wanted = {pin: action for action in actions for pin in pins_of(action)}
         if self.is_locked:
             self._check_locked(wanted, actions)
@@ -132,7 +138,7 @@ class Pinning:
 
                     missing |= dict.fromkeys(missing_blobs(action, self._world))
         if missing:
-            what = "the store lacks\n  " + "\n  ".join(missing)
+            what = "the store lacks\n  " + "\n  ".join(sorted(missing))
             raise StoreError("--offline", what, "run once without --offline")
 
     @property

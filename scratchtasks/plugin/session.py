@@ -159,6 +159,7 @@ class Session:
     def build(self, task: Task) -> None:
         """Build *task*; an image is exported to `dist/` too.  Raises: ScratchError, Cancelled."""
         self.lock()
+        self.pinning.settle(task.actions)  # by now the loader has, unless it is doit's own
         *before, last = task.actions
         for name in before:
             self.engine.build(name)

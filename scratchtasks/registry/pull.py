@@ -13,7 +13,6 @@ from .client import Registry
 from .errors import RegistryError
 from .manifests import Manifest, fetch_manifest
 from .reference import Repository
-from .transport import shown
 
 
 def pull_manifest(
@@ -102,10 +101,11 @@ class _Download:
             receive=self._take,
         )
         if answer.is_cut:
-            raise self._wrong_size(f"more than {self._blob.size}", is_transient=False)
+            raise self._wrong_size("more")
         if self._size < self._blob.size:
-            where = shown("GET", answer.url)
-            raise self._wrong_size(f"{self._size} of {self._blob.size}", where, is_transient=True)
+            # Whole by its own account, or cut where nobody told how long it would be.
+            is_cut = "content-length" not in answer.headers
+            raise self._wrong_size(f"{self._size} bytes", is_transient=is_cut)
 
     def _take(self, status: int, piece: bytes) -> None:
         if status == 200:
@@ -114,7 +114,7 @@ class _Download:
             self._passed += len(piece)
             piece = piece[known:]
         if self._size + len(piece) > self._blob.size:
-            raise self._wrong_size(f"more than {self._blob.size}", is_transient=False)
+            raise self._wrong_size("more")
         self._sha256.update(piece)
         self._writer.write(piece)
         self._size += len(piece)
@@ -123,6 +123,6 @@ class _Download:
     def _where(self) -> str:
         return f"{self._repository}@{self._blob.digest}"
 
-    def _wrong_size(self, got: str, where: str = "", *, is_transient: bool) -> RegistryError:
-        what = f"the registry sent {got} bytes"
-        return RegistryError(where or self._where, what, is_transient=is_transient)
+    def _wrong_size(self, got: str, is_transient: bool = False) -> RegistryError:
+        what = f"wanted {self._blob.size} bytes, the registry sent {got}"
+        return RegistryError(self._where, what, is_transient=is_transient)

@@ -53,7 +53,7 @@ def locked(name: str, world: World) -> Pin:
     """The pin called *name*.  Raises: StageError when scratch.lock has none."""
     pin = world.pins.get(name)
     if pin is None:
-        raise StageError(LOCK, f"has no pin for {name}", "`doit refresh` writes it")
+        raise StageError(LOCK, f"has no pin for {name}", "the first build that needs it writes it")
     return pin
 
 

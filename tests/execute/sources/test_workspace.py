@@ -1,18 +1,17 @@
 """A workspace that takes from other images: pinned on first use, then never moved by itself."""
 
-import json
-import os
 import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from scratchtasks.config.default_pins import DEFAULT_PINS
 from scratchtasks.config.lockfile import parse_lockfile
 from tests.scenarios.workspaces import DODO, LOADER, Site, site_of
 from tests.sinks.registry.proxy import Proxy
 
-from .debian_root import BUNDLE, Entry, Layout, compressed, layer_of, tar_of
+from .debian_root import BUNDLE, Entry, Layout, compressed, layer_of
 
 LOCK = "scratch.lock"
 
@@ -38,16 +37,36 @@ source = {{ image = "{host}/{image}" }}
 """
 
 
-@pytest.fixture
-def site(proxy: Proxy, tmp_path: Path) -> Site:
-    """One service whose roots, zones and mime.types are Debian's."""
+def workspace(root: Path, host: str) -> Site:
+    """One service whose roots, zones and mime.types are Debian's; nothing is built."""
     files = {
         "dodo.py": DODO,
         "pyproject.toml": LOADER,
-        "services/api/service.toml": service(proxy.host),
+        "services/api/service.toml": service(host),
         "services/api/run.sh": "#!/bin/sh\n",
     }
-    return site_of(tmp_path / "ws", files)
+    return site_of(root, files)
+
+
+@pytest.fixture
+def site(proxy: Proxy, tmp_path: Path) -> Site:
+    """A workspace whose registry counts requests; nothing is built."""
+    return workspace(tmp_path / "ws", proxy.host)
+
+
+@pytest.fixture(scope="module")
+def finished(host: str, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A workspace in which all is built, once for all tests."""
+    site = workspace(tmp_path_factory.mktemp("finished") / "ws", host)
+    site.doit()
+    return site
+
+
+@pytest.fixture
+def built(finished: Site, tmp_path: Path) -> Site:
+    """A copy of a workspace in which all is built."""
+    shutil.copytree(finished.root, tmp_path / "ws", symlinks=True)
+    return Site(tmp_path / "ws")
 
 
 def contents(site: Site, kind: str) -> dict[str, bytes]:
@@ -76,36 +95,33 @@ def test_first_use_just_works_and_is_remembered(site: Site, proxy: Proxy, debian
     assert proxy.seen == []
 
 
-def test_a_tag_that_moves_changes_no_image(
-    site: Site, proxy: Proxy, host: str, debian: Path, tmp_path: Path
-) -> None:
+def test_a_tag_that_moves_changes_no_image(built: Site, host: str, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "layout")
-    extra = layer_of(Entry("etc/mime.types", b"text/plain txt\n"))
 
-    def push(*tars: bytes) -> None:
-        layers = [compressed(tar, "gzip") for tar in tars]
+    def push(text: str) -> None:
+        layers = [compressed(layer_of(Entry("etc/mime.types", text.encode())), "gzip")]
         tops = [
             (layout.manifest(layers, each), {"os": "linux", "architecture": each})
             for each in ("amd64", "arm64")
         ]
         layout.push(layout.index(tops), f"{host}/moving:1")
 
-    tar = tar_of(debian)
-    push(tar)
-    site.write({"services/api/service.toml": service(proxy.host, "moving:1")})
-    site.doit()
-    before, lock = site.images(), (site.root / LOCK).read_text()
-    push(tar, extra)
-    assert site.doit().summary == "1 image up to date"
-    assert site.clean_build(tmp_path / "clean") == before
-    assert (site.root / LOCK).read_text() == lock
+    push("old")
+    toml = service(host).replace(f"image:{host}/debian:12", f"image:{host}/moving:1")
+    built.write({"services/api/service.toml": toml})
+    built.doit()
+    before, lock = built.images(), (built.root / LOCK).read_text()
+    push("new")
+    assert built.doit().summary == "1 image up to date"
+    assert built.clean_build(tmp_path / "clean") == before
+    assert (built.root / LOCK).read_text() == lock
     # What refresh will do: the pin moves, and only what depends on those bytes is made anew.
-    (site.root / LOCK).write_text(f"# kept\n{lock.partition('[pins')[0]}")
-    moved = site.doit()
-    assert contents(site, "files")["etc/mime.types"] == b"text/plain txt\n"
-    assert (site.root / LOCK).read_text().startswith("# kept\n")
+    (built.root / LOCK).write_text(f"# kept\n{lock.partition(chr(10) + '[pins')[0]}\n")
+    moved = built.doit()
+    assert contents(built, "files")["etc/mime.types"] == b"new"
+    assert (built.root / LOCK).read_text().startswith("# kept\n")
     assert {action.rpartition(" ")[2] for action in moved.actions} == {"Fetch", "Image"}
-    assert site.images() != before
+    assert built.images() != before
 
 
 def test_locked_refuses_all_that_is_not_pinned_at_once(site: Site, proxy: Proxy) -> None:
@@ -121,58 +137,49 @@ def test_locked_refuses_all_that_is_not_pinned_at_once(site: Site, proxy: Proxy)
     )
     assert proxy.seen == []
     assert site.run("image:api", "--locked").err == refused.err
-    assert site.run(env={"SCRATCH_LOCKED": "1"}).err == refused.err
     assert site.run(env={"CI": "true", "SCRATCH_LOCKED": "maybe"}).err.endswith(
         "SCRATCH_LOCKED: wanted 1 or 0, got 'maybe'\n"
     )
     assert not (site.root / LOCK).exists()
 
 
-def test_a_digest_in_the_name_has_to_be_the_lock_s(site: Site, proxy: Proxy, host: str) -> None:
-    site.doit()
-    text = (site.root / LOCK).read_text()
+def test_a_digest_in_the_name_has_to_be_the_lock_s(built: Site, host: str) -> None:
+    text = (built.root / LOCK).read_text()
     (pin,) = parse_lockfile(text).values()
-    named = f"debian:12@sha256:{pin.sha256}"
-    site.write({"services/api/service.toml": service(proxy.host, named)})
-    assert "is pinned to 12" in site.doit().err
-    site.doit("--locked")
-    edited = (site.root / LOCK).read_text().replace(pin.sha256 + '"\nsize', "0" * 64 + '"\nsize')
-    (site.root / LOCK).write_text(edited)
+    named = f"{pin.name}@sha256:{pin.sha256}"
+    toml = service(host).replace(f'"{host}/debian:12"', f'"{named.removeprefix("image:")}"')
+    built.write({"services/api/service.toml": toml})
+    wrong = text.replace(f'"{pin.name}"', f'"{named}"').replace(f'"{pin.sha256}"', f'"{"0" * 64}"')
+    (built.root / LOCK).write_text(text + wrong.partition("version = 1\n")[2])
     assert (
-        f"scratch.lock: pins image:{proxy.host}/{named} to sha256:{'0' * 64}, which is not the "
-        "digest in the name"
-    ) in site.run("--locked").err
-    site.doit()
-    assert edited != (site.root / LOCK).read_text()
+        f"scratch.lock: pins {named} to sha256:{'0' * 64}, which is not the digest in the name"
+    ) in built.run("--locked").err
+    assert f"scratch.lock: {named} is pinned to 12, sha256:{pin.sha256}\n" in built.doit().err
+    assert parse_lockfile((built.root / LOCK).read_text())[named].sha256 == pin.sha256
 
 
-def test_offline_tells_all_that_is_missing_at_once(
-    site: Site, proxy: Proxy, tmp_path: Path
-) -> None:
+def test_offline_tells_all_that_is_missing_at_once(site: Site, proxy: Proxy) -> None:
     toml = service(proxy.host)
-    zones = f'[zoneinfo]\nzones = ["Europe/*"]\nsource = {{ image = "{proxy.host}/debian:12" }}\n'
-    site.write({"services/api/service.toml": toml.replace(zones, "")})
-    site.doit()
-    pins = parse_lockfile((site.root / LOCK).read_text())
-    tzdata, debian = pins["tzdata"], pins[f"image:{proxy.host}/debian:12"]
-    other = Site(tmp_path / "other")
-    shutil.copytree(site.root, other.root, ignore=shutil.ignore_patterns(".scratch", "dist"))
-    del proxy.seen[:]
-    refused = other.run("--offline")
+    zones = f'source = {{ image = "{proxy.host}/debian:12" }}\n'
+    site.write({"services/api/service.toml": toml.rpartition(zones)[0]})
+    sha256 = "0" * 64
+    lock = f'version = 1\n[pins."image:{proxy.host}/debian:12"]\nversion = "12"\nkind = "image"\n'
+    site.write({LOCK: f'{lock}sha256 = "{sha256}"\nsize = 8000\n'})
+    tzdata = DEFAULT_PINS["tzdata"]
+    refused = site.run("--offline")
     assert refused.code == 3
     assert refused.err.endswith(
         "--offline: the store lacks\n"
+        f"  {proxy.host}/debian:12: sha256:{sha256} (8,000 bytes)\n"
         f"  tzdata {tzdata.version}: sha256:{tzdata.sha256} ({tzdata.size:,} bytes)\n"
-        f"  {proxy.host}/debian:12: sha256:{debian.sha256} ({debian.size:,} bytes)\n"
         "    hint: run once without --offline\n"
     )
-    assert other.run(env={"SCRATCH_OFFLINE": "1"}).err == refused.err
+    assert site.run(env={"SCRATCH_OFFLINE": "1"}).err == refused.err
     assert proxy.seen == []
 
 
-def test_what_python_declares_is_the_same(site: Site, proxy: Proxy) -> None:
-    site.doit()
-    source = {"image": f"{proxy.host}/debian:12"}
+def test_what_python_declares_is_the_same(built: Site, host: str) -> None:
+    source = {"image": f"{host}/debian:12"}
     dodo = f"""\
 from scratchtasks import Workspace, accounts, ca_certificates, files, scratch_image, tmp, zoneinfo
 
@@ -189,57 +196,52 @@ api = scratch_image(
     entrypoint=["/usr/bin/run"],
     files=[
         files(src="run.sh", dest="/usr/bin/run", mode="0755"),
-        files(from_="image:{proxy.host}/debian:12", src="/etc/mime.types", dest="/etc/mime.types"),
+        files(from_="image:{host}/debian:12", src="/etc/mime.types", dest="/etc/mime.types"),
     ],
 )
 task_images = Workspace(images=[api])
 """
-    before = site.images()
-    site.write({"dodo.py": dodo})
-    site.doit()
-    assert site.images() == before
+    before = built.images()
+    built.write({"dodo.py": dodo})
+    built.doit()
+    assert built.images() == before
 
 
-def test_the_workspace_chooses_for_all_services(site: Site, proxy: Proxy) -> None:
-    site.doit()
-    before = site.images()
-    source = f'source = {{ image = "{proxy.host}/debian:12" }}\n'
-    toml = service(proxy.host).replace(source, "").replace('require = ["ISRG Root X1"]\n', "")
-    site.write(
-        {
-            "services/api/service.toml": toml,
-            "scratch.toml": f'[certs]\n{source}require = ["ISRG Root X1"]\n[zoneinfo]\n{source}',
-        }
-    )
-    assert site.doit().actions == []
-    assert site.images() == before
+def test_the_workspace_chooses_for_all_services(built: Site, host: str) -> None:
+    before = built.images()
+    source = f'source = {{ image = "{host}/debian:12" }}\n'
+    toml = service(host).replace(source, "").replace('require = ["ISRG Root X1"]\n', "")
+    shared = f'[certs]\n{source}require = ["ISRG Root X1"]\n[zoneinfo]\n{source}'
+    built.write({"services/api/service.toml": toml, "scratch.toml": shared})
+    assert built.doit().actions == []
+    assert built.images() == before
 
 
-def test_a_hand_edited_lock_is_told_with_both_digests(site: Site, proxy: Proxy) -> None:
-    site.doit()
-    text = (site.root / LOCK).read_text()
+def test_a_hand_edited_lock_is_told_with_both_digests(built: Site, host: str) -> None:
+    text = (built.root / LOCK).read_text()
     (pin,) = parse_lockfile(text).values()
-    (site.root / LOCK).write_text(text.replace(pin.sha256, "0" * 64))
-    failed = site.run()
+    (built.root / LOCK).write_text(text.replace(pin.sha256, "0" * 64))
+    failed = built.run()
     assert failed.code == 1
     assert (
-        f"image:{proxy.host}/debian:12: digest mismatch: scratch.lock says sha256:{'0' * 64}, "
+        f"{pin.name}: digest mismatch: scratch.lock says sha256:{'0' * 64}, "
         f"which the registry does not have; the tag now is sha256:{pin.sha256}"
     ) in failed.out + failed.err
-    (site.root / LOCK).write_text(text)
-    site.doit()
 
 
-def test_a_registry_that_is_gone_stops_a_first_use_and_no_other(site: Site, proxy: Proxy) -> None:
-    toml = service(proxy.host)
-    site.write({"services/api/service.toml": toml.replace(proxy.host, "127.0.0.1:9")})
+def test_a_registry_that_is_gone_stops_a_first_use_and_writes_nothing(site: Site) -> None:
+    toml = service("127.0.0.1:9")
+    site.write({"services/api/service.toml": toml})
     failed = site.run()
     assert failed.code == 3
     assert failed.err.endswith(
         "GET 127.0.0.1:9/v2/debian/manifests/12: no connection: Connection refused\n"
     )
     assert not (site.root / LOCK).exists()
-    assert os.listdir(site.root / ".scratch")
-    site.write({"services/api/service.toml": toml})
-    site.doit()
-    assert json.loads((site.root / "dist/images.json").read_text())["images"][0]["name"] == "api"
+
+
+def test_doit_s_own_loader_pins_as_well(site: Site, built: Site, proxy: Proxy, host: str) -> None:
+    (site.root / "pyproject.toml").unlink()
+    site.doit("-n", "4")
+    text = (site.root / LOCK).read_text()
+    assert text.replace(proxy.host, host) == (built.root / LOCK).read_text()
