@@ -238,7 +238,7 @@ def test_other_bytes_than_were_asked_for_are_refused(
         Fault(lambda seen: "/blobs/" in seen.path, status=200, body=forged + bytes(512))
     )
     assert refusal(image, "/a", world) == (
-        f"{repository}@sha256:{layer}: the registry sent more than {len(forged)} bytes"
+        f"{repository}@sha256:{layer}: wanted {len(forged)} bytes, the registry sent more"
     )
     assert content(image, "/a", world) == b"1"
 

@@ -240,8 +240,8 @@ def test_a_registry_that_is_gone_stops_a_first_use_and_writes_nothing(site: Site
     assert not (site.root / LOCK).exists()
 
 
-def test_doit_s_own_loader_pins_as_well(site: Site, built: Site, proxy: Proxy, host: str) -> None:
+def test_doit_s_own_loader_pins_too(site: Site, finished: Site, proxy: Proxy, host: str) -> None:
     (site.root / "pyproject.toml").unlink()
     site.doit("-n", "4")
     text = (site.root / LOCK).read_text()
-    assert text.replace(proxy.host, host) == (built.root / LOCK).read_text()
+    assert text.replace(proxy.host, host) == (finished.root / LOCK).read_text()
