@@ -5,6 +5,7 @@ Source: deb(5); ar(5), "The common ar format".
 
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import BinaryIO
 
 from scratchtasks.core.errors import StageError
@@ -33,6 +34,14 @@ def read_deb(
         }
     except (Malformed, CannotExpand) as error:
         raise StageError(where, f"is no sound Debian package: it {error}") from None
+
+
+def built_on(data: bytes) -> str:
+    """The day (`2026-10-18`) that the package *data* says it was made, "" when it does not."""
+    text = data[len(_MAGIC) + 16 : len(_MAGIC) + 28].strip()
+    if not text.isdigit() or not 0 < int(text) < 253402300800:
+        return ""
+    return f"{datetime.fromtimestamp(int(text), UTC):%Y-%m-%d}"
 
 
 def _data_of(stream: BinaryIO, where: str) -> BinaryIO:

@@ -23,7 +23,7 @@ from scratchtasks.registry.transport import NO_BODY, Answer, Limits, Transport
 
 from ..operation import World
 from ..toolchains import find_program
-from .deb import read_deb
+from .deb import built_on, read_deb
 from .pinned import OCTETS, blob_of, mismatch, offline, shown
 
 _KEYRINGS = (
@@ -61,7 +61,7 @@ def keep_package(pin: Pin, world: World) -> Descriptor:
         raise offline(shown(pin))
     name = pin.name.partition(":")[2]
     path = f"pool/main/{_pool(name)}/{name}/{pin.filename}"
-    data, _ = _get(f"{world.debian.url}/{quote(path)}", _MAX_PACKAGE, world)
+    data = _get(f"{world.debian.url}/{quote(path)}", _MAX_PACKAGE, world)
     got = "sha256:" + hashlib.sha256(data).hexdigest()
     if got != blob.digest:
         raise mismatch(pin, got, "the mirror sent")
@@ -74,7 +74,7 @@ def resolve_debian(source: FromDebian, world: World) -> tuple[Pin, str]:
     Raises: StageError when it is not there or not signed; SinkError, StoreError.
     """
     base = f"{world.debian.url}/dists/{world.debian.suite}"
-    signed, _ = _get(f"{base}/InRelease", _MAX_RELEASE, world)
+    signed = _get(f"{base}/InRelease", _MAX_RELEASE, world)
     release, note = _verified(signed, f"{base}/InRelease", world)
     sums = {path: (sha256, int(size)) for sha256, size, path in _SUM.findall(_sha256_part(release))}
     name = next((name for name in _INDEXES if name in sums), "")
@@ -83,13 +83,13 @@ def resolve_debian(source: FromDebian, world: World) -> tuple[Pin, str]:
     sha256, size = sums[name]
     folder = name.rpartition("/")[0]
     try:
-        packed, _ = _get(f"{base}/{folder}/by-hash/SHA256/{sha256}", size, world)
+        packed = _get(f"{base}/{folder}/by-hash/SHA256/{sha256}", size, world)
     except SinkError:  # a mirror without by-hash
-        packed, _ = _get(f"{base}/{name}", size, world)
+        packed = _get(f"{base}/{name}", size, world)
     _check(packed, sha256, f"{base}/{name}", "InRelease")
     found = _paragraph(packed, source.package, f"{base}/{name}")
     path = found["Filename"]
-    data, modified = _get(f"{world.debian.url}/{quote(path)}", _MAX_PACKAGE, world)
+    data = _get(f"{world.debian.url}/{quote(path)}", _MAX_PACKAGE, world)
     _check(data, found["SHA256"], f"{world.debian.url}/{path}", name)
     world.store.put_bytes(data, OCTETS)
     pin = Pin(
@@ -99,7 +99,7 @@ def resolve_debian(source: FromDebian, world: World) -> tuple[Pin, str]:
         size=len(data),
         kind="debian",
         filename=os.path.basename(path),
-        date=_day(modified),
+        date=built_on(data),
     )
     return pin, note
 
@@ -186,17 +186,8 @@ def _check(data: bytes, sha256: str, where: str, said: str) -> None:
         )
 
 
-def _day(modified: str) -> str:
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return f"{parsedate_to_datetime(modified):%Y-%m-%d}"
-    except (ValueError, TypeError, OverflowError):
-        return ""
-
-
-def _get(url: str, limit: int, world: World) -> tuple[bytes, str]:
-    """The body at *url*, at most *limit* bytes, and when it was last modified."""
+def _get(url: str, limit: int, world: World) -> bytes:
+    """The body at *url*, redirects followed.  Raises: SinkError, also beyond *limit* bytes."""
     limits = Limits(attempts=3)
     transport = Transport(world.env, limits)
     try:
@@ -220,4 +211,4 @@ def _get(url: str, limit: int, world: World) -> tuple[bytes, str]:
         raise SinkError(where, f"answered {answer.status}", hint)
     if answer.is_cut:
         raise SinkError(where, f"wanted at most {limit} bytes, got more")
-    return answer.body, answer.headers.get("last-modified", "")
+    return answer.body

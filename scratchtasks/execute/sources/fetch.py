@@ -7,6 +7,7 @@ from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
 from scratchtasks.core.source import FromDebian, FromImage, FromMachine, pin_name
 
+from ..elf import check_machine
 from ..operation import Done, Job, Outcome, World, each_alone
 from .bounds import Bounds
 from .pinned import OCTETS, blob_of, locked, source_of
@@ -74,5 +75,9 @@ class Fetch:
                 blob = world.store.put_bytes(pack_files(files), OCTETS)
             else:
                 blob, is_executable = other.keep_file(source.path)
+                if job.action.platform is not None and is_executable:
+                    # An image for one platform alone gives the same file to all.
+                    where = f"{source.path} of image {source.image}"
+                    check_machine(world.store.path(blob.digest), job.action.platform, where)
                 facts["mode"] = 0o755 if is_executable else 0o644
         return Done(outputs={"file": blob}, facts=facts)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scratchtasks.core.errors import ScratchError, SinkError, StageError
-from scratchtasks.core.platform import Platform, parse_platform
+from scratchtasks.core.platform import Platform, host_platform, parse_platform
 from scratchtasks.core.source import FromImage
 from scratchtasks.execute.operation import Done, Job, World
 from scratchtasks.execute.sources.bounds import Bounds
@@ -374,3 +374,16 @@ def test_sink_errors_are_the_registrys_own_words(proxy: Proxy, host: str, pinned
         f"    hint: may this account read debian? docker login {proxy.host}"
     ]
     assert ": 403 DENIED: not for you" in str(caught.value)
+
+
+def test_a_program_for_another_machine_is_refused(push: Callable[..., str], pinned: Pinned) -> None:
+    program = Path("/usr/bin/true").read_bytes()
+    image = push((layer_of(Entry("bin/true", program, mode=0o755), Entry("a", b"1")), "gzip"))
+    world = pinned(image)
+    host = Platform("linux", host_platform().architecture)
+    other = parse_platform("linux/s390x")
+    assert content(image, "/bin/true", world, platform=host) == program
+    assert content(image, "/a", world, platform=other) == b"1"
+    assert refusal(image, "/bin/true", world, platform=other).startswith(
+        f"/bin/true of image {image}: wanted linux/s390x (S/390, 64 bit, big-endian), got "
+    )
