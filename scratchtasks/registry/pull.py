@@ -4,6 +4,7 @@ Source: OCI distribution-spec v1.1, "Pulling manifests", "Pulling blobs"; RFC 91
 """
 
 import hashlib
+from collections.abc import Callable
 
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import digest_of
@@ -44,9 +45,15 @@ def keep_manifest(manifest: Manifest, store: ContentStore) -> Manifest:
 
 
 def pull_blob(
-    registry: Registry, repository: Repository, blob: Descriptor, store: ContentStore
+    registry: Registry,
+    repository: Repository,
+    blob: Descriptor,
+    store: ContentStore,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """See to it that *store* has *blob*, by a download that goes on where it broke off.
+
+    *check* is called between pieces; what it raises ends the download.
 
     Raises: RegistryError, also when the registry sends other bytes, more or fewer of them;
     SinkError, StoreError.
@@ -54,7 +61,7 @@ def pull_blob(
     if store.has(blob):
         return
     with store.writer(blob.media_type) as writer:
-        _Download(registry, repository, blob, writer).run()
+        _Download(registry, repository, blob, writer, check).run()
         writer.commit()
 
 
@@ -62,8 +69,14 @@ class _Download:
     """One blob's way; only bytes that are new count as progress."""
 
     def __init__(
-        self, registry: Registry, repository: Repository, blob: Descriptor, writer: BlobWriter
+        self,
+        registry: Registry,
+        repository: Repository,
+        blob: Descriptor,
+        writer: BlobWriter,
+        check: Callable[[], None],
     ) -> None:
+        self._check = check
         self._registry = registry
         self._repository = repository
         self._blob = blob
@@ -108,6 +121,7 @@ class _Download:
             raise self._wrong_size(f"{self._size} bytes", is_transient=is_cut)
 
     def _take(self, status: int, piece: bytes) -> None:
+        self._check()
         if status == 200:
             # From the beginning, though the rest was asked for: what is known is passed over.
             known = max(0, min(len(piece), self._size - self._passed))

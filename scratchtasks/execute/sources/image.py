@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from scratchtasks.core.descriptor import Descriptor, descriptor_from_json
+from scratchtasks.core.digest import hex_of
 from scratchtasks.core.errors import ScratchError, StageError, StoreError, did_you_mean
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.source import FromImage
@@ -21,6 +22,7 @@ from scratchtasks.registry.client import Registry
 from scratchtasks.registry.manifests import digest_at, fetch_manifest
 from scratchtasks.registry.pull import keep_manifest, pull_blob, pull_manifest
 from scratchtasks.registry.reference import Reference, parse_reference
+from scratchtasks.store.lock import WorkspaceLock
 
 from ..operation import World
 from .bounds import Bounds
@@ -273,10 +275,14 @@ class OtherImage:
     def _pull(self, blob: Descriptor) -> None:
         """Bring *blob* into the store; a manifest that the registry lacks stays absent."""
         registry, repository = self._connected(blob), self._reference.repository
+        world = self._world
         if blob.media_type in _LISTS:
-            pull_manifest(registry, repository, blob, self._world.store)
-        else:
-            pull_blob(registry, repository, blob, self._world.store)
+            pull_manifest(registry, repository, blob, world.store)
+            return
+        # Another task may be after the same layer: it is not pulled twice.
+        with WorkspaceLock(f"{world.scratch}/pulls/{hex_of(blob.digest)[:2]}") as turn:
+            turn.acquire(lambda _: None)
+            pull_blob(registry, repository, blob, world.store, world.processes.check)
 
     def _connected(self, blob: Descriptor) -> Registry:
         if self._world.is_offline:

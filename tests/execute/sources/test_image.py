@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from scratchtasks.core.errors import ScratchError, SinkError, StageError
 from scratchtasks.core.platform import Platform, host_platform, parse_platform
 from scratchtasks.core.source import FromImage
 from scratchtasks.execute.operation import Done, Job, World
+from scratchtasks.execute.process import Cancelled
 from scratchtasks.execute.sources.bounds import Bounds
 from scratchtasks.execute.sources.fetch import Fetch
 from scratchtasks.execute.sources.resolve import missing_blobs, resolve_pin
@@ -387,3 +389,40 @@ def test_a_program_for_another_machine_is_refused(push: Callable[..., str], pinn
     assert refusal(image, "/bin/true", world, platform=other).startswith(
         f"/bin/true of image {image}: wanted linux/s390x (S/390, 64 bit, big-endian), got "
     )
+
+
+def test_many_files_of_one_image_are_read_together_and_each_fails_alone(
+    push: Callable[..., str], pinned: Pinned
+) -> None:
+    image = push((layer_of(Entry("a", b"1"), Entry("b", b"2")), "gzip"))
+    world = pinned(image)
+    jobs = [
+        Job(fetch(FromImage(image=image, path=path), "file", AMD64)) for path in ("/a", "/b", "/c")
+    ]
+    assert len({Fetch().batch_key(job, world) for job in jobs}) == 1
+    a, b, c = Fetch().run(jobs, world).values()
+    assert isinstance(a, Done)
+    assert isinstance(b, Done)
+    assert (a.outputs["file"].size, b.outputs["file"].size) == (1, 1)
+    assert str(c) == f"image {image} (linux/amd64): has no /c"
+
+
+def test_tasks_that_want_the_same_layer_at_once_pull_it_once(proxy: Proxy, pinned: Pinned) -> None:
+    image = f"{proxy.host}/debian:12"
+    world = pinned(image)
+    del proxy.seen[:]
+    with ThreadPoolExecutor(8) as pool:
+        done = pool.map(lambda _: content(image, "/etc/mime.types", world), range(8))
+    assert len(set(done)) == 1
+    assert sum("/blobs/" in seen.path for seen in proxy.seen) == 1
+
+
+def test_a_cancelled_run_ends_in_the_middle_of_a_download(
+    push: Callable[..., str], pinned: Pinned
+) -> None:
+    image = push((layer_of(Entry("a", os.urandom(1 << 20))), ""))
+    world = pinned(image)
+    world.processes.cancel()
+    with pytest.raises(Cancelled):
+        run(image, "/a", world)
+    assert not list(Path(world.scratch, "blobs/tmp").iterdir())
