@@ -34,6 +34,7 @@ ROOMS = {
 ALL = {"plugin", "__init__"}
 
 LAZY = {
+    "backports",
     "certifi",
     "cryptography",
     "deflate",
@@ -188,11 +189,12 @@ def dependencies() -> set[str]:
     """The packages that pyproject.toml says we need, as they are imported."""
     lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     names = {re.split(r"[^\w.-]", line)[0].lower() for line in lines}
-    return {{"pyelftools": "elftools", "pyyaml": "yaml"}.get(name, name) for name in names}
+    imported = {"backports-zstd": "backports", "pyelftools": "elftools", "pyyaml": "yaml"}
+    return {imported.get(name, name) for name in names}
 
 
 def test_only_plugin_imports_doit_and_nobody_a_package_we_do_not_depend_on() -> None:
-    known = sys.stdlib_module_names | dependencies()
+    known = sys.stdlib_module_names | dependencies() | {"compression"}  # new in 3.14
     strangers = [
         str(each)
         for path in PACKAGE_FILES

@@ -46,14 +46,21 @@ class RootfsOperation:
 
 def _compose(job: Job, world: World) -> Done:
     image = _image(job.action.params)
-    staging = stage(job, _owners(image), world)
-    outputs: dict[str, Descriptor] = {blob.digest: blob for blob in staging.contents}
-    roots = [_for_platform(each, image, staging, job, world, outputs) for each in image.platforms]
+    owners = _owners(image)
+    staged = {each: stage(job, owners, world, each) for each in image.platforms}
+    outputs: dict[str, Descriptor] = {
+        blob.digest: blob for staging in staged.values() for blob in staging.contents
+    }
+    roots = [
+        _for_platform(platform, image, staging, job, world, outputs)
+        for platform, staging in staged.items()
+    ]
     for root in roots:
         for blob in (root.config, *(layer.source for layer in root.layers)):
             outputs[blob.digest] = blob
     facts = {"roots": [root.to_json() for root in roots]}
-    return Done(outputs=outputs, facts=facts, inputs=staging.inputs)
+    inputs = dict.fromkeys(item for staging in staged.values() for item in staging.inputs)
+    return Done(outputs=outputs, facts=facts, inputs=tuple(inputs))
 
 
 def _for_platform(

@@ -25,11 +25,35 @@ if TYPE_CHECKING:
 _FORGETTING = frozenset({"clean", "forget", "ignore", "reset-dep", "cache"})
 """Commands after which what was up to date may not be so, to doit or in the store."""
 
+_THOROUGH = ("always", "single", "locked", "offline")
+"""Options of a run that is to look at more than what has changed."""
+
 _OUTPUTS = ("dist/", ".scratch/", "./dist", "/")
+
+_OPTIONS = (
+    {
+        "section": "scratchtasks",
+        "name": "locked",
+        "long": "locked",
+        "type": bool,
+        "default": False,
+        "help": "refuse to run with an input that scratch.lock does not pin (SCRATCH_LOCKED=1)",
+    },
+    {
+        "section": "scratchtasks",
+        "name": "offline",
+        "long": "offline",
+        "type": bool,
+        "default": False,
+        "help": "fetch nothing: what is in the store has to do (SCRATCH_OFFLINE=1)",
+    },
+)
 
 
 class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
     """doit's own dodo.py loader, plus the tasks of the Workspace that dodo.py makes."""
+
+    cmd_options = (*DodoTaskLoader.cmd_options, *_OPTIONS)
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,13 +152,14 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
     def _prepared(
         self, cmd: Any, pos_args: list[str], tasks: list[Task], fresh: Collection[str] = ()
     ) -> list[Task]:
-        from .prepare import tasks_for
+        from .prepare import restrict, tasks_for
 
         assert self.workspace is not None
         assert self.session is not None
         if getattr(cmd, "execute_tasks", False):
             cmd.reporters["scratch"] = self.workspace.doit_config["reporter"]
             self.workspace.watch_signals()
+        restrict(self.session, cmd, pos_args, self._options)
         return tasks_for(cmd, pos_args, self.session, tasks, self._options, fresh)
 
     def _images_to_check(self, cmd: Any, users_tasks: Sequence[Task]) -> tuple[str, ...] | None:
@@ -144,7 +169,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         """
         options = self._options
         is_run = cmd.name == "run" and getattr(cmd, "execute_tasks", False)
-        if not is_run or options.get("always") or options.get("single"):
+        if not is_run or any(options.get(name) for name in _THOROUGH):
             return None
         reporter = options.get("reporter")
         if isinstance(reporter, str) and reporter != "scratch":

@@ -46,6 +46,18 @@ def tasks_for(
     return [*users_tasks, *generate_tasks("scratchtasks", made)]
 
 
+def restrict(session: Session, cmd: Any, pos_args: list[str], options: Any) -> None:
+    """Take --locked and --offline to heart, where doit read them and behind task names."""
+    chosen = {name for name in ("locked", "offline") if options.get(name)}
+    for name in ("locked", "offline"):
+        if takes_tasks(cmd) and f"--{name}" in pos_args:
+            pos_args.remove(f"--{name}")
+            chosen.add(name)
+    session.pinning.is_locked |= "locked" in chosen
+    if "offline" in chosen:
+        session.pinning.go_offline()
+
+
 def _prepare_run(
     cmd: Any, pos_args: list[str], session: Session, users_tasks: Sequence[Task], options: Any
 ) -> Sequence[Sequence[str]]:
@@ -69,6 +81,7 @@ def _prepare_run(
         if options["outfile"] is sys.stdout:
             options["outfile"] = sys.stderr  # stdout is for what was pushed
     actions = _actions_of(session, reached)
+    session.pinning.settle(actions)
     run_probes(session.engine, actions)
     return compile_batches(session.engine, actions)
 

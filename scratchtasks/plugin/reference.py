@@ -33,6 +33,10 @@ def _commands() -> Iterator[str]:
         # What a command has of `run` is in `doit help run`.
         for option in [each for each in command.cmd_options if each not in Run.cmd_options]:
             yield f"  - `--{option['long']}`: {option['help']}"
+    yield "- `doit --locked`, as any command that runs tasks: refuse to start when scratch.lock"
+    yield "  lacks a pin that the run needs, naming all of them (`SCRATCH_LOCKED=1` does the same)."
+    yield "- `doit --offline`: fetch nothing; what the store lacks is told all at once"
+    yield "  (`SCRATCH_OFFLINE=1`).  Compilers and pip are kept from the network too."
     yield "- `scratch …`: doit at the workspace's root, from any folder inside; `:image` is the"
     yield "  label of the folder one is in.\n"
 
