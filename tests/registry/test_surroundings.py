@@ -28,7 +28,7 @@ def test_plain_http_is_refused_unless_asked_for(registry_host: str) -> None:
         digest_at(registry, api, "latest")
     assert str(error.value) == (
         f"HEAD {elsewhere}/v2/team/api/manifests/latest: does not speak TLS\n"
-        f"    hint: allow plain HTTP for {elsewhere}, if you trust the network"
+        f"    hint: allow plain HTTP for {elsewhere} (push.plain_http), if you trust the network"
     )
     with Registry({}, insecure=[elsewhere], limits=QUICK) as registry:
         assert digest_at(registry, api, "latest") is None
