@@ -12,6 +12,7 @@ from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ConfigError, GraphError, ScratchError, did_you_mean
 from scratchtasks.core.image import PlatformImage, platform_image_from_json
+from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
 from scratchtasks.core.target import Declared
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
@@ -210,6 +211,14 @@ class Session:
         Raises: ScratchError when it cannot be built.
         """
         return _images(self.engine.build(task.actions[-1]))
+
+    def roots_of(self, name: str) -> tuple[Rootfs, ...]:
+        """The root file system of the service *name* for each platform, as last built.
+
+        Raises: ScratchError when it cannot be built.
+        """
+        result = self.engine.build(self.graph.tasks[f"rootfs:{name}"].actions[-1])
+        return tuple(rootfs_from_json(value) for value in result.facts["roots"])
 
     def task_of_label(self, label: str) -> str:
         """The name of the task with *label*.  Raises: GraphError with the nearest label."""
