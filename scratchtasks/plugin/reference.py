@@ -54,6 +54,11 @@ def _tasks() -> Iterator[str]:
     yield "ones are taken away again, and the message says what remains; the same push continues."
     yield "A registry that cannot take a tag away (docker-registry before 3) may be left with some"
     yield "of the new tags, each on a whole image: the message then names them.\n"
+    yield "Logins are those of docker, podman and skopeo: `REGISTRY_AUTH_FILE`, else `config.json`"
+    yield "below `DOCKER_CONFIG` or `~/.docker`, else podman's `auth.json`, with their credential"
+    yield "helpers.  Private CAs are found in `SSL_CERT_FILE` and docker's and podman's `certs.d`,"
+    yield "proxies in `HTTPS_PROXY` and `NO_PROXY`.  HTTP without TLS is spoken to loopback, and to"
+    yield "the registries in `push.plain_http` of `scratch.toml`.\n"
 
 
 if __name__ == "__main__":
