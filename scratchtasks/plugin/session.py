@@ -31,6 +31,7 @@ from scratchtasks.store.signature import Watch
 
 from .events import Events, ImageMade
 from .loads import Loads
+from .platforms import build_side_by_side
 from .pushes import Pushes
 from .templates import Templates
 from .trials import Trials
@@ -168,13 +169,13 @@ class Session:
     def build(self, task: Task) -> None:
         """Build *task*; an image is exported to `dist/` too.  Raises: ScratchError, Cancelled."""
         self.lock()
-        *before, last = task.actions
-        for name in before:
-            self.engine.build(name)
-        how: Literal["ran", "hit"] = "ran" if self.engine.verdict(last).result is None else "hit"
-        self.engine.build(last)
-        if self.is_image(task):
-            self._export(task, how)
+        if not self.is_image(task):
+            build_side_by_side(self.engine, task.actions)
+            return
+        (image,) = task.actions
+        how: Literal["ran", "hit"] = "ran" if self.engine.verdict(image).result is None else "hit"
+        self.engine.build(image)
+        self._export(task, how)
 
     def build_batch(self, names: Sequence[str]) -> None:
         """Run the stale actions *names* together.  Raises: Cancelled."""
