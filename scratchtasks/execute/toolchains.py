@@ -5,6 +5,7 @@ to do starts no subprocess.
 """
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,15 +31,15 @@ class Toolchain:
     package: str = ""
 
 
-def find_program(name: str, env: Mapping[str, str]) -> str | None:
-    """The absolute path of executable *name* on *env*'s PATH, or None.
+def find_program(name: str, world: World) -> str | None:
+    """The absolute path of executable *name* on the user's PATH, or None.
 
     Entries that are relative or empty are left out: they would mean another program in every
     folder.
     """
-    for folder in env.get("PATH", os.defpath).split(os.pathsep):
+    for folder in world.env.get("PATH", os.defpath).split(os.pathsep):
         path = os.path.join(folder, name)
-        if os.path.isabs(folder) and os.path.isfile(path) and os.access(path, os.X_OK):
+        if os.path.isabs(folder) and is_file(path, world) and os.access(path, os.X_OK):
             return path
     return None
 
@@ -52,9 +53,10 @@ def find_package(name: str) -> str | None:
     return os.path.abspath(next(iter(places))) if places else None
 
 
-def packaged_as(folder: str, project: str) -> str:
+def packaged_as(folder: str, project: str, world: World) -> str:
     """The version of *project* on PyPI that the package in *folder* (absolute) is of, or ""."""
     prefix = f"{project.replace('-', '_')}-"
+    world.files.look(os.path.dirname(folder))
     try:
         names = os.listdir(os.path.dirname(folder))
     except OSError:
@@ -77,6 +79,18 @@ def check_packaged(project: str, version: str, world: World) -> None:
             f"is installed, scratch.lock pins {pin.version}",
             f"pip install '{project}=={pin.version}', or `doit refresh`",
         )
+
+
+def is_file(path: str, world: World) -> bool:
+    """Whether the absolute *path* is a file; what was seen of it is noted."""
+    info = world.files.look(path)
+    return info is not None and stat.S_ISREG(info.st_mode)
+
+
+def is_folder(path: str, world: World) -> bool:
+    """Whether the absolute *path* is a folder; what was seen of it is noted."""
+    info = world.files.look(path)
+    return info is not None and stat.S_ISDIR(info.st_mode)
 
 
 def tool_digests(paths: Sequence[str], world: World) -> list[Json]:

@@ -47,7 +47,7 @@ def find_zig(world: World, where: str) -> Toolchain:
     Raises: ToolchainMissing when there is none, or only one that is too old.
     """
     package = find_package("ziglang")
-    places = (find_program("zig", world.env), package and os.path.join(package, "zig"))
+    places = (find_program("zig", world), package and os.path.join(package, "zig"))
     too_old = ""
     for path in filter(None, places):
         digest = tool_digests([path], world)[0]
@@ -57,7 +57,7 @@ def find_zig(world: World, where: str) -> Toolchain:
         version = ask_tool([path, "version"], env, digest, world)
         if _parsed(version) >= _OLDEST:
             identity = ["zig", version, digest]
-            installed = packaged_as(os.path.dirname(path), _PROJECT)
+            installed = packaged_as(os.path.dirname(path), _PROJECT, world)
             if installed:
                 check_packaged(_PROJECT, installed, world)
             return Toolchain(

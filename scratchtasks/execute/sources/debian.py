@@ -113,7 +113,7 @@ def _verified(signed: bytes, where: str, world: World) -> tuple[str, str]:
     own = world.debian.keyring
     path = os.path.join(world.root, own) if own else ""
     keyring = path or next((each for each in _KEYRINGS if os.path.isfile(each)), "")
-    gpgv = find_program("gpgv", world.env)
+    gpgv = find_program("gpgv", world)
     if own and not os.path.isfile(path):
         raise StageError("sources.debian_keyring", f"there is no file {own!r}")
     if not keyring or not gpgv:
