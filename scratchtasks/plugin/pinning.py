@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from scratchtasks.config.lock_text import update_lock_text
+from scratchtasks.config.lock_text import rewrite_lockfile
 from scratchtasks.config.lockfile import parse_lockfile
 from scratchtasks.core.action import Action
 from scratchtasks.core.digest import digest_of
@@ -124,7 +124,7 @@ class Pinning:
         except FileNotFoundError:
             old = ""
         both = {**(parse_lockfile(old) if old.strip() else {}), **pins}
-        text = update_lock_text(old, both).encode()
+        text = rewrite_lockfile(old, both).encode()
         write_atomic(path, text, sync=True)
         self._session.adopt_pins(both, digest_of(text))
 
