@@ -22,6 +22,7 @@ from .source import DEBIAN, FILES, IMAGE_FILES, ROOTS_IMAGE, SOURCES, ZONES_IMAG
 from .spot import Spot
 from .workspace import (
     CACHE,
+    LOAD,
     REFRESH,
     WORKSPACE,
     WORKSPACE_CERTS,
@@ -78,6 +79,7 @@ def reference_markdown() -> str:
         _table("`[image]`", WORKSPACE_IMAGE, "scratch.toml", "image"),
         _table("`[refresh]`", REFRESH, "scratch.toml", "refresh"),
         _table("`[cache]`", CACHE, "scratch.toml", "cache"),
+        _table("`[load]`", LOAD, "scratch.toml", "load"),
         _table("`[certs]`", WORKSPACE_CERTS, "scratch.toml", "certs"),
         _table("`[zoneinfo]`", WORKSPACE_ZONEINFO, "scratch.toml", "zoneinfo"),
         _table("`[sources]`", SOURCES, "scratch.toml", "sources"),

@@ -8,7 +8,7 @@ from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import StageError
 from scratchtasks.core.tree import FileEntry, with_parents
 from scratchtasks.oci.expand import CannotExpand, Expanded
-from scratchtasks.oci.tar import write_tar
+from scratchtasks.oci.tar import tar_chunks
 from scratchtasks.oci.untar import Malformed, TarReader
 
 
@@ -18,9 +18,7 @@ def pack_files(files: Mapping[str, bytes]) -> bytes:
     entries = [
         FileEntry(path=path, digest=digest_of(data), size=len(data)) for path, data in files.items()
     ]
-    out = io.BytesIO()
-    write_tar(with_parents(entries), lambda digest: io.BytesIO(contents[digest]), out.write)
-    return out.getvalue()
+    return b"".join(tar_chunks(with_parents(entries), lambda digest: io.BytesIO(contents[digest])))
 
 
 def unpack_files(stream: BinaryIO, limit: int, where: str) -> dict[str, bytes]:

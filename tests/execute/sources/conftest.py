@@ -10,8 +10,8 @@ from scratchtasks.core.source import FromImage
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.sources.resolve import resolve_pin
 from scratchtasks.rules.fetch import fetch
-from tests.sinks.registry.proxy import Proxy
-from tests.sinks.registry.servers import registry, serving
+from tests.registry.proxy import Proxy
+from tests.registry.servers import registry, serving
 
 from .debian_root import Layout, compressed, download, tar_of, unpack
 

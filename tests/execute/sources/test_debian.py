@@ -14,7 +14,7 @@ from scratchtasks.execute.operation import Job, World
 from scratchtasks.execute.sources.fetch import Fetch
 from scratchtasks.execute.sources.resolve import missing_blobs, resolve_pin
 from scratchtasks.rules.fetch import fetch
-from tests.sinks.registry.servers import serving
+from tests.registry.servers import serving
 
 from .debian_root import BUNDLE
 from .mirror import INDEX, Mirror, Served, sha256

@@ -22,7 +22,7 @@ from scratchtasks.execute.sources.bounds import Bounds
 from scratchtasks.execute.sources.fetch import Fetch
 from scratchtasks.execute.sources.resolve import missing_blobs, resolve_pin
 from scratchtasks.rules.fetch import fetch
-from tests.sinks.registry.proxy import Fault, Proxy
+from tests.registry.proxy import Fault, Proxy
 
 from .debian_root import (
     BUNDLE,

@@ -8,8 +8,8 @@ import pytest
 
 from scratchtasks.config.default_pins import DEFAULT_PINS
 from scratchtasks.config.lockfile import format_lockfile, parse_lockfile
+from tests.registry.proxy import Proxy
 from tests.scenarios.workspaces import DODO, LOADER, Site, site_of
-from tests.sinks.registry.proxy import Proxy
 
 from .debian_root import BUNDLE, Entry, Layout, compressed, layer_of
 
@@ -120,7 +120,7 @@ def test_a_tag_that_moves_changes_no_image(built: Site, host: str, tmp_path: Pat
     moved = built.doit()
     assert contents(built, "files")["etc/mime.types"] == b"new"
     assert "# kept\n" in (built.root / LOCK).read_text()
-    assert {action.rpartition(" ")[2] for action in moved.actions} == {"Fetch", "Image"}
+    assert {action.rpartition(" ")[2] for action in moved.actions} == {"Fetch", "Rootfs", "Image"}
     assert built.images() != before
 
 

@@ -14,10 +14,10 @@ from scratchtasks.registry.errors import RegistryError
 from scratchtasks.registry.manifests import fetch_manifest
 from scratchtasks.registry.pull import pull_blob, pull_manifest
 from scratchtasks.registry.reference import parse_reference
+from tests.registry.proxy import Fault, Proxy
+from tests.registry.servers import Authority, TokenServer, config_json, registry, serving
 
 from .bench import QUICK, Bench
-from .proxy import Fault, Proxy
-from .servers import Authority, TokenServer, config_json, registry, serving
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +127,12 @@ def test_a_registry_without_ranges_is_read_from_the_beginning_again(
 
 
 def test_redirects_to_where_blobs_lie_are_followed_without_secrets(
-    bench: Bench, host: str, proxy: Proxy, team: str, tmp_path: Path
+    bench: Bench, registry_host: str, proxy: Proxy, team: str, tmp_path: Path
 ) -> None:
-    image = bench.image(f"{host}/{team}", b"one layer")
+    image = bench.image(f"{registry_host}/{team}", b"one layer")
     bench.push(image)
     layer = image.blobs[-1]
-    place = f"http://{host}/v2/{team}/blobs/{layer.digest}"
+    place = f"http://{registry_host}/v2/{team}/blobs/{layer.digest}"
     other = Bench(tmp_path / "other")
     repository = parse_reference(f"{proxy.host}/{team}").repository
     proxy.faults.append(
