@@ -42,7 +42,7 @@ PIN = (
           check=matching("a version", r"[0-9A-Za-z_][0-9A-Za-z.+!_~:-]{0,127}"),
           meaning="upstream's version"),
     Field(key="kind", check=one_of("kind of source", _KINDS), default='"pypi"', wrong="git",
-          meaning="the sort of source"),
+          meaning="the sort of source; names of `image`, `debian` and `machine` begin with it"),
     Field(key="filename", default="none", wrong="../certifi.whl", meaning="upstream's file name",
           check=matching("a file name", r"[0-9A-Za-z_][0-9A-Za-z._+!~-]{0,199}")),
     Field(key="sha256", required=True, wrong="73191C", meaning="hash of the whole file",

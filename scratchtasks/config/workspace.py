@@ -143,8 +143,6 @@ def parse_workspace(text: str, origin: str, table_path: tuple[str, ...] = ()) ->
         table, spot = table[key], spot.key(key)
     values = dict(read_fields(table, spot, WORKSPACE).good)
     spot.raise_if_faulty()
-    for name in ("cache", "load", "push"):
-        values |= values.pop(name, {})
     certs, zoneinfo = values.pop("certs", {}), values.pop("zoneinfo", {})
     values["defaults"] = replace(
         values.get("defaults", WorkspaceDefaults()),
@@ -152,4 +150,6 @@ def parse_workspace(text: str, origin: str, table_path: tuple[str, ...] = ()) ->
         require=certs.get("require", ()),
         zone_source=zoneinfo.get("zone_source"),
     )
+    for name in ("cache", "load", "push"):
+        values |= values.pop(name, {})
     return WorkspaceConfig(**values)

@@ -47,20 +47,21 @@ class RootfsOperation:
 def _compose(job: Job, world: World) -> Done:
     image = _image(job.action.params)
     owners = _owners(image)
-    staged = {each: stage(job, owners, world, each) for each in image.platforms}
+    # Each has its own, for files of other images are of one platform.
+    stagings = [stage(job, owners, world, platform) for platform in image.platforms]
     outputs: dict[str, Descriptor] = {
-        blob.digest: blob for staging in staged.values() for blob in staging.contents
+        blob.digest: blob for staging in stagings for blob in staging.contents
     }
     roots = [
         _for_platform(platform, image, staging, job, world, outputs)
-        for platform, staging in staged.items()
+        for platform, staging in zip(image.platforms, stagings, strict=True)
     ]
     for root in roots:
         for blob in (root.config, *(layer.source for layer in root.layers)):
             outputs[blob.digest] = blob
+    inputs = (item for staging in stagings for item in staging.inputs)
     facts = {"roots": [root.to_json() for root in roots]}
-    inputs = dict.fromkeys(item for staging in staged.values() for item in staging.inputs)
-    return Done(outputs=outputs, facts=facts, inputs=tuple(inputs))
+    return Done(outputs=outputs, facts=facts, inputs=tuple(dict.fromkeys(inputs)))
 
 
 def _for_platform(

@@ -34,9 +34,9 @@ class Staging:
     contents: tuple[Descriptor, ...]
 
 
-def stage(job: Job, owners: Owners, world: World, platform: Platform) -> Staging:
-    """Entries for the `files` and `dirs` of a rootfs action on *platform*; what they hold is put
-    into the store.
+def stage(job: Job, owners: Owners, world: World, platform: Platform | None = None) -> Staging:
+    """Entries for the `files` and `dirs` of a rootfs action, on *platform* where that
+    matters; what they hold is put into the store.
 
     Raises: StageError for what is missing, not a file or folder; StoreError for what cannot be
     read or kept changing.

@@ -53,21 +53,10 @@ def find_package(name: str) -> str | None:
     return os.path.abspath(next(iter(places))) if places else None
 
 
-def is_file(path: str, world: World) -> bool:
-    """Whether the absolute *path* is a file; what was seen of it is noted."""
-    info = world.files.look(path)
-    return info is not None and stat.S_ISREG(info.st_mode)
-
-
-def is_folder(path: str, world: World) -> bool:
-    """Whether the absolute *path* is a folder; what was seen of it is noted."""
-    info = world.files.look(path)
-    return info is not None and stat.S_ISDIR(info.st_mode)
-
-
-def packaged_as(folder: str, project: str) -> str:
+def packaged_as(folder: str, project: str, world: World) -> str:
     """The version of *project* on PyPI that the package in *folder* (absolute) is of, or ""."""
     prefix = f"{project.replace('-', '_')}-"
+    world.files.look(os.path.dirname(folder))
     try:
         names = os.listdir(os.path.dirname(folder))
     except OSError:
@@ -90,6 +79,18 @@ def check_packaged(project: str, version: str, world: World) -> None:
             f"is installed, scratch.lock pins {pin.version}",
             f"pip install '{project}=={pin.version}', or `doit refresh`",
         )
+
+
+def is_file(path: str, world: World) -> bool:
+    """Whether the absolute *path* is a file; what was seen of it is noted."""
+    info = world.files.look(path)
+    return info is not None and stat.S_ISREG(info.st_mode)
+
+
+def is_folder(path: str, world: World) -> bool:
+    """Whether the absolute *path* is a folder; what was seen of it is noted."""
+    info = world.files.look(path)
+    return info is not None and stat.S_ISDIR(info.st_mode)
 
 
 def tool_digests(paths: Sequence[str], world: World) -> list[Json]:

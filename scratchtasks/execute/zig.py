@@ -57,7 +57,7 @@ def find_zig(world: World, where: str) -> Toolchain:
         version = ask_tool([path, "version"], env, digest, world)
         if _parsed(version) >= _OLDEST:
             identity = ["zig", version, digest]
-            installed = packaged_as(os.path.dirname(path), _PROJECT)
+            installed = packaged_as(os.path.dirname(path), _PROJECT, world)
             if installed:
                 check_packaged(_PROJECT, installed, world)
             return Toolchain(

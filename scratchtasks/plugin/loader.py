@@ -4,6 +4,7 @@ So it can analyse once for all tasks, find the stale compilations that one compi
 make, and take the workspace's lock before anything is decided.
 """
 
+import os
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from scratchtasks.core.errors import ScratchError
 from .events import Planned
 from .fresh import fresh_images
 from .memory import Memory
+from .switches import is_set
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 _FORGETTING = frozenset({"clean", "forget", "ignore", "reset-dep", "cache"})
 """Commands after which what was up to date may not be so, to doit or in the store."""
 
-_THOROUGH = ("always", "single", "locked", "offline")
-"""Options of a run that is to look at more than what has changed."""
+_SWITCHES = {"locked": "SCRATCH_LOCKED", "offline": "SCRATCH_OFFLINE"}
 
 _OUTPUTS = ("dist/", ".scratch/", "./dist", "/")
 
@@ -60,6 +61,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         self.workspace: Workspace | None = None
         self.session: Session | None = None
         self._options: Any = {}
+        self._switches: set[str] = set()
 
     def setup(self, opt_values: Any) -> None:
         """Import dodo.py and take its Workspace out of doit's sight."""
@@ -102,6 +104,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
                 raise InvalidDodoFile(f"{cmd.name}: wanted a Workspace in dodo.py, got none")
             return tasks
         try:
+            self._take_switches(cmd, pos_args)
             memory = self.workspace.memory()
             if cmd.name in _FORGETTING:
                 memory.drop()
@@ -111,6 +114,15 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             return self._stale(cmd, pos_args, tasks, images, memory)
         except ScratchError as error:
             raise InvalidDodoFile(str(error)) from None
+
+    def _take_switches(self, cmd: Any, pos_args: list[str]) -> None:
+        """Read --locked and --offline, where doit has them and behind task names."""
+        for name, variable in _SWITCHES.items():
+            if is_set(os.environ, variable) or self._options.get(name):
+                self._switches.add(name)
+            elif getattr(cmd, "execute_tasks", False) and f"--{name}" in pos_args:
+                pos_args.remove(f"--{name}")
+                self._switches.add(name)
 
     def _all(self, cmd: Any, pos_args: list[str], tasks: list[Task]) -> list[Task]:
         assert self.workspace is not None
@@ -152,14 +164,14 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
     def _prepared(
         self, cmd: Any, pos_args: list[str], tasks: list[Task], fresh: Collection[str] = ()
     ) -> list[Task]:
-        from .prepare import restrict, tasks_for
+        from .prepare import tasks_for
 
         assert self.workspace is not None
         assert self.session is not None
+        self.session.pinning.restrict(self._switches)
         if getattr(cmd, "execute_tasks", False):
             cmd.reporters["scratch"] = self.workspace.doit_config["reporter"]
             self.workspace.watch_signals()
-        restrict(self.session, cmd, pos_args, self._options)
         return tasks_for(cmd, pos_args, self.session, tasks, self._options, fresh)
 
     def _images_to_check(self, cmd: Any, users_tasks: Sequence[Task]) -> tuple[str, ...] | None:
@@ -169,8 +181,10 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         """
         options = self._options
         is_run = cmd.name == "run" and getattr(cmd, "execute_tasks", False)
-        if not is_run or any(options.get(name) for name in _THOROUGH):
+        if not is_run or options.get("always") or options.get("single"):
             return None
+        if "locked" in self._switches:
+            return None  # what was built without a pin may be up to date, and is refused
         reporter = options.get("reporter")
         if isinstance(reporter, str) and reporter != "scratch":
             return None

@@ -6,13 +6,14 @@ without a lock is to build there as it does on a desk.
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from scratchtasks.config.lock_text import update_lock_text
+from scratchtasks.config.lock_text import rewrite_lockfile
 from scratchtasks.config.lockfile import parse_lockfile
 from scratchtasks.core.action import Action
+from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError, StoreError
 from scratchtasks.core.target import Pin
 from scratchtasks.execute.extras import packaged_toolchains
@@ -20,22 +21,14 @@ from scratchtasks.execute.operation import World
 from scratchtasks.execute.sources.pinned import is_pin_outdated, pins_of
 from scratchtasks.store.atomic import write_atomic
 
+from .switches import is_set
+
 if TYPE_CHECKING:
     from .session import Session
 
 LOCK = "scratch.lock"
 _OFFLINE_ENV = {"CARGO_NET_OFFLINE": "true", "GOPROXY": "off", "PIP_NO_INDEX": "1"}
 """What keeps compilers and pip from the network; none of it is part of a key."""
-
-
-def is_set(env: Mapping[str, str], name: str) -> bool:
-    """Whether the switch *name* of *env* is on.  Raises: ConfigError for other words."""
-    value = env.get(name, "").lower()
-    if value in ("", "0", "no", "false", "off"):
-        return False
-    if value in ("1", "yes", "true", "on"):
-        return True
-    raise ConfigError(name, f"wanted 1 or 0, got {value[:40]!a}")
 
 
 class Pinning:
@@ -47,6 +40,12 @@ class Pinning:
         self.is_locked = is_set(env, "SCRATCH_LOCKED")
         self.is_offline = False
         if is_set(env, "SCRATCH_OFFLINE"):
+            self.go_offline()
+
+    def restrict(self, switches: Collection[str]) -> None:
+        """Turn on `locked` and `offline`, those that *switches* name; none is turned off."""
+        self.is_locked |= "locked" in switches
+        if "offline" in switches:
             self.go_offline()
 
     def go_offline(self) -> None:
@@ -125,8 +124,9 @@ class Pinning:
         except FileNotFoundError:
             old = ""
         both = {**(parse_lockfile(old) if old.strip() else {}), **pins}
-        write_atomic(path, update_lock_text(old, both).encode(), sync=True)
-        self._session.adopt_pins(both)
+        text = rewrite_lockfile(old, both).encode()
+        write_atomic(path, text, sync=True)
+        self._session.adopt_pins(both, digest_of(text))
 
     def _check_store(self, actions: Sequence[Action]) -> None:
         missing: dict[str, None] = {}

@@ -46,18 +46,6 @@ def tasks_for(
     return [*users_tasks, *generate_tasks("scratchtasks", made)]
 
 
-def restrict(session: Session, cmd: Any, pos_args: list[str], options: Any) -> None:
-    """Take --locked and --offline to heart, where doit read them and behind task names."""
-    chosen = {name for name in ("locked", "offline") if options.get(name)}
-    for name in ("locked", "offline"):
-        if takes_tasks(cmd) and f"--{name}" in pos_args:
-            pos_args.remove(f"--{name}")
-            chosen.add(name)
-    session.pinning.is_locked |= "locked" in chosen
-    if "offline" in chosen:
-        session.pinning.go_offline()
-
-
 def _prepare_run(
     cmd: Any, pos_args: list[str], session: Session, users_tasks: Sequence[Task], options: Any
 ) -> Sequence[Sequence[str]]:

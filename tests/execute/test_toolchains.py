@@ -276,7 +276,7 @@ def test_a_compiler_from_pypi_has_to_be_the_one_that_is_pinned(
     world = world_at(tmp_path / "ws", {"PATH": str(tmp_path)})
     zig = find_zig(world, "//a:binary")
     assert zig.package == "ziglang"
-    assert packaged_as(os.path.dirname(zig.path), "ziglang") == installed
+    assert packaged_as(os.path.dirname(zig.path), "ziglang", world) == installed
     assert packaged_toolchains({"c_build", "genrule"}, world) == ["ziglang"]
     pin = Pin(name="ziglang", version=installed, sha256="0" * 64, size=1, kind="toolchain")
     assert find_zig(replace(world, pins={"ziglang": pin}), "//a:binary") == zig

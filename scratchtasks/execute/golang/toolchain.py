@@ -50,7 +50,7 @@ def _find_go(world: World) -> Toolchain:
         raise ToolchainMissing(path, f"is not Go: it says {said[:80]!r}", _HINT)
     check_version("Go", (int(found[1]), int(found[2])), _OLDEST, _HINT)
     version = said.removeprefix("go version ").rpartition(" ")[0]
-    installed = packaged_as(root, _PROJECT)
+    installed = packaged_as(root, _PROJECT, world)
     if installed:
         check_packaged(_PROJECT, installed, world)
     return Toolchain(

@@ -3,43 +3,33 @@
 Source: OCI image-spec v1.1, image-index.md, manifest.md; distribution-spec v1.1.
 """
 
-import json
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from scratchtasks.core.descriptor import Descriptor, descriptor_from_json
 from scratchtasks.core.digest import hex_of
-from scratchtasks.core.errors import ScratchError, StageError, StoreError, did_you_mean
+from scratchtasks.core.errors import StageError, StoreError, did_you_mean
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.source import FromImage
-from scratchtasks.core.target import Pin
 from scratchtasks.oci import media
 from scratchtasks.oci.expand import CannotExpand, Expanded
 from scratchtasks.oci.lookup import Layers, Node, TooManyLinks
 from scratchtasks.oci.untar import Malformed, Member, TarReader
 from scratchtasks.registry.client import Registry
-from scratchtasks.registry.manifests import digest_at, fetch_manifest
-from scratchtasks.registry.pull import keep_manifest, pull_blob, pull_manifest
-from scratchtasks.registry.reference import Reference, parse_reference
+from scratchtasks.registry.manifests import digest_at
+from scratchtasks.registry.pull import pull_blob, pull_manifest
+from scratchtasks.registry.reference import parse_reference
 from scratchtasks.store.lock import WorkspaceLock
 
 from ..operation import World
 from .bounds import Bounds
+from .manifest import LISTS, choose_manifest, parse_manifest
 from .pinned import OCTETS, blob_of, locked, mismatch, offline
+from .tag import connect
 
 _LAYERS = 1000
-_PREFERRED = "linux/amd64"
 _PIECE = 256 * 1024
-_LISTS = frozenset(
-    {
-        media.INDEX,
-        media.MANIFEST,
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    }
-)
-"""What registries keep as manifests, apart from blobs."""
 
 
 class _Lacking(Exception):
@@ -228,10 +218,10 @@ class OtherImage:
             yield from self._sound(TarReader(Expanded(file, self._bounds.expanded)).members())
 
     def _manifest(self) -> Mapping[str, Any]:
-        found = self._json(self._top())
+        found = parse_manifest(self._top(), self._where)
         if "manifests" not in found:
             return found
-        chosen = _choose(found["manifests"], self._platform)
+        chosen = choose_manifest(found["manifests"], self._platform)
         if isinstance(chosen, list):
             raise StageError(
                 f"{self._where}", f"has no image for {self._platform or 'linux'}",
@@ -244,7 +234,7 @@ class OtherImage:
         data = self._read_manifest(blob)
         if data is None:
             raise self._fault(f"its index names {blob.digest}, which the registry does not have")
-        return self._json(data)
+        return parse_manifest(data, self._where)
 
     def _top(self) -> bytes:
         data = self._read_manifest(blob_of(self._pin, media.INDEX))
@@ -276,7 +266,7 @@ class OtherImage:
         """Bring *blob* into the store; a manifest that the registry lacks stays absent."""
         registry, repository = self._connected(blob), self._reference.repository
         world = self._world
-        if blob.media_type in _LISTS:
+        if blob.media_type in LISTS:
             pull_manifest(registry, repository, blob, world.store)
             return
         # Another task may be after the same layer: it is not pulled twice.
@@ -291,92 +281,6 @@ class OtherImage:
             self._registry = connect(self._world)
         return self._registry
 
-    def _json(self, data: bytes) -> Mapping[str, Any]:
-        try:
-            value = json.loads(data)
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict) or not ("manifests" in value or "layers" in value):
-            raise self._fault("is no OCI or Docker image (its manifest has neither layers nor "
-                              "manifests)")  # fmt: skip
-        return value
-
     def _fault(self, what: str, hint: str = "") -> StageError:
         on = f" ({self._platform})" if self._platform else ""
         return StageError(f"{self._where}{on}", what, hint)
-
-
-def connect(world: World) -> Registry:
-    """A client that may read, with the user's credentials, proxies and CAs."""
-    return Registry(world.env, insecure=world.plain_http, access="pull")
-
-
-def resolve_image(source: FromImage, world: World) -> Pin:
-    """The pin for what *source*'s tag means now; its manifest is in the store afterwards.
-
-    Raises: StageError when there is no such image; SinkError, StoreError.
-    """
-    where = f"image {source.image}"
-    reference = parse_reference(source.image, where)
-    tag = reference.tag or "latest"
-    with connect(world) as registry:
-        wanted = reference.digest or tag
-        found = fetch_manifest(registry, reference.repository, wanted)
-        if found is None:
-            raise StageError(where, f"the registry has no {wanted} in {reference.repository}")
-        blob = world.store.put_bytes(keep_manifest(found, world.store).data, found.media_type)
-        if reference.digest and blob.digest != reference.digest:
-            raise StageError(
-                where,
-                f"digest mismatch: wanted {reference.digest}, the registry sent {blob.digest}",
-            )
-        date = _date(registry, reference, found.data, world)
-    return Pin(
-        name=f"image:{source.image}",
-        version=tag if reference.tag or not reference.digest else "digest",
-        sha256=blob.digest.removeprefix("sha256:"),
-        size=blob.size,
-        kind="image",
-        date=date,
-    )
-
-
-def _date(registry: Registry, reference: Reference, data: bytes, world: World) -> str:
-    """The day the image says it was made, "" when it does not say; nothing depends on it."""
-    try:
-        value: Any = json.loads(data)
-        if "manifests" in value:
-            chosen = _choose(value["manifests"], None)
-            blob = descriptor_from_json(chosen) if isinstance(chosen, dict) else None
-            found = blob and pull_manifest(registry, reference.repository, blob, world.store)
-            value = json.loads(found or b"{}")
-        config = descriptor_from_json(value["config"])
-        if config.size > 8 << 20:
-            return ""
-        pull_blob(registry, reference.repository, config, world.store)
-        created = str(json.loads(world.store.read(config.digest)).get("created", ""))[:10]
-    except (ValueError, KeyError, TypeError, AttributeError, ScratchError):
-        return ""
-    is_day = len(created) == 10 and created.replace("-", "").isdigit() and created[:4] > "1980"
-    return created if is_day else ""
-
-
-def _choose(manifests: object, platform: Platform | None) -> dict[str, Any] | list[str]:
-    """The descriptor of an index that is for *platform*, or the platforms there are.
-
-    None means any Linux, the same one on every machine.
-    """
-    by_name: dict[str, dict[str, Any]] = {}
-    for each in manifests if isinstance(manifests, list) else ():
-        told = each.get("platform") if isinstance(each, dict) else None
-        if isinstance(told, dict) and told.get("os") not in (None, "unknown"):
-            architecture, variant = str(told.get("architecture")), str(told.get("variant") or "")
-            if (architecture, variant) in (("arm64", "v8"), ("amd64", "v1")):
-                variant = ""  # said of what is meant anyhow
-            name = f"{told['os']}/{architecture}" + (f"/{variant}" if variant else "")
-            by_name.setdefault(name, each)
-    if platform is not None:
-        names = [str(platform)]
-    else:
-        names = [_PREFERRED, *sorted(name for name in by_name if name.startswith("linux/"))]
-    return next((by_name[name] for name in names if name in by_name), sorted(by_name))

@@ -11,9 +11,10 @@ from scratchtasks.core.target import Pin
 
 from ..operation import World
 from .debian import resolve_debian
-from .image import OtherImage, resolve_image
+from .image import OtherImage
 from .machine import resolve_machine
 from .pinned import blob_of, pins_of, shown, source_of
+from .tag import resolve_image
 
 
 def resolve_pin(action: Action, world: World) -> tuple[Pin, str]:

@@ -18,7 +18,7 @@ def pack_files(files: Mapping[str, bytes]) -> bytes:
     entries = [
         FileEntry(path=path, digest=digest_of(data), size=len(data)) for path, data in files.items()
     ]
-    return b"".join(tar_chunks(with_parents(entries), lambda d: io.BytesIO(contents[d])))
+    return b"".join(tar_chunks(with_parents(entries), lambda digest: io.BytesIO(contents[digest])))
 
 
 def unpack_files(stream: BinaryIO, limit: int, where: str) -> dict[str, bytes]:

@@ -20,9 +20,15 @@ def download(folder: Path) -> dict[str, Path]:
     """The packages as apt fetches them, by name."""
     folder.mkdir(parents=True)
     folder.chmod(0o777)  # apt drops its privileges
-    subprocess.run(
-        ["apt-get", "download", "-qq", *PACKAGES], cwd=folder, check=True, capture_output=True
-    )
+    argv = ["apt-get", "-qq"]
+    if subprocess.run([*argv, "download", *PACKAGES], cwd=folder, capture_output=True).returncode:
+        # The machine has no lists of packages: fetch some, into a place of our own.
+        own = folder.parent / "apt"
+        (own / "lists/partial").mkdir(parents=True)
+        (own / "cache/archives/partial").mkdir(parents=True)
+        argv += ["-o", f"Dir::State::Lists={own}/lists", "-o", f"Dir::Cache={own}/cache"]
+        for words in (["update"], ["download", *PACKAGES]):
+            subprocess.run([*argv, *words], cwd=folder, check=True, capture_output=True)
     return {name: next(folder.glob(f"{name}_*.deb")) for name in PACKAGES}
 
 

@@ -287,7 +287,9 @@ def test_without_network_the_store_has_to_do(push: Callable[..., str], pinned: P
     assert missing_blobs(action, world) == []
 
 
-def test_an_unreachable_registry_and_an_unknown_image_are_clear(host: str, world: World) -> None:
+def test_an_unreachable_registry_and_an_unknown_image_are_clear(
+    host: str, proxy: Proxy, world: World
+) -> None:
     def resolve(image: str) -> str:
         with pytest.raises(ScratchError) as caught:
             resolve_pin(fetch(FromImage(image=image, path="/a"), "file"), world)
@@ -295,6 +297,12 @@ def test_an_unreachable_registry_and_an_unknown_image_are_clear(host: str, world
 
     assert resolve(f"{host}/nothing:1") == (
         f"image {host}/nothing:1: the registry has no 1 in {host}/nothing"
+    )
+    portal = b"<html><title>Welcome to the hotel</title></html>"
+    proxy.faults.append(Fault(lambda seen: "/manifests/" in seen.path, status=200, body=portal))
+    assert resolve(f"{proxy.host}/debian:12") == (
+        f"image {proxy.host}/debian:12: is no OCI or Docker image (it has neither layers nor "
+        "manifests)"
     )
     assert resolve("127.0.0.1:9/x:1") == (
         "GET 127.0.0.1:9/v2/x/manifests/1: no connection: Connection refused"

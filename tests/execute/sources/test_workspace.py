@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scratchtasks.config.default_pins import DEFAULT_PINS
-from scratchtasks.config.lockfile import parse_lockfile
+from scratchtasks.config.lockfile import format_lockfile, parse_lockfile
 from tests.registry.proxy import Proxy
 from tests.scenarios.workspaces import DODO, LOADER, Site, site_of
 
@@ -119,12 +119,8 @@ def test_a_tag_that_moves_changes_no_image(built: Site, host: str, tmp_path: Pat
     (built.root / LOCK).write_text(f"# kept\n{lock.partition(chr(10) + '[pins')[0]}\n")
     moved = built.doit()
     assert contents(built, "files")["etc/mime.types"] == b"new"
-    assert (built.root / LOCK).read_text().startswith("# kept\n")
-    assert {action.rpartition(" ")[2] for action in moved.actions} == {
-        "Fetch",
-        "Image",
-        "Rootfs",
-    }
+    assert "# kept\n" in (built.root / LOCK).read_text()
+    assert {action.rpartition(" ")[2] for action in moved.actions} == {"Fetch", "Rootfs", "Image"}
     assert built.images() != before
 
 
@@ -249,3 +245,21 @@ def test_doit_s_own_loader_pins_too(site: Site, finished: Site, proxy: Proxy, ho
     site.doit("-n", "4")
     text = (site.root / LOCK).read_text()
     assert text.replace(proxy.host, host) == (finished.root / LOCK).read_text()
+
+
+def test_locked_is_not_content_with_what_was_built_without_a_lock(site: Site) -> None:
+    toml = service("").partition("[certs]")[0].replace('"certs", ', "")
+    toml = "\n".join(line for line in toml.splitlines() if "from =" not in line)
+    site.write({"services/api/service.toml": toml})
+    site.doit()
+    assert site.doit().summary == "1 image up to date"
+    assert not (site.root / LOCK).exists()
+    refused = site.run("--locked")
+    assert (refused.code, refused.err) == (
+        3,
+        "ERROR: scratch.lock: has no pin for tzdata, and --locked asks for one\n"
+        "    hint: `doit refresh` writes it; commit scratch.lock\n",
+    )
+    lock = format_lockfile({"tzdata": DEFAULT_PINS["tzdata"]})
+    site.write({LOCK: lock})
+    assert site.doit("--locked").summary == "1 image up to date"
