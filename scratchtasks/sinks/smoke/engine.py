@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from scratchtasks.core.digest import hex_of
@@ -15,7 +15,7 @@ from scratchtasks.store.files import FileStates
 from ..docker import Loadable, connect, load
 from .guard import KEPT, PAUSES, ask, keep
 from .root import read_file
-from .trial import Outcome, Trial, Unusable, is_satisfied
+from .trial import Outcome, Trial, Unusable, is_satisfied, stopped_before
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -46,7 +46,12 @@ def run_in_engine(
             raise Unusable("the engine is on another machine, out of the probe's reach")
         with _image(trial.image, client, store, files) as name:
             hosts = _extra_hosts(read_file(trial, store, "etc/hosts", where))
-            return _run(trial, name, hosts, client)
+            with ExitStack() as made:
+                for step in trial.before:
+                    outcome, name = _run(step, name, hosts, client, made)
+                    if (stopped := stopped_before(step, outcome)) is not None:
+                        return stopped
+                return _run(trial, name, hosts, client)[0]
     except (DockerException, OSError) as error:  # what requests raises is an OSError
         reason = str(getattr(error, "explanation", None) or error)
         raise SinkError(where, f"docker: {reason}") from None
@@ -70,7 +75,15 @@ def _image(
         client.api.remove_image(name)
 
 
-def _run(trial: Trial, image: str, hosts: Mapping[str, str], client: "DockerClient") -> Outcome:
+def _run(
+    trial: Trial,
+    image: str,
+    hosts: Mapping[str, str],
+    client: "DockerClient",
+    made: ExitStack | None = None,
+) -> tuple[Outcome, str]:
+    """What comes of *trial* in *image*; with *made*, which removes it, also an image of what it
+    left behind."""
     from docker.errors import APIError
 
     wanted = trial.definition
@@ -93,14 +106,18 @@ def _run(trial: Trial, image: str, hosts: Mapping[str, str], client: "DockerClie
         try:
             container.start()
         except APIError as error:
-            return _refused(trial, str(error.explanation or error))
+            return _refused(trial, str(error.explanation or error)), ""
         outcome = _watch(trial, container, port)
+        left = ""
+        if made is not None:
+            left = str(container.commit().id)
+            made.callback(client.api.remove_image, left)
     finally:
         # Ends all that runs in it; its volumes go with it.
         container.remove(force=True, v=True)
     if outcome.code == 1 and _FORMAT.encode() in outcome.stderr and not _is_native(trial, client):
         raise Unusable(_foreign(trial))
-    return outcome
+    return outcome, left
 
 
 def _refused(trial: Trial, explanation: str) -> Outcome:

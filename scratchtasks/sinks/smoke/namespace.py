@@ -18,7 +18,7 @@ from scratchtasks.store.blobs import ContentStore
 from .private import private_folder
 from .qemu import emulator_for
 from .root import unpack
-from .trial import Outcome, Trial, Unusable
+from .trial import Outcome, Trial, Unusable, stopped_before
 
 _GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
 _ENTER = os.path.join(os.path.dirname(__file__), "enter.py")
@@ -82,8 +82,12 @@ def run_in_namespaces(
             with open(root + _QEMU, "xb"):
                 pass
         unpack(trial, store, root, where)
-        program, args = make(trial, root, emulator, env)
-        return _run(trial, where, program, args, emulator, processes)
+        for step in (*trial.before, trial):
+            program, args = make(step, root, emulator, env)
+            outcome = _run(step, where, program, args, emulator, processes)
+            if step is not trial and (stopped := stopped_before(step, outcome)) is not None:
+                return stopped
+        return outcome
 
 
 def bubblewrap(
