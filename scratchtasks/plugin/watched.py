@@ -39,12 +39,12 @@ def inputs_of(session: "Session", names: Iterable[str]) -> dict[Input, str]:
     }
     for action in _actions(session, names):
         verdict = session.engine.verdict(action)
-        record: Mapping[Input, str] = verdict.record
-        if not record:
-            stamp = read_stamp(stamp_path(session.world.scratch, session.graph.actions[action]))
-            record = stamp.record if stamp is not None else {}
-            if stamp is None and verdict.error is not None:
-                found |= dict(_everything(root))
+        stamp = read_stamp(stamp_path(session.world.scratch, session.graph.actions[action]))
+        record = dict(verdict.record)
+        if stamp is None:
+            found |= dict(_everything(root))
+        elif not verdict.fresh:  # what failed has not read all that the last success has
+            record |= session.world.files.observe_all(stamp.record)
         for item, value in record.items():
             found[item._replace(path=os.path.join(root, item.path))] = value
     return found

@@ -155,7 +155,7 @@ class Up(Run):  # type: ignore[misc]
             up = services_up(session.world.root, client)
             for name in self._names:
                 if name not in up and name not in session.graph.services:
-                    _refuse(name, (*up, *session.graph.services))
+                    _refuse(name, tuple({*up, *session.graph.services}))
             gone = take_down(session.world.root, self._names, client, with_volumes=with_volumes)
         finally:
             client.close()

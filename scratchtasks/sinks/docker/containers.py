@@ -6,10 +6,11 @@ A container is ours if its labels say so: somebody else's is never touched, what
 
 import os
 import re
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from scratchtasks.core.digest import key_of
@@ -37,6 +38,8 @@ _STOP = 3
 _SHOWN = 20
 """Lines of its log that a program which ended at once is shown with."""
 
+_LOOPBACK = "127.0.0.1"
+
 How = Literal["started", "replaced", "unchanged"]
 
 _TAKEN = re.compile(r":([0-9]{1,5})(?:: bind| failed:| ->|$)")
@@ -48,7 +51,7 @@ class Published:
 
     port: str
     host: int
-    address: str = "127.0.0.1"
+    address: str = _LOOPBACK
 
     def __str__(self) -> str:
         number, _, protocol = self.port.partition("/")
@@ -157,9 +160,10 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
         how, ours = decide(wanted, _list(client, wanted))
         if how == "unchanged":
             return Up(how, _ports(client.containers.get(ours[0].id), wanted))
-        new = _create(wanted, client)
         old = [client.containers.get(one.id) for one in ours]
         running = [one for one, there in zip(old, ours, strict=True) if there.is_running]
+        ports = _numbered(wanted.ports, [one.attrs["NetworkSettings"] for one in running])
+        new = _create(replace(wanted, ports=ports), wanted.labels, client)
         try:
             for one in running:
                 one.stop(timeout=_STOP)  # the new one needs its ports
@@ -220,7 +224,36 @@ def _list(client: "DockerClient", wanted: Wanted) -> list[There]:
     return list(found.values())
 
 
-def _create(wanted: Wanted, client: "DockerClient") -> "Container":
+def _numbered(
+    ports: Sequence[Published], running: Sequence[Mapping[str, Any]]
+) -> tuple[Published, ...]:
+    """*ports* with a number where any will do: what *running* ones have, else a free one.
+
+    Left to the engine, it would be another one whenever a container starts, the old one's
+    return to its place included.
+    """
+    numbered = []
+    for each in ports:
+        bound = [(one.get("Ports") or {}).get(each.port) or [{}] for one in running]
+        known = [int(first[0]["HostPort"]) for first in bound if first[0].get("HostPort")]
+        if not each.host and known:
+            each = replace(each, host=known[0])
+        elif not each.host and each.address == _LOOPBACK:
+            each = replace(each, host=_free_port(each.port))
+        numbered.append(each)
+    return tuple(numbered)
+
+
+def _free_port(port: str) -> int:
+    """A number that nobody uses on this machine's loopback for *port*'s protocol."""
+    kind = socket.SOCK_DGRAM if port.endswith("/udp") else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as any_socket:
+        any_socket.bind((_LOOPBACK, 0))
+        number: int = any_socket.getsockname()[1]
+        return number
+
+
+def _create(wanted: Wanted, our_labels: Mapping[str, str], client: "DockerClient") -> "Container":
     volumes = {}
     ports: dict[str, Any] = {each.port: (each.address, each.host or None) for each in wanted.ports}
     for path in wanted.volumes:
@@ -235,7 +268,7 @@ def _create(wanted: Wanted, client: "DockerClient") -> "Container":
         detach=True,
         environment=dict(wanted.env),
         extra_hosts=dict(wanted.hosts),
-        labels=wanted.labels,
+        labels=dict(our_labels),
         ports=ports,
         volumes=volumes,
     )
