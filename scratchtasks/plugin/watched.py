@@ -26,11 +26,13 @@ _MOST = 20_000
 """Files that are looked at when nothing is known of a service yet."""
 
 
-def inputs_of(session: "Session", names: Iterable[str]) -> dict[Input, str]:
+def inputs_of(
+    session: "Session", names: Iterable[str], *, has_failed: bool = False
+) -> dict[Input, str]:
     """The inputs of the images *names*: what was last seen to be read, and the files that say
     how they are built.
 
-    Where a first build failed before anything was known, they are all files of the workspace.
+    Where a first build *has_failed* before all was known, they are all files of the workspace.
     """
     root = session.world.root
     found = {
@@ -42,7 +44,7 @@ def inputs_of(session: "Session", names: Iterable[str]) -> dict[Input, str]:
         stamp = read_stamp(stamp_path(session.world.scratch, session.graph.actions[action]))
         record = dict(verdict.record)
         if stamp is None:
-            found |= dict(_everything(root))
+            found |= dict(_everything(root)) if has_failed else {}
         elif not verdict.fresh:  # what failed has not read all that the last success has
             record |= session.world.files.observe_all(stamp.record)
         for item, value in record.items():
@@ -50,12 +52,12 @@ def inputs_of(session: "Session", names: Iterable[str]) -> dict[Input, str]:
     return found
 
 
-def write_inputs(path: str, session: "Session", names: Iterable[str]) -> None:
+def write_inputs(path: str, session: "Session", names: Iterable[str], *, has_failed: bool) -> None:
     """Write `inputs_of` to *path* as JSON: `{"inputs": [[kind, path, pattern, value]]}`.
 
     Raises: StoreError.
     """
-    inputs = inputs_of(session, names)
+    inputs = inputs_of(session, names, has_failed=has_failed)
     value = {"inputs": [[*item, inputs[item]] for item in sorted(inputs)]}
     write_atomic(os.path.abspath(path), json.dumps(value).encode("utf-8", "surrogateescape"))
 

@@ -88,7 +88,7 @@ def test_the_inputs_of_an_image_are_its_own_and_not_its_neighbour_s(tmp_path: Pa
     it = session(tmp_path)
     for name in (*it.graph.tasks["image:api"].deps, "image:api"):
         it.build(it.graph.tasks[name])
-    write_inputs(str(tmp_path / "inputs"), it, ["api"])
+    write_inputs(str(tmp_path / "inputs"), it, ["api"], has_failed=False)
     found = read_inputs(str(tmp_path / "inputs"))
     assert found == inputs_of(it, ["api"])
     files = {os.path.relpath(each.path, tmp_path) for each in found if each.kind == "file"}
@@ -101,7 +101,9 @@ def test_before_anything_is_known_every_file_counts(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "services/api/main.go").write_text("package main\n\nfunc main( {\n")
     it = session(tmp_path)
-    files = {os.path.relpath(each.path, tmp_path) for each in inputs_of(it, ["api"])}
+    files = {
+        os.path.relpath(each.path, tmp_path) for each in inputs_of(it, ["api"], has_failed=True)
+    }
     assert {"services/api/main.go", "services/web/main.go", "services/api"} <= files
     assert read_inputs(str(tmp_path / "none")) == {}
     it.close()

@@ -93,6 +93,7 @@ class Up(Run):  # type: ignore[misc]
             raise InvalidCommand(f"{self.name}: wanted the NAME of a service")
         self._args, self._is_down = args, params["down"]
         self._inputs = params["inputs"]
+        has_failed = True
         try:
             self._choices = parse_choices(
                 params["ports"], params["address"], params["variables"], variables(), os.environ
@@ -100,6 +101,7 @@ class Up(Run):  # type: ignore[misc]
             code = int(super().execute(params, []))
             if code != 0:
                 return code
+            has_failed = False
             session = session_of(self.loader)
             if params["down"]:
                 self._take_down(session, with_volumes=params["volumes"])
@@ -112,7 +114,7 @@ class Up(Run):  # type: ignore[misc]
             raise InvalidCommand(str(error)) from None
         finally:
             if self._inputs and self.loader.session is not None and not self._is_down:
-                write_inputs(self._inputs, self.loader.session, self._names)
+                write_inputs(self._inputs, self.loader.session, self._names, has_failed=has_failed)
         return 0
 
     def choose(self, session: Session) -> list[str]:
