@@ -21,6 +21,17 @@ _REPEAT = re.compile(r"[*+?]|\{([0-9]{1,4})(?:,([0-9]{0,4}))?\}")
 _HEX = re.compile(r"\\x(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{2}))")
 _CLASS = re.compile(r"\[:(\^?)([a-z]+):\]")
 _SPACE = r"\t\n\f\r "
+_NO_SPACE = r"\x00-\x08\x0b\x0e-\x1f!-\U0010ffff"
+
+# All that Python would take for more than ASCII has.
+_OUTSIDE = {
+    "A": r"\A", "z": r"\Z", "b": r"(?a:\b)", "B": r"(?!(?a:\b))", "d": "[0-9]", "D": "[^0-9]",
+    "w": "[0-9A-Za-z_]", "W": "[^0-9A-Za-z_]", "s": f"[{_SPACE}]", "S": f"[^{_SPACE}]",
+}  # fmt: skip
+_IN_CLASS = {
+    "d": _CLASSES["digit"], "D": _INVERSE["digit"], "w": _CLASSES["word"], "W": _INVERSE["word"],
+    "s": _SPACE, "S": _NO_SPACE,
+}  # fmt: skip
 
 
 def compile_go(pattern: str) -> "re.Pattern[str]":
@@ -30,7 +41,7 @@ def compile_go(pattern: str) -> "re.Pattern[str]":
     which Python lacks.
     """
     try:
-        return re.compile(_Translator(pattern).run(), re.ASCII)
+        return re.compile(_Translator(pattern).run())
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(str(error)) from None
 
@@ -143,13 +154,10 @@ class _Translator:
             if code > 0x10FFFF:
                 raise ValueError(f"invalid escape sequence: {match[0]}")
             return f"\\U{code:08x}", len(match[0])
-        if char == "z" and not is_in_class:
-            return r"\Z", 2
-        if char == "s":
-            return (_SPACE if is_in_class else f"[{_SPACE}]"), 2
-        if char == "S" and not is_in_class:
-            return f"[^{_SPACE}]", 2
-        is_known = char in ("AbBafnrtvdDwW" if not is_in_class else "afnrtvdDwW")
+        known = _IN_CLASS if is_in_class else _OUTSIDE
+        if char and char in known:
+            return known[char], 2
+        is_known = char and char in "afnrtv"
         is_punctuation = char.isascii() and char.isprintable() and not char.isalnum() and char
         if not char or not (is_known or is_punctuation):
             raise ValueError(f"invalid or unsupported escape sequence: \\{char}")

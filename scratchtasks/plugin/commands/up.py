@@ -93,6 +93,7 @@ class Up(Run):  # type: ignore[misc]
             raise InvalidCommand(f"{self.name}: wanted the NAME of a service")
         self._args, self._is_down = args, params["down"]
         self._inputs = params["inputs"]
+        self._names: list[str] = []
         has_failed = True
         try:
             self._choices = parse_choices(
@@ -113,8 +114,10 @@ class Up(Run):  # type: ignore[misc]
         except ScratchError as error:
             raise InvalidCommand(str(error)) from None
         finally:
-            if self._inputs and self.loader.session is not None and not self._is_down:
-                write_inputs(self._inputs, self.loader.session, self._names, has_failed=has_failed)
+            if self._inputs and self._names and not self._is_down:
+                write_inputs(
+                    self._inputs, session_of(self.loader), self._names, has_failed=has_failed
+                )
         return 0
 
     def choose(self, session: Session) -> list[str]:

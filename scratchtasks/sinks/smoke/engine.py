@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
+_NOT_ON_PATH = "executable file not found in $PATH"
 _FORMAT = "exec format error"
 
 
@@ -95,7 +96,7 @@ def _run(
         image,
         list(trial.argv[1:]),
         entrypoint=[trial.argv[0]],
-        environment=dict(wanted.env),
+        environment=dict(trial.env),
         extra_hosts=dict(hosts),
         healthcheck={"test": ["NONE"]},
         read_only=wanted.read_only,
@@ -111,7 +112,7 @@ def _run(
         left = ""
         if made is not None:
             left = str(container.commit().id)
-            made.callback(client.api.remove_image, left)
+            made.callback(_remove_image, client, left)
     finally:
         # Ends all that runs in it; its volumes go with it.
         container.remove(force=True, v=True)
@@ -120,10 +121,20 @@ def _run(
     return outcome, left
 
 
+def _remove_image(client: "DockerClient", image: str) -> None:
+    from docker.errors import ImageNotFound
+
+    try:
+        client.api.remove_image(image)
+    except ImageNotFound:
+        pass  # it went with one that was made from it
+
+
 def _refused(trial: Trial, explanation: str) -> Outcome:
     if _FORMAT in explanation:
         raise Unusable(_foreign(trial))
     reason = explanation.removesuffix(": unknown").rpartition(": ")[2]
+    reason = "no such file or directory" if reason.endswith(_NOT_ON_PATH) else reason
     return Outcome(code=None, stdout=b"", stderr=b"", refusal=reason)
 
 
