@@ -34,6 +34,8 @@ def _commands() -> Iterator[str]:
         yield f"- `doit {command.name}{usage}`: {command.doc_purpose}. {command.doc_description}"
         # What a command has of `run` is in `doit help run`.
         for option in [each for each in command.cmd_options if each not in Run.cmd_options]:
+            if "long" not in option:
+                continue
             yield f"  - `--{option['long']}`: {option['help']}"
     yield "- `scratch …`: doit at the workspace's root, from any folder inside; `:image` is the"
     yield "  label of the folder one is in.\n"

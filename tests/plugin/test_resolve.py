@@ -1,6 +1,8 @@
 """`doit resolve`: build, push, then write manifests, or nothing at all."""
 
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -69,6 +71,24 @@ def test_a_folder_goes_to_a_folder(options: tuple[str, ...], two: Yard) -> None:
     assert found == {"pod.yaml", "jobs/job.yml"}
     assert (out / "pod.yaml").read_text() == resolved(two, POD)
     assert (out / "jobs/job.yml").read_text() == resolved(two, "image: scratch://api\n")
+
+
+def test_paths_are_from_where_it_was_typed(two: Yard) -> None:
+    start = [sys.executable, "-c", "from scratchtasks.plugin.main import main; main()", "resolve"]
+    for words in (
+        ["-f", "pod.yaml", "--output", "out"],
+        ["--output=../k8s/out", "../k8s/pod.yaml"],
+    ):
+        subprocess.run(
+            [*start, *words],
+            cwd=two.site.root / "k8s",
+            env=two.site.environment(),
+            check=True,
+            capture_output=True,
+        )
+        out = two.site.root / "k8s/out/pod.yaml"
+        assert out.read_text() == resolved(two, POD)
+        out.unlink()
 
 
 @pytest.mark.parametrize(
