@@ -1,6 +1,5 @@
 """`doit resolve`: build, push, then write manifests, or nothing at all."""
 
-import os
 import subprocess
 import sys
 import uuid
@@ -11,6 +10,7 @@ from docker import DockerClient
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.sinks.docker import connect
+from tests.sinks.docker.conftest import HOSTS, host_of
 from tests.sinks.registry.proxy import Proxy
 
 from .shipyard import BROKEN, FAILS, SMOKE_FAULT, Yard
@@ -77,7 +77,7 @@ def test_paths_are_from_where_it_was_typed(two: Yard) -> None:
     start = [sys.executable, "-c", "from scratchtasks.plugin.main import main; main()", "resolve"]
     for words in (
         ["-f", "pod.yaml", "--output", "out"],
-        ["--output=../k8s/out", "../k8s/pod.yaml"],
+        ["../k8s/pod.yaml", "--output=../k8s/out"],
     ):
         subprocess.run(
             [*start, *words],
@@ -171,10 +171,10 @@ def test_where_nothing_can_be_resolved_no_task_runs(
     assert not (two.site.root / "ran").exists()
 
 
-@pytest.fixture
-def engine(yard: Yard) -> Iterator[DockerClient]:
-    """The engine that DOCKER_HOST names, which the workspace uses then; the test fails without."""
-    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+@pytest.fixture(params=list(HOSTS))
+def engine(request: pytest.FixtureRequest, yard: Yard) -> Iterator[DockerClient]:
+    """Each of the two engines, which the workspace uses then; the test fails without."""
+    host = host_of(request.param)
     try:
         client = connect({"DOCKER_HOST": host})
     except SinkError as error:

@@ -13,6 +13,7 @@ from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
 from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.session import Session
 
+from .options import options_first
 from .why import session_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class Resolve(Run):  # type: ignore[misc]
     doc_usage = "-f PATH..."
     doc_description = "`scratch://NAME` becomes `repository@sha256:…`; all else stays as it is."
     cmd_options = (*Run.cmd_options, _MANIFESTS, _OUTPUT, _LOCAL, _STARTED_IN)
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Options may follow paths."""
+        return int(super().parse_execute(options_first(in_args, self.cmdparser)))
 
     def get_options(self) -> list[CmdOption]:
         """doit's own -f names a dodo.py; here it is kubectl's."""

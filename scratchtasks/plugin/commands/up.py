@@ -1,6 +1,5 @@
 """`doit up NAME…`: load images and run them in Docker, as declared; `--down` ends them."""
 
-import getopt
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from scratchtasks.plugin.running import parse_choices, wanted
 from scratchtasks.plugin.session import Session
 from scratchtasks.plugin.watched import write_inputs
 
+from .options import options_first
 from .why import session_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Up(Run):  # type: ignore[misc]
     cmd_options = (*Run.cmd_options, PORTS, ADDRESS, ENV, _DOWN, _VOLUMES, _INPUTS)
 
     def parse_execute(self, in_args: list[str]) -> int:
-        """Options may follow names: people add them to the end of what they have just typed."""
+        """Options may follow names."""
         self.words = options_first(in_args, self.cmdparser)
         return int(super().parse_execute(self.words))
 
@@ -146,10 +146,9 @@ class Up(Run):  # type: ignore[misc]
                 sys.stdout.flush()
         finally:
             client.close()
-        names = " ".join(self._names)
-        sys.stdout.write(
-            f"    logs: docker logs -f {container.name}; end: doit up --down {names}\n"
-        )
+        logs = container.name if len(self._names) == 1 else "scratch-NAME"
+        end = " ".join(self._names)
+        sys.stdout.write(f"    logs: docker logs -f {logs}; end: doit up --down {end}\n")
 
     def _take_down(self, session: Session, *, with_volumes: bool) -> None:
         from scratchtasks.sinks import docker
@@ -165,15 +164,6 @@ class Up(Run):  # type: ignore[misc]
         finally:
             client.close()
         sys.stdout.write("".join(f"{name} removed\n" for name in gone) or "nothing is up\n")
-
-
-def options_first(words: list[str], parser: Any) -> list[str]:
-    """*words* with the options of doit's *parser* before all others; left alone if that fails."""
-    try:
-        options, rest = getopt.gnu_getopt(words, parser.get_short(), parser.get_long())
-    except getopt.GetoptError:
-        return words  # doit says what is wrong
-    return [*(each for pair in options for each in pair if each), *rest]
 
 
 def variables() -> dict[str, str]:

@@ -216,7 +216,7 @@ def _list(client: "DockerClient", wanted: Wanted) -> list[There]:
     """Containers that carry *wanted*'s labels or name."""
     label = f"{SERVICE}={wanted.service}"
     found = {}
-    for filters in ({"label": label}, {"name": f"^/{re.escape(wanted.name)}$"}):
+    for filters in ({"label": label}, {"name": wanted.name}):  # and longer names
         for one in client.api.containers(all=True, filters=filters):
             name = (one.get("Names") or ["/"])[0].removeprefix("/")
             is_running = one.get("State") in ("running", "paused", "restarting")
