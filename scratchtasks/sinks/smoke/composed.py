@@ -6,11 +6,13 @@ Rights are those of `root.rights`.
 Source: bwrap(1), --ro-bind, --file, --perms; OCI image-spec v1.1, layer.md.
 """
 
+import hashlib
 import posixpath
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from scratchtasks.core.descriptor import Descriptor
-from scratchtasks.core.digest import digest_of
+from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import SinkError
 from scratchtasks.store.blobs import ContentStore
 
@@ -26,11 +28,15 @@ _MOST_BYTES = 1 << 26
 _LARGE = 1 << 16
 """From this size on, it is worth while to ask the store for a blob."""
 
+_CHUNK = 1 << 20
+
 _BINDABLE = 0o444
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Node:
+    """An entry: of a file, *data* or the path of a *blob*; of a symlink, where it leads."""
+
     kind: str
     mode: int
     link: str = ""
@@ -71,12 +77,12 @@ def compose(trial: Trial, store: ContentStore, where: str) -> Composed | None:
             elif member.islnk():
                 tree.link(path, posixpath.normpath(member.linkname))
             elif content is not None:
-                data = content.read()
-                tree.add(path, tree.file(data, tree.rights(member.mode, owner)))
+                node = tree.file(content, member.size, tree.rights(member.mode, owner))
+                if node is None:
+                    return None
+                tree.add(path, node)
             else:
                 raise SinkError(where, f"/{path}: neither file, folder nor link")
-            if tree.kept > _MOST_BYTES:
-                return None
     for path in (trial.workdir, *trial.volumes):
         tree.add_folder(path.strip("/"))
     composed = tree.composed()
@@ -90,19 +96,26 @@ class _Tree:
         self._where = where
         self._implied = self.rights(0o755, (0, 0))
         self._nodes: dict[str, _Node] = {}
-        self.kept = 0
+        self._kept = 0
 
     def rights(self, mode: int, owner: tuple[int, int]) -> int:
         return rights(mode, owner, (self._trial.uid, self._trial.gid))
 
-    def file(self, data: bytes, mode: int) -> _Node:
-        """A file of *data*: from the store, if it has a blob of just these bytes."""
-        if len(data) >= _LARGE:
-            digest = digest_of(data)
-            if self._store.has(Descriptor("", digest, len(data))):
-                return _Node("file", mode, blob=self._store.path(digest))
-        self.kept += len(data)
-        return _Node("file", mode, data=data)
+    def file(self, content: BinaryIO, size: int, mode: int) -> _Node | None:
+        """The file that *content* holds: from the store, if it has a blob of just these bytes.
+
+        None if it has not, and memory should not hold it.
+        """
+        data, sha256 = bytearray(), hashlib.sha256()
+        while chunk := content.read(_CHUNK):
+            sha256.update(chunk)
+            if self._kept + size <= _MOST_BYTES:
+                data += chunk
+        digest = Digest(f"sha256:{sha256.hexdigest()}")
+        if size >= _LARGE and self._store.has(Descriptor("", digest, size)):
+            return _Node("file", mode, blob=self._store.path(digest))
+        self._kept += size
+        return _Node("file", mode, data=bytes(data)) if self._kept <= _MOST_BYTES else None
 
     def add(self, path: str, node: _Node) -> None:
         """Put *node* at *path*, in place of what a lower layer has there."""

@@ -113,10 +113,10 @@ def test_a_failure_is_never_remembered(bench: Bench) -> None:
 
 @pytest.mark.parametrize("way", NAMESPACES)
 def test_a_probe_that_nobody_answers(bench: Bench, way: Way) -> None:
-    probe = {"http_path": "/", "http_port": 8080, "timeout_seconds": 1}
+    probe = {"http_path": "/", "http_port": 8080, "timeout_seconds": 2}
     with pytest.raises(SinkError) as caught:
         bench.smoke(bench.image(), way, "sleep", "9s", **probe)
-    assert caught.value.what == "GET :8080/: wanted status 200 within 1 s, got connection refused"
+    assert caught.value.what == "GET :8080/: wanted status 200 within 2 s, got connection refused"
 
 
 def test_the_first_way_that_works_decides(bench: Bench) -> None:
