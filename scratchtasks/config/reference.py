@@ -29,7 +29,7 @@ from .structure import (
     STRUCTURE,
     VARIABLE,
 )
-from .workspace import CACHE, REFRESH, WORKSPACE, WORKSPACE_IMAGE
+from .workspace import CACHE, LOAD, REFRESH, WORKSPACE, WORKSPACE_IMAGE
 
 _SERVICE_FILE = "services/api/service.toml"
 _HEAD = "| key | type | default | meaning |\n|---|---|---|---|\n"
@@ -63,6 +63,7 @@ def reference_markdown() -> str:
         _table("`[image]`", WORKSPACE_IMAGE, "scratch.toml", "image"),
         _table("`[refresh]`", REFRESH, "scratch.toml", "refresh"),
         _table("`[cache]`", CACHE, "scratch.toml", "cache"),
+        _table("`[load]`", LOAD, "scratch.toml", "load"),
         "## scratch.lock\n\nGenerated and committed; `version = 1`, and a table per pin.\n",
         _table("`[pins.NAME]`", PIN, "scratch.lock", "pins.certifi"),
         "## Structure tests\n\nFiles of `smoke.structure_test`: container-structure-test's YAML, "

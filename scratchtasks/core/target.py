@@ -219,6 +219,10 @@ class Service:
         return Label(self.folder, "image")
 
     @property
+    def rootfs_label(self) -> Label:
+        return Label(self.folder, "rootfs")
+
+    @property
     def binary_label(self) -> Label:
         return Label(self.folder, "binary")
 
@@ -267,4 +271,5 @@ class Declared:
     cache_limit: int = 10 * 1024**3
     """Bytes `.scratch/` may hold before `doit cache` collects."""
     plain_http: tuple[str, ...] = ()
+    engine: str = "docker"
     """Registries that are spoken to without TLS."""

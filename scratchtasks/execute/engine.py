@@ -97,6 +97,12 @@ class Engine:
                     self._verdicts[name] = verdict
         return verdict
 
+    def known(self, name: str) -> Verdict | None:
+        """What was already found out about the action *name*, if it is up to date."""
+        with self._lock:
+            verdict = self._verdicts.get(name)
+        return verdict if verdict is not None and verdict.fresh else None
+
     def build(self, name: str) -> ActionResult:
         """The result of the action *name*: remembered, from the cache, or newly made.
 
@@ -172,9 +178,10 @@ class Engine:
             except ScratchError as error:
                 return Verdict(fresh=False, reason=str(error), error=error)
             if result is None:
-                because = self.verdict(dep).reason
-                reason = f"{dep} is to be rebuilt: {because}"
-                return Verdict(fresh=False, reason=reason)
+                verdict = self.verdict(dep)
+                reason = f"{dep} is to be rebuilt: {verdict.reason}"
+                # One that waits for its own deps names the first cause already.
+                return Verdict(fresh=False, reason=reason if verdict.job else verdict.reason)
             deps[alias] = result
         job = Job(action, deps)
         try:

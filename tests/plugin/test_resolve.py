@@ -10,8 +10,8 @@ from docker import DockerClient
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.sinks.docker import connect
+from tests.registry.proxy import Proxy
 from tests.sinks.docker.conftest import HOSTS, host_of
-from tests.sinks.registry.proxy import Proxy
 
 from .shipyard import BROKEN, FAILS, SMOKE_FAULT, Yard
 
