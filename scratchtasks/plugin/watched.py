@@ -151,7 +151,7 @@ def _settings(session: "Session", names: Iterable[str]) -> Iterator[str]:
 
 
 def _actions(session: "Session", names: Iterable[str]) -> dict[str, None]:
-    """All actions behind the images *names*, those they need first."""
+    """All actions behind what is loaded of *names*, those they need first."""
     found: dict[str, None] = {}
 
     def visit(task: str) -> None:
@@ -160,7 +160,7 @@ def _actions(session: "Session", names: Iterable[str]) -> dict[str, None]:
         found.update(dict.fromkeys(session.graph.tasks[task].actions))
 
     for name in names:
-        visit(f"image:{name}")
+        visit(f"rootfs:{name}")
     return found
 
 

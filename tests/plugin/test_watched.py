@@ -86,7 +86,7 @@ def test_folders_of_files_that_are_links_or_not_there(tmp_path: Path) -> None:
 def test_the_inputs_of_an_image_are_its_own_and_not_its_neighbour_s(tmp_path: Path) -> None:
     write(tmp_path)
     it = session(tmp_path)
-    for name in (*it.graph.tasks["image:api"].deps, "image:api"):
+    for name in (*it.graph.tasks["rootfs:api"].deps, "rootfs:api"):
         it.build(it.graph.tasks[name])
     write_inputs(str(tmp_path / "inputs"), it, ["api"], has_failed=False)
     found = read_inputs(str(tmp_path / "inputs"))

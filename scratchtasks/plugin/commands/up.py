@@ -132,37 +132,31 @@ class Up(Run):  # type: ignore[misc]
         return [f"load:{name}" for name in self._names]
 
     def _bring_up(self, session: Session) -> None:
-        from scratchtasks.sinks import docker
         from scratchtasks.sinks.docker.containers import bring_up
+        from scratchtasks.sinks.engines import open_client
 
-        client = docker.connect(session.world.env)
-        try:
+        with open_client(session.declared.engine, session.world.env) as client:
             choices = self._choices.at(client.api.base_url)
             for name in self._names:
-                image = docker.image_id(client, f"{name}:latest")
+                image = session.loads.id_of(name)
                 service = session.graph.services[name]
                 container = wanted(service, image, session.world.root, choices)
                 sys.stdout.write(_told(container.name, bring_up(container, client)))
                 sys.stdout.flush()
-        finally:
-            client.close()
         logs = container.name if len(self._names) == 1 else "scratch-NAME"
         end = " ".join(self._names)
         sys.stdout.write(f"    logs: docker logs -f {logs}; end: doit up --down {end}\n")
 
     def _take_down(self, session: Session, *, with_volumes: bool) -> None:
-        from scratchtasks.sinks import docker
         from scratchtasks.sinks.docker.containers import services_up, take_down
+        from scratchtasks.sinks.engines import open_client
 
-        client = docker.connect(session.world.env)
-        try:
+        with open_client(session.declared.engine, session.world.env) as client:
             up = services_up(session.world.root, client)
             for name in self._names:
                 if name not in up and name not in session.graph.services:
                     _refuse(name, tuple({*up, *session.graph.services}))
             gone = take_down(session.world.root, self._names, client, with_volumes=with_volumes)
-        finally:
-            client.close()
         sys.stdout.write("".join(f"{name} removed\n" for name in gone) or "nothing is up\n")
 
 

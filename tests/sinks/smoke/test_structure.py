@@ -17,6 +17,7 @@ from scratchtasks.core.structure import StructureTest
 from scratchtasks.core.target import Smoke
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.sinks import docker
+from scratchtasks.sinks.smoke.engine import root_of
 from scratchtasks.sinks.smoke.verdict import WAYS, Way, smoke
 
 from .images import Bench
@@ -86,9 +87,8 @@ def official(bench: Bench) -> Iterator[dict[str, bool]]:
     owner = uuid.uuid4().hex
     name = f"scratchtasks-test-{owner}:latest"
     client = docker.connect(os.environ)
-    docker.load(
-        [docker.Loadable(image_of(bench, owner), (name,))], client, bench.store, bench.files
-    )
+    root = root_of(image_of(bench, owner), bench.store, bench.files)
+    docker.load([docker.Loadable(root, (name,))], client, bench.store)
     try:
         configs = [word for file in FILES for word in ("--config", str(file))]
         done = subprocess.run(
