@@ -44,6 +44,7 @@ LAZY = {
     "requests",
     "tomli",
     "urllib3",
+    "watchfiles",
     "yaml",
 }
 """Imported inside the functions that use them: the command line starts dozens of times a day."""

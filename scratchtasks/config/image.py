@@ -54,6 +54,13 @@ def _entries(value: object, spot: Spot) -> Mapping[str, str]:
 
 _ENTRIES = mapping(HOST_NAME, ADDRESS)
 
+
+def _structure(value: object, spot: Spot) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (SOURCE.read(value, spot),)
+    return array(SOURCE, is_full=True, is_set=True).read(value, spot)
+
+
 HEALTHCHECK = (
     Field(key="command", check=COMMAND, required=True, wrong=["api", "health"],
           meaning="run in the container; exit code 0 is healthy"),
@@ -154,6 +161,9 @@ SMOKE = (
           meaning="bound of the whole trial"),
     Field(key="read_only", check=BOOLEAN, default="false", wrong="yes",
           meaning="whether nothing but the image's volumes can be written to"),
+    Field(key="structure_test", check=Check("a path or label, or an array of them", _structure),
+          default="none", wrong=1,
+          meaning="files of container-structure-test's; alone, nothing else is run"),
 )  # fmt: skip
 
 PUSH = (

@@ -20,6 +20,15 @@ from .lockfile import PIN
 from .service import SERVICE
 from .source import DEBIAN, FILES, IMAGE_FILES, ROOTS_IMAGE, SOURCES, ZONES_IMAGE
 from .spot import Spot
+from .structure import (
+    COMMAND_TEST,
+    CONTENT_TEST,
+    EXISTENCE_TEST,
+    EXPECTED,
+    METADATA_TEST,
+    STRUCTURE,
+    VARIABLE,
+)
 from .workspace import (
     CACHE,
     LOAD,
@@ -85,6 +94,16 @@ def reference_markdown() -> str:
         _table("`[sources]`", SOURCES, "scratch.toml", "sources"),
         "## scratch.lock\n\nGenerated and committed; `version = 1`, and a table per pin.\n",
         _table("`[pins.NAME]`", PIN, "scratch.lock", "pins.certifi"),
+        "## Structure tests\n\nFiles of `smoke.structure_test`: container-structure-test's YAML, "
+        "schema 2.0.0, with Go's regular expressions.  Files and metadata are read from the image "
+        "itself: its `/etc/hosts` is the image's, not Docker's.\n",
+        _table("The file", STRUCTURE, "cst.yaml", ""),
+        _table("Each of `commandTests`", COMMAND_TEST, "cst.yaml", "commandTests[0]"),
+        _table("Variables of commands", VARIABLE, "cst.yaml", "commandTests[0].envVars[0]"),
+        _table("Each of `fileExistenceTests`", EXISTENCE_TEST, "cst.yaml", "fileExistenceTests[0]"),
+        _table("Each of `fileContentTests`", CONTENT_TEST, "cst.yaml", "fileContentTests[0]"),
+        _table("`metadataTest`", METADATA_TEST, "cst.yaml", "metadataTest"),
+        _table("Variables and labels of metadata", EXPECTED, "cst.yaml", "metadataTest.labels[0]"),
         "## genrule\n\nDeclared in `dodo.py` only; the arguments of `genrule(…)`.\n",
         _table("Arguments", GENRULE, "dodo.py: genrule('schema')", ""),
     )

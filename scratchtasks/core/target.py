@@ -5,7 +5,7 @@ here, by way of the same checks in `config/`.  Nothing here knows how anything i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .label import Label
 from .platform import Platform
@@ -169,7 +169,8 @@ class Smoke:
     """How the finished image is tried out; patterns are regular expressions searched for.
 
     *timeout_seconds* bounds the whole trial.  *read_only* makes all of the root file system so,
-    except the image's volumes.
+    except the image's volumes.  *structure_test* are container-structure-test's files, paths
+    relative to the service's folder or labels.
     """
 
     command: tuple[str, ...] = ()
@@ -183,6 +184,15 @@ class Smoke:
     http_status: int = 200
     timeout_seconds: int = 10
     read_only: bool = False
+    structure_test: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> bool:
+        """Whether a program is to be run besides what the structure tests ask for."""
+        rest = replace(
+            self, env={}, timeout_seconds=10, read_only=False, structure_test=(), http_port=0
+        )
+        return not self.structure_test or rest != Smoke()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from scratchtasks.config.reference import reference_markdown
 
 from .commands.cache import Cache
 from .commands.resolve import Resolve
+from .commands.up import Up
+from .commands.watch import Watch
 from .commands.why import Why
 from .tasks import GROUPS
 
@@ -27,11 +29,13 @@ def reference() -> str:
 def _commands() -> Iterator[str]:
     yield "## Commands\n"
     yield "Beside doit's own (`doit help`); options follow the command.\n"
-    for command in (Why, Cache, Resolve):
+    for command in (Why, Cache, Resolve, Up, Watch):
         usage = f" {command.doc_usage}" if command.doc_usage else ""
         yield f"- `doit {command.name}{usage}`: {command.doc_purpose}. {command.doc_description}"
         # What a command has of `run` is in `doit help run`.
         for option in [each for each in command.cmd_options if each not in Run.cmd_options]:
+            if "long" not in option:
+                continue
             yield f"  - `--{option['long']}`: {option['help']}"
     yield "- `doit --locked`, as any command that runs tasks: refuse to start when scratch.lock"
     yield "  lacks a pin that the run needs, naming all of them (`SCRATCH_LOCKED=1` does the same)."
