@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks NAME… [--short] [--runs N] [--json FILE] [--plot DIR]`."""
+"""Measure: python -m benchmarks NAME… [--short] [--runs N] [--json FILE] [--plot DIR]."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""docs/performance.md: the current tables and plots, made of the results that are kept beside it."""
+"""docs/performance.md: the current tables and plots, made of the results kept beside it."""
 
 import json
 from pathlib import Path

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import deflate
@@ -26,13 +27,11 @@ def squeeze(path: str, out: str, pool: ThreadPoolExecutor | None) -> tuple[str, 
     chunks = [data[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
     members = (pool.map if pool else map)(_member, chunks)
     raw, blob = hashlib.sha256(data), hashlib.sha256()
-    target = open(f"{out}/{os.getpid()}", "wb") if out != "-" else None
-    for member in members:
-        blob.update(member)
-        if target:
-            target.write(member)
-    if target:
-        target.close()
+    target = os.devnull if out == "-" else f"{out}/{os.getpid()}-{threading.get_ident()}"
+    with open(target, "wb") as kept:
+        for member in members:
+            blob.update(member)
+            kept.write(member)
     return raw.hexdigest(), blob.hexdigest()
 
 

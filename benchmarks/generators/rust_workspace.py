@@ -33,7 +33,8 @@ class RustWorkspace:
         yield (
             "crates/shared/src/lib.rs",
             (
-                f'//! In every service.\n\n/// Printed by all.\npub const RELEASE: &str = "{MARK}";\n\n'
+                "//! In every service.\n\n/// Printed by all.\n"
+                f'pub const RELEASE: &str = "{MARK}";\n\n'
                 + "".join(_function(number) for number in range(_FUNCTIONS))
             ),
         )
@@ -52,8 +53,8 @@ def _manifest(name: str) -> str:
 
 def _lockfile(names: list[str]) -> str:
     """What cargo would write; source: doc.rust-lang.org/cargo, Cargo.toml vs Cargo.lock."""
-    packages = [f'[[package]]\nname = "{name}"\nversion = "1.0.0"\ndependencies = [\n "shared",\n]\n'
-                for name in names]  # fmt: skip
+    depending = 'version = "1.0.0"\ndependencies = [\n "shared",\n]\n'
+    packages = [f'[[package]]\nname = "{name}"\n{depending}' for name in names]
     shared = '[[package]]\nname = "shared"\nversion = "1.0.0"\n'
     return "version = 3\n\n" + "\n".join([*packages, shared])
 

@@ -1,7 +1,6 @@
-"""A generated workspace on disk: written once, committed to git, brought back when it was edited."""
+"""A generated workspace on disk: written once, committed to git, brought back after edits."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -116,13 +115,11 @@ def _bring_back(root: Path) -> None:
         run(["git", "clean", "-fdq"], root)
 
 
-_made: set[str] = set()
-
-
 def _write(path: Path, text: str) -> None:
-    folder = os.path.dirname(path)
-    if folder not in _made:
-        os.makedirs(folder, exist_ok=True)
-        _made.add(folder)
-    with open(path, "w", encoding="utf-8") as file:
+    try:
+        file = open(path, "w", encoding="utf-8")  # noqa: SIM115
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True)
+        file = open(path, "w", encoding="utf-8")  # noqa: SIM115
+    with file:
         file.write(text)

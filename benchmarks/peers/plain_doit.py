@@ -6,7 +6,7 @@ from pathlib import Path
 from ..generators.tree import Tree
 from ..process import doit_program, expect, run
 
-DODO = '''"""Five tasks for each service; files are what `ls` says, as hand-written dodo files have it."""
+DODO = '''"""Five tasks for each service; their files are found by globs, as people write it."""
 
 import glob
 

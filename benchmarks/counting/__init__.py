@@ -1,0 +1,55 @@
+"""Count what a Python program does instead of timing it: counts do not depend on the machine."""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..process import Finished, environment, run
+
+_CHILD = Path(__file__).parent / "child"
+REPORT = "SCRATCHTASKS_BENCHMARK_COUNTS"
+"""The variable that tells the program where its counts are wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What one process did, its interpreter's start included.
+
+    *processes* are the programs that it started, *opened* the files (each once for every time),
+    *listed* the folders, *imported* the modules; *hashed* counts bytes given to SHA-256.
+    """
+
+    processes: tuple[str, ...]
+    opened: tuple[str, ...]
+    listed: tuple[str, ...]
+    imported: tuple[str, ...]
+    hashed: int
+
+    def opened_below(self, folder: Path) -> list[str]:
+        """The files opened below *folder*, relative to it, in order."""
+        prefix = f"{folder}/"
+        return [path.removeprefix(prefix) for path in self.opened if path.startswith(prefix)]
+
+
+def count(argv: Sequence[str], cwd: Path) -> tuple[Finished, Counts]:
+    """Run `python` with *argv* in *cwd*.  Raises: Wrong when it fails.
+
+    What the processes that it starts do themselves is not counted.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "counts.json")
+        env = environment(PYTHONPATH=str(_CHILD), **{REPORT: str(report)})
+        finished = run([sys.executable, *argv], cwd, env)
+        found = json.loads(report.read_text())
+    here = os.path.realpath(cwd)
+    return finished, Counts(
+        processes=tuple(found["processes"]),
+        opened=tuple(os.path.normpath(os.path.join(here, path)) for path in found["opened"]),
+        listed=tuple(os.path.normpath(os.path.join(here, path)) for path in found["listed"]),
+        imported=tuple(found["imported"]),
+        hashed=found["hashed"],
+    )
