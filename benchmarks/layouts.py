@@ -7,7 +7,6 @@ import json
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,15 @@ def blob(layout: Path, digest: str) -> bytes:
     return data
 
 
-def manifest_of(layout: Path) -> dict[str, Any]:
-    """The manifest of the only image, or of the first platform of it."""
+def manifest_of(layout: Path, tag: str = "") -> dict[str, Any]:
+    """The manifest of the only image or of that called *tag*; of the first platform."""
     found: dict[str, Any] = json.loads((layout / "index.json").read_bytes())
+    if tag:
+        found["manifests"] = [
+            each
+            for each in found["manifests"]
+            if each["annotations"]["org.opencontainers.image.ref.name"] == tag
+        ]
     while "manifests" in found:
         found = json.loads(blob(layout, found["manifests"][0]["digest"]))
     return found
@@ -36,16 +41,25 @@ def layers_of(layout: Path) -> list[Path]:
     return [layout / "blobs" / digest.replace(":", "/") for digest in digests]
 
 
-def content_of(layout: Path, path: str) -> bytes:
+def content_of(layout: Path, path: str, tag: str = "") -> bytes:
     """What the file *path* of the image holds."""
-    for layer in reversed(manifest_of(layout)["layers"]):
-        with _opened(blob(layout, layer["digest"])) as archive:
-            for member in _members(archive):
-                if member.name.lstrip("./") == path.lstrip("/"):
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    return file.read()
+    for layer in reversed(manifest_of(layout, tag)["layers"]):
+        found = member_of(blob(layout, layer["digest"]), path)
+        if found is not None:
+            return found
     raise Wrong(f"{layout}: has no file {path}")
+
+
+def member_of(layer: bytes, path: str) -> bytes | None:
+    """The file *path* of the tar *layer*, which may be gzipped; None without one."""
+    raw = gzip.decompress(layer) if layer[:2] == b"\x1f\x8b" else layer
+    with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
+        for member in archive:
+            if member.isfile() and member.name.removeprefix("./").lstrip("/") == path.lstrip("/"):
+                file = archive.extractfile(member)
+                assert file is not None
+                return file.read()
+    return None
 
 
 def said_by(program: bytes) -> str:
@@ -63,12 +77,3 @@ def expect_said(layout: Path, name: str, word: str) -> None:
     """Raises: Wrong unless the program of image *name* at *layout* says *word* when it runs."""
     said = said_by(content_of(layout, f"usr/bin/{name}"))
     expect(word in said, f"{layout}: its program says {said!r}, not {word}")
-
-
-def _opened(data: bytes) -> tarfile.TarFile:
-    raw = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    return tarfile.open(fileobj=io.BytesIO(raw))
-
-
-def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    return (member for member in archive if member.isfile())

@@ -38,6 +38,7 @@ BENCHMARKS = {
         Benchmark("edit-shared", f"{_ROWS}.edit_shared", "a library edited that all share"),
         Benchmark("cold", f"{_ROWS}.cold", "Go services and Rust crates from nothing"),
         Benchmark("assembly", "benchmarks.assembly", "one image assembled: time and memory"),
+        Benchmark("image", f"{_ROWS}.image", "one image: umoci, crane, BuildKit, buildah"),
         Benchmark("many", f"{_ROWS}.many", "1,000 images of changed binaries, one job and two"),
         Benchmark("peers", f"{_ROWS}.peers", "20 services: ko and buildx bake, to disk"),
         Benchmark("container", f"{_ROWS}.container", "an edit until a container answers HTTP"),

@@ -106,7 +106,7 @@ class BuildFolder:
         }
         bake = {"group": {"default": {"targets": list(self.names)}}, "target": targets}
         (self.root / "docker-bake.json").write_text(json.dumps(bake, indent=1))
-        (self.root / ".dockerignore").write_text("out\n")
+        (self.root / ".dockerignore").write_text("copy\nout\n")
 
     @property
     def bin(self) -> str:
