@@ -10,7 +10,7 @@ from pathlib import Path
 from ..process import Wrong, environment, run
 from .go import go_install
 
-BUILDX = ("github.com/docker/buildx/cmd/buildx", "v0.30.1")
+BUILDX = ("github.com/docker/buildx/cmd/buildx", "v0.38.2")
 
 DOCKERFILE = """FROM scratch
 ARG NAME

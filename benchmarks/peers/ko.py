@@ -9,8 +9,8 @@ from pathlib import Path
 from ..process import environment, run
 from .go import go_install, go_program
 
-KO = ("github.com/google/ko", "v0.18.0")
-CRANE = ("github.com/google/go-containerregistry/cmd/crane", "v0.20.6")
+KO = ("github.com/google/ko", "v0.19.1")
+CRANE = ("github.com/google/go-containerregistry/cmd/crane", "v0.22.1")
 
 
 @dataclass(frozen=True, slots=True)
