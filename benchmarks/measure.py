@@ -53,14 +53,16 @@ def interleave(
     contenders: Sequence[Contender],
     runs: int,
     *,
-    warm_up: bool = True,
+    warm_up: bool | None = None,
     tell: Callable[[str], object],
 ) -> Mapping[str, list[float]]:
     """Seconds of each run by contender's name: A, B, … and each next round begins one later.
 
-    *warm_up* adds a first round whose times are dropped.  What a run has left to be written is
-    written before the next one starts.
+    *warm_up* adds a first round whose times are dropped, by default where there are several.  What
+    a run has left to be written is written before the next one starts.
     """
+    if warm_up is None:
+        warm_up = runs > 1
     seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     number = int(time.time()) % 1_000_000 * 1_000
     for turn in range(-1 if warm_up else 0, runs):

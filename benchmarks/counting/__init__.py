@@ -17,21 +17,22 @@ REPORT = "SCRATCHTASKS_BENCHMARK_COUNTS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What one process did, its interpreter's start included.
+    """What one process did in the folder *cwd*, its interpreter's start included.
 
     *processes* are the programs that it started, *opened* the files (each once for every time),
     *listed* the folders, *imported* the modules; *hashed* counts bytes given to SHA-256.
     """
 
+    cwd: str
     processes: tuple[str, ...]
     opened: tuple[str, ...]
     listed: tuple[str, ...]
     imported: tuple[str, ...]
     hashed: int
 
-    def opened_below(self, folder: Path) -> list[str]:
-        """The files opened below *folder*, relative to it, in order."""
-        prefix = f"{folder}/"
+    def opened_here(self) -> list[str]:
+        """The files opened below *cwd*, relative to it, in order."""
+        prefix = f"{self.cwd}/"
         return [path.removeprefix(prefix) for path in self.opened if path.startswith(prefix)]
 
 
@@ -47,6 +48,7 @@ def count(argv: Sequence[str], cwd: Path) -> tuple[Finished, Counts]:
         found = json.loads(report.read_text())
     here = os.path.realpath(cwd)
     return finished, Counts(
+        cwd=here,
         processes=tuple(found["processes"]),
         opened=tuple(os.path.normpath(os.path.join(here, path)) for path in found["opened"]),
         listed=tuple(os.path.normpath(os.path.join(here, path)) for path in found["listed"]),
