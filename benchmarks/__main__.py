@@ -26,8 +26,7 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     if given.list:
         for benchmark in BENCHMARKS.values():
-            missing = "" if benchmark.is_here() else "  (not in this checkout)"
-            print(f"{benchmark.name:12} {benchmark.what}{missing}")
+            print(f"{benchmark.name:12} {benchmark.what}")
         return 0
     if given.document:
         write_document(given.document)
