@@ -22,6 +22,10 @@ from .trees import twenty
 def run_tables(options: Options) -> list[Table]:
     """Nothing changed, and a shared library changed; peers that are missing are left out."""
     tree, shape = twenty(options)
+
+    def titled(what: str) -> str:
+        return f"{shape.services} Go services of one module, to images on disk: {what}"
+
     with registry(options.work / "registry") as host, tree.edited(SHARED) as edits:
         peers = [_ours(tree, shape)]
         if ko_peer.is_possible():
@@ -32,8 +36,8 @@ def run_tables(options: Options) -> list[Table]:
         for peer in peers:
             peer.run(0)
         tables = [
-            _table(options, "peers-noop", "nothing changed", peers, None, 0.05),
-            _table(options, "peers-shared", "a shared library changed", peers, edits, 0.4),
+            _table(options, "peers-noop", titled("nothing changed"), peers, None, 0.05),
+            _table(options, "peers-shared", titled("a shared library changed"), peers, edits, 0.4),
         ]
     tree.doit()
     return tables
@@ -42,7 +46,7 @@ def run_tables(options: Options) -> list[Table]:
 def _table(
     options: Options,
     name: str,
-    what: str,
+    title: str,
     peers: Sequence[Contender],
     edits: Edits | None,
     wanted: float,
@@ -61,7 +65,7 @@ def _table(
     others = [each.name for each in peers[1:]] or [peers[0].name]
     return Table(
         name=name,
-        title=f"20 Go services of one module, to images on disk: {what}",
+        title=title,
         baseline=min(others, key=lambda other: spread_of(seconds[other]).median),
         ours="doit",
         seconds=seconds,
