@@ -19,12 +19,14 @@ REPORT = "SCRATCHTASKS_BENCHMARK_COUNTS"
 class Counts:
     """What one process did in the folder *cwd*, its interpreter's start included.
 
-    *processes* are the programs that it started, *opened* the files (each once for every time),
-    *listed* the folders, *imported* the modules; *hashed* counts bytes given to SHA-256.
+    *processes* are the programs that it started, *forks* counts copies of itself, *opened* are the
+    files (each once for every time), *listed* the folders, *imported* the modules; *hashed* counts
+    bytes given to SHA-256.
     """
 
     cwd: str
     processes: tuple[str, ...]
+    forks: int
     opened: tuple[str, ...]
     listed: tuple[str, ...]
     imported: tuple[str, ...]
@@ -43,13 +45,16 @@ def count(argv: Sequence[str], cwd: Path) -> tuple[Finished, Counts]:
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "counts.json")
-        env = environment(PYTHONPATH=str(_CHILD), **{REPORT: str(report)})
+        theirs = os.environ.get("PYTHONPATH")
+        path = os.pathsep.join([str(_CHILD), *([theirs] if theirs else [])])
+        env = environment(PYTHONPATH=path, **{REPORT: str(report)})
         finished = run([sys.executable, *argv], cwd, env)
         found = json.loads(report.read_text())
     here = os.path.realpath(cwd)
     return finished, Counts(
         cwd=here,
         processes=tuple(found["processes"]),
+        forks=found["forks"],
         opened=tuple(os.path.normpath(os.path.join(here, path)) for path in found["opened"]),
         listed=tuple(os.path.normpath(os.path.join(here, path)) for path in found["listed"]),
         imported=tuple(found["imported"]),

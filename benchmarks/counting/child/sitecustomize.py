@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 _found: dict[str, list[str]] = {"processes": [], "opened": [], "listed": []}
+_forks = 0
 _hashed = 0
 _STARTS = {
     "subprocess.Popen": 0,
@@ -24,6 +25,7 @@ _STARTS = {
 
 
 def _see(event: str, args: tuple[Any, ...]) -> None:
+    global _forks
     if event == "open":
         if isinstance(args[0], str | bytes):
             _found["opened"].append(os.fsdecode(args[0]))
@@ -33,7 +35,7 @@ def _see(event: str, args: tuple[Any, ...]) -> None:
     elif event in _STARTS:
         _found["processes"].append(str(args[_STARTS[event]]))
     elif event in ("os.fork", "os.forkpty"):
-        _found["processes"].append(event)
+        _forks += 1
 
 
 class _Hash:
@@ -65,15 +67,21 @@ def _by_name(name: str, data: Any = b"", **options: Any) -> _Hash:
 
 
 def _report(path: str) -> None:
-    told = {**_found, "imported": sorted(sys.modules), "hashed": _hashed}
+    if os.getpid() != _pid:
+        return  # a fork of the program
+    told = {**_found, "forks": _forks, "imported": sorted(sys.modules), "hashed": _hashed}
     with open(path, "w", encoding="utf-8") as file:
         json.dump(told, file)
 
 
+_pid = os.getpid()
 _target = os.environ.pop("SCRATCHTASKS_BENCHMARK_COUNTS", "")
 if _target:
-    # What the program starts is not to count: it would overwrite the report.
-    os.environ.pop("PYTHONPATH")
+    # The program is to see what it would see without us, and what it starts is not to count.
+    _here, _, _theirs = os.environ.pop("PYTHONPATH").partition(os.pathsep)
+    sys.path.remove(_here)
+    if _theirs:
+        os.environ["PYTHONPATH"] = _theirs
     _new = hashlib.new
     hashlib.sha256 = _counted(hashlib.sha256)  # type: ignore[assignment]
     hashlib.new = _by_name  # type: ignore[assignment]
