@@ -9,13 +9,21 @@ from ..process import doit_program, expect, run
 DODO = '''"""Five tasks for each service; their files are found by globs, as people write it."""
 
 import glob
+import os
 
 ROOT = {root!r}
 NAMES = {names!r}
 
 
-def nothing():
+def make(targets):
     """Stands for a compiler: only what doit itself does is measured."""
+    for target in targets:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        open(target, "w").close()
+
+
+def nothing():
+    """Stands for what is done with an image."""
 
 
 def files_of(name):
@@ -30,16 +38,25 @@ def files_of(name):
 
 def task_binary():
     for name in NAMES:
-        yield {{"name": name, "actions": [nothing], "file_dep": files_of(name)}}
+        yield {{
+            "name": name,
+            "doc": f"static binary {{name}}",
+            "actions": [make],
+            "file_dep": files_of(name),
+            "targets": [f"out/{{name}}/binary"],
+            "clean": True,
+        }}
 
 
 def task_image():
     for name in NAMES:
         yield {{
             "name": name,
-            "actions": [nothing],
-            "task_dep": [f"binary:{{name}}"],
-            "file_dep": [f"{{ROOT}}/services/{{name}}/service.toml"],
+            "doc": f"image {{name}}",
+            "actions": [make],
+            "file_dep": [f"out/{{name}}/binary", f"{{ROOT}}/services/{{name}}/service.toml"],
+            "targets": [f"out/{{name}}/index.json"],
+            "clean": True,
         }}
 
 
@@ -48,6 +65,7 @@ def after(kind):
         yield {{
             "basename": kind,
             "name": name,
+            "doc": f"{{kind}} {{name}}",
             "actions": [nothing],
             "task_dep": [f"image:{{name}}"],
         }}

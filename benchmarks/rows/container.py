@@ -34,11 +34,15 @@ class Site:
         )
         self.answer = wait_for_http(port, "/")
 
+    def end(self, _: int) -> None:
+        """End the container."""
+        self.docker.run("rm", "-f", "scratchbench")
+
     def check(self, number: int) -> None:
         """The answer was of this edit; then end the container."""
         image = self.docker.run("inspect", "--format", "{{.Image}}", "scratchbench")
         self.images.add(image)
-        self.docker.run("rm", "-f", "scratchbench")
+        self.end(number)
         expect(mark_of(number) in self.answer, f"the container answers {self.answer!r}")
 
     def clear(self) -> None:
@@ -108,6 +112,13 @@ def run_tables(options: Options) -> list[Table]:
             Contender(name=way, run=work, before=edits.write, check=site.check)
             for way, work in ways.items()
         ]
+        contenders.append(
+            Contender(
+                name="docker run alone, as loaded before",
+                run=lambda _: site.start(f"{name}:latest"),
+                check=site.end,
+            )
+        )
         seconds = interleave(contenders, options.count(9, 1), tell=options.tell)
     tree.doit()
     return [
