@@ -74,9 +74,9 @@ def test_a_dodo_file_without_a_workspace_is_doits_own_affair(root: Path) -> None
     write(root, {"dodo.py": 'def task_x():\n    return {"actions": ["true"]}\n'})
     found = loader()
     assert found.load_doit_config() == {}
-    assert [task.name for task in found.load_tasks(SimpleNamespace(name="run", execute_tasks=False), [])] == [
-        "x"
-    ]
+    assert [
+        task.name for task in found.load_tasks(SimpleNamespace(name="run", execute_tasks=False), [])
+    ] == ["x"]
 
 
 def test_one_workspace_under_two_names(root: Path) -> None:
@@ -89,6 +89,8 @@ def test_two_workspaces_are_refused(root: Path) -> None:
     with pytest.raises(InvalidDodoFile, match=r"wanted one Workspace, got 2: more, task_images$"):
         loader()
 
+
+WEB_IMAGE = ["//services/web:rootfs", "//services/web:image"]
 
 USERS = [
     Task("plain", ["true"]),
@@ -115,11 +117,11 @@ USERS = [
         (["chain.txt"], API),
         (["wild"], [*API, *WEB]),
         (["setup"], WEB),
-        (["reads"], ["//gen:words", *WEB, "//services/web:image"]),
-        (["dist/web/index.json"], ["//gen:words", *WEB, "//services/web:image"]),
-        (["load:a*"], [*API, "//services/api:image"]),
-        (["load:api"], [*API, "//services/api:image"]),
-        (["load"], ["//gen:words", *API, *WEB, "//services/api:image", "//services/web:image"]),
+        (["reads"], ["//gen:words", *WEB, *WEB_IMAGE]),
+        (["dist/web/index.json"], ["//gen:words", *WEB, *WEB_IMAGE]),
+        (["load:a*"], [*API, "//services/api:rootfs"]),
+        (["load:api"], [*API, "//services/api:rootfs"]),
+        (["load"], ["//gen:words", *API, *WEB, "//services/api:rootfs", "//services/web:rootfs"]),
     ],
 )
 def test_the_actions_behind_a_selection(words: list[str], actions: list[str], root: Path) -> None:
