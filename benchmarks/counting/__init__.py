@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,17 +38,20 @@ class Counts:
         return [path.removeprefix(prefix) for path in self.opened if path.startswith(prefix)]
 
 
-def count(argv: Sequence[str], cwd: Path) -> tuple[Finished, Counts]:
-    """Run `python` with *argv* in *cwd*.  Raises: Wrong when it fails.
+def count(
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None
+) -> tuple[Finished, Counts]:
+    """Run `python` with *argv* in *cwd*, with the environment *env*.  Raises: Wrong if it fails.
 
-    What the processes that it starts do themselves is not counted.
+    It sees *env* (by default, that of every run) and its sys.path as if nobody counted.  What the processes that it starts do themselves is not counted.
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "counts.json")
-        theirs = os.environ.get("PYTHONPATH")
+        env = environment() if env is None else env
+        theirs = env.get("PYTHONPATH")
         path = os.pathsep.join([str(_CHILD), *([theirs] if theirs else [])])
-        env = environment(PYTHONPATH=path, **{REPORT: str(report)})
-        finished = run([sys.executable, *argv], cwd, env)
+        counting = {**env, "PYTHONPATH": path, REPORT: str(report)}
+        finished = run([sys.executable, *argv], cwd, counting)
         found = json.loads(report.read_text())
     here = os.path.realpath(cwd)
     return finished, Counts(

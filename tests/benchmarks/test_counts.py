@@ -35,7 +35,7 @@ def built(root: Path, services: int) -> Site:
 
 def noop(site: Site, services: int) -> Counts:
     """Count a run that finds *services* images up to date."""
-    finished, counts = count(["-m", "doit"], site.root)
+    finished, counts = count(["-m", "doit"], site.root, site.environment())
     assert finished.out.startswith(f"{services} image{'s' if services > 1 else ''} up to date")
     return counts
 
