@@ -43,7 +43,8 @@ def count(
 ) -> tuple[Finished, Counts]:
     """Run `python` with *argv* in *cwd*, with the environment *env*.  Raises: Wrong if it fails.
 
-    It sees *env* (by default, that of every run) and its sys.path as if nobody counted.  What the processes that it starts do themselves is not counted.
+    It sees *env* (by default, that of every run) and its sys.path as if nobody counted.  What the
+    processes that it starts do themselves is not counted.
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "counts.json")

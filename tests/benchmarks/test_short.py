@@ -13,6 +13,7 @@ SHORT = {
     "listing": ["list", "list-all", "info"],
     "edit-one": ["edit-one"],
     "edit-shared": ["edit-shared"],
+    "assembly": ["assembly-6mb", "assembly-plain-6mb"],
     "many": ["many", "many-gain"],
 }
 
