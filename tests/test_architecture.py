@@ -28,6 +28,7 @@ ROOMS = {
     "execute": {"core", "oci", "store", "registry"},
     "sinks": {"core", "oci", "store", "registry"},
     "manifests": {"core"},
+    "refresh": {"core", "config", "store"},
 }
 """Each room and the rooms it may import; `plugin`, and the front door, may import all."""
 
@@ -39,6 +40,7 @@ LAZY = {
     "deflate",
     "docker",
     "elftools",
+    "packaging",
     "pip",
     "requests",
     "tomli",

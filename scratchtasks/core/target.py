@@ -258,3 +258,5 @@ class Declared:
     """Bytes `.scratch/` may hold before `doit cache` collects."""
     plain_http: tuple[str, ...] = ()
     """Registries that are spoken to without TLS."""
+    refresh: Mapping[str, str | int] = field(default_factory=dict)
+    """`[refresh]` as written: a policy per pin, `cooldown_days`, `warn_days`."""

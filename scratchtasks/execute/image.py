@@ -24,7 +24,7 @@ from .staging import Owners, Staging, stage
 class ImageOperation:
     """op `image`: facts hold, for each platform, its manifest, config and layers."""
 
-    version = 1
+    version = 2
     is_probe = False
 
     def identity(self, job: Job, world: World) -> Json:
@@ -146,7 +146,18 @@ def _annotations(image: Image, job: Job, epoch: int) -> dict[str, str]:
         "org.opencontainers.image.title": params["name"],
         "org.opencontainers.image.created": timestamp(epoch),
         **given,
+        **_versions_of(job),
     }
+
+
+def _versions_of(job: Job) -> dict[str, str]:
+    """The sources of the certificates and zones inside, such as `certifi 2026.10.18`."""
+    versions = {
+        kind: [f"{name} {version}" for name, version in layer.facts.get("versions", {}).items()]
+        for kind in ("certs", "zoneinfo")
+        if (layer := job.deps.get(f"layer:{kind}")) is not None
+    }
+    return {f"dev.scratchtasks.{kind}": ", ".join(each) for kind, each in versions.items() if each}
 
 
 def _tree(result: ActionResult, world: World) -> list[FileEntry]:

@@ -160,6 +160,7 @@ class Workspace:
             pins=pins,
             cache_limit=config.cache_limit,
             plain_http=config.plain_http,
+            refresh=config.refresh,
         )
 
     def _workspace_config(self) -> "WorkspaceConfig":

@@ -12,13 +12,13 @@ from scratchtasks.core.errors import ConfigError
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 _HTML_TYPES = ("text/html", "application/vnd.pypi.simple.v1+html")
-_WHEEL = re.compile(r"([A-Za-z0-9._]+)-([0-9A-Za-z._!+]+)(?:-\d[^-]*)?-[^-]+-none-any\.whl")
+_WHEEL = re.compile(r"([A-Za-z0-9._]+)-([0-9A-Za-z._!+]+)(?:-\d[^-]*)?(?:-[A-Za-z0-9._]+){3}\.whl")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """One wheel that is for every platform.
+    """One wheel.
 
     *size* is in bytes, 0 when the index does not say; *uploaded* in seconds since 1970, None
     likewise; *yanked* is why it was withdrawn, "" when it was not.
@@ -30,6 +30,11 @@ class Release:
     size: int = 0
     uploaded: float | None = None
     yanked: str = ""
+
+    @property
+    def is_universal(self) -> bool:
+        """Whether it is for every platform."""
+        return self.filename.endswith("-none-any.whl")
 
     @property
     def is_whole(self) -> bool:
@@ -47,7 +52,7 @@ class Release:
 
 
 def parse_page(data: bytes, content_type: str, name: str, where: str) -> tuple[Release, ...]:
-    """The universal wheels of project *name* that the page *data* lists, as it orders them.
+    """The wheels of project *name* that the page *data* lists, as it orders them.
 
     *content_type* is the page's media type; *where* is the page, for messages.  Files of other
     kinds and names are left out, and so are files without a SHA-256.

@@ -67,6 +67,7 @@ def choose(pin: Pin, releases: Sequence[Release], policy: Policy, now: float) ->
     """
     from packaging.version import InvalidVersion, Version
 
+    current = _version_of(pin)
     rule = policy.rule(pin.name)
     if rule == "pinned":
         return Choice(None)
@@ -77,10 +78,9 @@ def choose(pin: Pin, releases: Sequence[Release], policy: Policy, now: float) ->
         try:
             version = Version(release.version)
         except InvalidVersion:
-            continue
-        if specifiers.contains(version) and release.filename.endswith(".whl"):
+            continue  # pytz-style dates and other relics
+        if specifiers.contains(version) and (release.is_universal or pin.kind != "pypi"):
             fit.setdefault(version, release)
-    current = Version(pin.version)
     own = [each for each in releases if each.version == pin.version and each.is_whole]
     withdrawn = next((each for each in own if each.yanked), None)
     sound = {version: each for version, each in fit.items() if not each.yanked}
@@ -109,6 +109,16 @@ def _specifiers(rule: str) -> SpecifierSet:
     if rule == "latest":
         return SpecifierSet()
     return SpecifierSet(f"=={rule}" if rule[0].isdigit() else rule)
+
+
+def _version_of(pin: Pin) -> Version:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(pin.version)
+    except InvalidVersion:
+        where = f"scratch.lock: pins.{pin.name}.version"
+        raise ConfigError(where, f"wanted a version (PEP 440), got {pin.version!a}") from None
 
 
 def _check_same(pin: Pin, releases: Sequence[Release]) -> None:

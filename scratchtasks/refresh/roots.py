@@ -52,9 +52,7 @@ class Expiring:
     services: tuple[str, ...]
 
 
-def diff_roots(
-    old: Sequence[Root], new: Sequence[Root], now: float, warn_days: int
-) -> RootsDiff:
+def diff_roots(old: Sequence[Root], new: Sequence[Root], now: float, warn_days: int) -> RootsDiff:
     """What differs from *old* to *new*; roots that expire within *warn_days* after *now*.
 
     Equal means the same bytes: a root that was issued anew is removed and added.
@@ -77,10 +75,10 @@ def expiring(roots: Iterable[Root], now: float, warn_days: int) -> tuple[Root, .
 def has_root(roots: Iterable[Root], wanted: str) -> bool:
     """Whether one of *roots* is what *wanted* names.
 
-    *wanted* is a SHA-256 fingerprint (64 hex digits, colons between bytes allowed), the whole
-    subject, or its common name.
+    *wanted* is a SHA-256 fingerprint (`sha256:` and 64 hex digits; `openssl x509 -fingerprint`'s
+    colons are allowed), the whole subject, or its common name.
     """
-    digits = wanted.replace(":", "").lower()
+    digits = wanted.lower().removeprefix("sha256:").replace(":", "")
     is_print = len(digits) == 64 and not set(digits) - set("0123456789abcdef")
     for root in roots:
         if root.sha256 == digits if is_print else wanted in (root.subject, _common_name(root)):

@@ -3,6 +3,7 @@
 import struct
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 from scratchtasks.core.errors import StageError
 
@@ -102,6 +103,6 @@ def _block(data: bytes, start: int, counts: tuple[int, ...], width: int) -> tupl
     numbers = data[at : at + times]
     at += times
     offsets = [struct.unpack_from(">i", data, at + 6 * number)[0] for number in range(types)]
-    if any(later <= sooner for sooner, later in zip(moments, moments[1:], strict=False)):
+    if any(later <= sooner for sooner, later in pairwise(moments)):
         raise IndexError("its moments are not in order")
     return Zone(moments, tuple(offsets[number] for number in numbers), offsets[0]), end

@@ -50,9 +50,7 @@ class ZonesDiff:
     rewritten: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(
-            self.added or self.removed or self.renamed or self.changed or self.rewritten
-        )
+        return bool(self.added or self.removed or self.renamed or self.changed or self.rewritten)
 
 
 def zone_ids(files: Mapping[str, bytes]) -> list[str]:
