@@ -119,7 +119,8 @@ class Workspace:
             faults += error.errors
         pins: Mapping[str, Pin] = {}
         try:
-            lock = self._read("scratch.lock")
+            # `doit refresh --build` tries a lock out before it takes the place of the old one.
+            lock = self._read(os.environ.get("SCRATCHTASKS_LOCK") or "scratch.lock")
             pins = effective_pins(None if lock is None else parse_lockfile(lock))
         except ConfigErrors as error:
             faults += error.errors

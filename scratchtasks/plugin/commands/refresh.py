@@ -1,0 +1,122 @@
+"""`doit refresh`: move the pins, say what that means, rebuild only what it touches."""
+
+import json
+import os
+import time
+
+from doit.cmd_base import DoitCmdBase
+from doit.exceptions import InvalidCommand
+
+from scratchtasks.core.errors import ScratchError
+from scratchtasks.plugin.session import Session
+from scratchtasks.refresh.proposal import Proposal
+
+from .why import session_of
+
+REFRESHED = 10
+REFUSED = 20
+
+
+def _flag(name: str, help_text: str) -> dict[str, object]:
+    return {"name": name, "long": name, "type": bool, "default": False, "help": help_text}
+
+
+_OPTIONS = (
+    _flag("check", "say what would be new and change nothing"),
+    _flag("accept", "go ahead even if something that an image ships or names disappears"),
+    _flag("json", "the report as JSON"),
+    _flag("markdown", "the report as the body of a pull request"),
+    _flag("build", "build and try out the images that change, or leave scratch.lock as it was"),
+    _flag("push", "push them too, all or none; implies --build"),
+)
+
+
+class Refresh(DoitCmdBase):  # type: ignore[misc]
+    """Asks upstream under `[refresh]`'s policy and rewrites scratch.lock."""
+
+    name = "refresh"
+    doc_purpose = "move the pins in scratch.lock and say what that changes"
+    doc_usage = ""
+    doc_description = (
+        "Exit code 0: nothing new; 10: refreshed (or would be, with --check); 20: refused, for "
+        "something would disappear and --accept was not given; all others are errors."
+    )
+    cmd_options = _OPTIONS
+
+    def _execute(
+        self,
+        pos_args: list[str],
+        check: bool,
+        accept: bool,
+        json: bool,
+        markdown: bool,
+        build: bool,
+        push: bool,
+    ) -> int:
+        if pos_args:
+            raise InvalidCommand(f"refresh: takes no arguments, got {pos_args[0]!r}")
+        if json and markdown:
+            raise InvalidCommand("refresh: wanted --json or --markdown, got both")
+        if check and (build or push):
+            raise InvalidCommand("refresh: --check changes nothing, so it cannot build or push")
+        session = session_of(self.loader)
+        self.loader.workspace.watch_signals()
+        try:
+            session.lock()
+            return self._refresh(
+                session, check, accept, "json" if json else "markdown" * markdown, build, push
+            )
+        except ScratchError as error:
+            raise InvalidCommand(str(error)) from None
+
+    def _refresh(
+        self, session: Session, check: bool, accept: bool, form: str, build: bool, push: bool
+    ) -> int:
+        from scratchtasks.config.default_pins import effective_pins
+        from scratchtasks.plugin.refreshing.lock_file import LockFile
+        from scratchtasks.plugin.refreshing.propose import propose
+        from scratchtasks.plugin.refreshing.trial import try_out
+        from scratchtasks.refresh.proposal import pins_after
+
+        lock = LockFile(session.world.root)
+        if effective_pins(lock.pins) != session.world.pins:
+            raise InvalidCommand("refresh: scratch.lock has just been changed; run it again")
+        proposal = propose(session, lock.pins, time.time())
+        is_refused = bool(proposal.alarms) and not accept
+        if is_refused:
+            outcome, code = "refused", REFUSED
+        elif not proposal.is_news:
+            outcome, code = "nothing", 0
+        else:
+            outcome, code = ("proposed" if check else "refreshed"), REFRESHED
+        if outcome == "refreshed":
+            text = lock.with_pins(pins_after(session.world.pins, proposal.moves))
+            if build or push:
+                if not form:  # for people: what is being built, before it is
+                    self._show(proposal, form, outcome)
+                try_out(session, text, proposal.affected, push=push)
+            lock.replace(text)
+        if form or outcome != "refreshed" or not (build or push):
+            self._show(proposal, form, outcome)
+        return code
+
+    def _show(self, proposal: Proposal, form: str, outcome: str) -> None:
+        if form == "json":
+            from scratchtasks.refresh.report_json import json_report
+
+            text = json.dumps(json_report(proposal, outcome), indent=2, ensure_ascii=False) + "\n"
+        elif form == "markdown":
+            from scratchtasks.refresh.report_markdown import markdown_report
+
+            text = markdown_report(proposal)
+        else:
+            from scratchtasks.refresh.report_text import text_report
+
+            text = text_report(proposal, is_colored=_is_colored(self.outstream))
+        self.outstream.write(text)
+        self.outstream.flush()
+
+
+def _is_colored(stream: object) -> bool:
+    is_terminal = getattr(stream, "isatty", lambda: False)()
+    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,117 @@
+"""A session, its policy and upstream become one Proposal."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+
+from scratchtasks.core.errors import ConfigError, ConfigErrors
+from scratchtasks.core.target import Pin
+from scratchtasks.plugin.session import Session
+from scratchtasks.refresh.compare import meaning_of
+from scratchtasks.refresh.policy import Policy, choose, policy_of
+from scratchtasks.refresh.proposal import Move, Proposal, pins_after
+from scratchtasks.refresh.upstream import releases_of
+
+from .contents import contents_of, expiring_authorities, module_runner, wheel_of
+from .forecast import forecast
+
+_MAX_WHEEL = 64 << 20
+"""Bytes; some hundred times what certifi and tzdata have today."""
+
+
+def propose(session: Session, locked: Mapping[str, Pin] | None, now: float) -> Proposal:
+    """What is new upstream for *session*'s pins, and what taking it would mean.
+
+    *locked* are the pins in scratch.lock, None without one; *now* is seconds since 1970.
+
+    Raises: ScratchError when upstream cannot be asked or what it has is not sound.
+    """
+    policy = policy_of(session.declared.refresh)
+    pins = session.world.pins
+    moves, notes = moves_of(session, policy, now)
+    moves = tuple(_fetched(move, session) for move in moves)
+    missing = [
+        Move(None, pin, "was not in scratch.lock")
+        for name, pin in pins.items()
+        if name not in (locked or {}) and name not in {move.new.name for move in moves}
+    ]
+    services = tuple(session.graph.services.values())
+    meaning = meaning_of(
+        moves,
+        pins,
+        services,
+        _required(session),
+        contents_of(session.world),
+        now=now,
+        warn_days=policy.warn_days,
+    )
+    fates, unbuildable = forecast(session, pins_after(pins, moves)) if moves else ((), ())
+    return Proposal(
+        moves=(*moves, *missing),
+        roots=meaning.roots,
+        zones=meaning.zones,
+        alarms=(*meaning.alarms, *unbuildable),
+        images=fates,
+        expiring=tuple(expiring_authorities(session, now, policy.warn_days)),
+        notes=(*notes, *meaning.notes),
+        is_new_lock=locked is None,
+    )
+
+
+def moves_of(
+    session: Session, policy: Policy, now: float
+) -> tuple[tuple[Move, ...], tuple[str, ...]]:
+    """What *policy* makes of what upstream has: moves, and notes about what waits.
+
+    Raises: ConfigErrors with all that is wrong.
+    """
+    asked = {
+        name: pin
+        for name, pin in session.world.pins.items()
+        if pin.kind == "pypi" and policy.rule(name) != "pinned"
+    }
+    releases = releases_of(list(asked), module_runner(session.world), now)
+    moves: list[Move] = []
+    notes: list[str] = []
+    faults: list[ConfigError] = []
+    for name, pin in asked.items():
+        try:
+            choice = choose(pin, releases[name], policy, now)
+        except ConfigError as error:
+            faults.append(error)
+            continue
+        found = choice.release
+        if found is None:
+            notes += [choice.why] * bool(choice.why)
+            continue
+        if found.size > _MAX_WHEEL:
+            what = f"wanted at most {_MAX_WHEEL} bytes, the index says {found.size}"
+            faults.append(ConfigError(found.filename, what))
+            continue
+        new = Pin(
+            name=name,
+            version=found.version,
+            sha256=found.sha256,
+            size=found.size,
+            filename=found.filename,
+            date=found.date,
+        )
+        moves.append(Move(pin, new, choice.why))
+    if faults:
+        raise ConfigErrors(tuple(faults))
+    return tuple(moves), tuple(notes)
+
+
+def _fetched(move: Move, session: Session) -> Move:
+    """*move* once its wheel is in the store and verified; its size is the file's own."""
+    path = wheel_of(move.new, session.world)
+    return replace(move, new=replace(move.new, size=os.path.getsize(path)))
+
+
+def _required(session: Session) -> Mapping[str, tuple[str, ...]]:
+    """What `[certs] require` of each service names, by the file that says so."""
+    return {
+        service.origin or name: getattr(service.certs, "require", ())
+        for name, service in session.graph.services.items()
+        if "certs" in service.image.essentials
+    }
