@@ -79,7 +79,7 @@ def choose(pin: Pin, releases: Sequence[Release], policy: Policy, now: float) ->
             version = Version(release.version)
         except InvalidVersion:
             continue  # pytz-style dates and other relics
-        if specifiers.contains(version) and (release.is_universal or pin.kind != "pypi"):
+        if _allows(specifiers, version) and (release.is_universal or pin.kind != "pypi"):
             fit.setdefault(version, release)
     own = [each for each in releases if each.version == pin.version and each.is_whole]
     withdrawn = next((each for each in own if each.yanked), None)
@@ -90,7 +90,7 @@ def choose(pin: Pin, releases: Sequence[Release], policy: Policy, now: float) ->
     rested = {version: each for version, each in sound.items() if _has_rested(each, policy, now)}
     best = max(rested, default=None)
     newest = max(sound)
-    is_bound = withdrawn is not None or not specifiers.contains(current)
+    is_bound = withdrawn is not None or not specifiers.contains(current, prereleases=True)
     if best is None or best == current or (best < current and not is_bound):
         return Choice(None, _waiting(sound[newest], policy, now) if newest > current else "")
     why = f"the newest that {rule!r} allows" if rule != "latest" else "the newest release"
@@ -119,6 +119,13 @@ def _version_of(pin: Pin) -> Version:
     except InvalidVersion:
         where = f"scratch.lock: pins.{pin.name}.version"
         raise ConfigError(where, f"wanted a version (PEP 440), got {pin.version!a}") from None
+
+
+def _allows(specifiers: SpecifierSet, version: Version) -> bool:
+    """Whether *version* is among *specifiers*, which have to name pre-releases to get one."""
+    if version.is_prerelease and not specifiers.prereleases:
+        return False
+    return specifiers.contains(version, prereleases=True)
 
 
 def _check_same(pin: Pin, releases: Sequence[Release]) -> None:

@@ -37,6 +37,7 @@ def json_report(proposal: Proposal, outcome: str) -> dict[str, Json]:
                     "zone": change.zone,
                     "first": _difference(change.first),
                     "coming": _difference(change.coming),
+                    "is_now": change.is_now,
                     "same_as": change.same_as,
                 }
                 for change in zones.changed

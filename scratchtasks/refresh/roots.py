@@ -80,7 +80,7 @@ def has_root(roots: Iterable[Root], wanted: str) -> bool:
     """
     digits = wanted.lower().removeprefix("sha256:").replace(":", "")
     is_print = len(digits) == 64 and not set(digits) - set("0123456789abcdef")
-    for root in roots:
+    for root in roots if wanted else ():
         if root.sha256 == digits if is_print else wanted in (root.subject, _common_name(root)):
             return True
     return False

@@ -29,20 +29,27 @@ def moment_text(moment: int) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def difference_text(difference: Difference) -> str:
-    """The whole difference in one line."""
-    offsets = f"{offset_text(difference.old)} → {offset_text(difference.new)}"
-    return f"from {moment_text(difference.moment)}: {offsets} ({shift_text(difference)})"
-
-
 def change_text(change: ZoneChange) -> str:
     """What changes in a zone: what is to come, else what was corrected."""
-    text = difference_text(change.first)
-    if change.coming is None:
+    first, coming = change.first, change.coming
+    text = f"from {_difference_text(first)}"
+    if coming is None:
         text += ", in the past only"
-    elif change.coming.moment != change.first.moment:
-        text += f"; next {difference_text(change.coming)}"
+    elif change.is_now:
+        if (coming.old, coming.new) != (first.old, first.new):
+            text += f"; today {_offsets_text(coming)}"
+    elif coming.moment != first.moment:
+        text += f"; next from {_difference_text(coming)}"
     return f"{text}; now the same as {change.same_as}" if change.same_as else text
+
+
+def _difference_text(difference: Difference) -> str:
+    return f"{moment_text(difference.moment)}: {_offsets_text(difference)}"
+
+
+def _offsets_text(difference: Difference) -> str:
+    offsets = f"{offset_text(difference.old)} → {offset_text(difference.new)}"
+    return f"{offsets} ({shift_text(difference)})"
 
 
 def zones_heading(zones: ZonesDiff) -> str:

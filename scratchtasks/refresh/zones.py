@@ -26,12 +26,14 @@ class Difference:
 class ZoneChange:
     """Local time in *zone* differs, first at *first*, and from today on first at *coming*.
 
-    *coming* is None when only the past was corrected.  *same_as* are zones it has become equal to.
+    *coming* is None when only the past was corrected; *is_now*: clocks differ today already.
+    *same_as* is a zone that it has become equal to.
     """
 
     zone: str
     first: Difference
     coming: Difference | None = None
+    is_now: bool = False
     same_as: str = ""
 
 
@@ -72,6 +74,7 @@ def diff_zones(
     Raises: StageError for a file that is no sound TZif.
     """
     until = ten_years_after(now)
+    today = max(since, int(now))
     before, after = zone_ids(old), zone_ids(new)
     gone = [zone for zone in before if zone not in new]
     come = [zone for zone in after if zone not in old]
@@ -109,13 +112,15 @@ def diff_zones(
             pair = zone_of(data[0], zone), zone_of(data[1], zone)
             known[data] = (
                 first_difference(*pair, since, until),
-                first_difference(*pair, max(since, int(now)), until),
+                first_difference(*pair, today, until),
             )
         first, coming = known[data]
         if first is None:
             rewritten.append(zone)
         else:
-            changed.append(ZoneChange(zone, first, coming, _new_twin(zone, old, new, after)))
+            is_now = coming is not None and coming.moment == today
+            twin = _new_twin(zone, old, new, after)
+            changed.append(ZoneChange(zone, first, coming, is_now, twin))
     return ZonesDiff(
         added=tuple(zone for zone in come if zone not in renamed.values()),
         removed=removed,

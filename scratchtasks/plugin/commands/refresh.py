@@ -13,9 +13,6 @@ from scratchtasks.refresh.proposal import Proposal
 
 from .why import session_of
 
-REFRESHED = 10
-REFUSED = 20
-
 
 def _flag(name: str, help_text: str) -> dict[str, object]:
     return {"name": name, "long": name, "type": bool, "default": False, "help": help_text}
@@ -59,46 +56,30 @@ class Refresh(DoitCmdBase):  # type: ignore[misc]
             raise InvalidCommand("refresh: wanted --json or --markdown, got both")
         if check and (build or push):
             raise InvalidCommand("refresh: --check changes nothing, so it cannot build or push")
+        form = "json" if json else "markdown" * markdown
         session = session_of(self.loader)
         self.loader.workspace.watch_signals()
+        wishes = {"check": check, "accept": accept, "build": build, "push": push}
         try:
-            session.lock()
-            return self._refresh(
-                session, check, accept, "json" if json else "markdown" * markdown, build, push
-            )
+            return self._refresh(session, wishes, form)
         except ScratchError as error:
             raise InvalidCommand(str(error)) from None
 
-    def _refresh(
-        self, session: Session, check: bool, accept: bool, form: str, build: bool, push: bool
-    ) -> int:
-        from scratchtasks.config.default_pins import effective_pins
-        from scratchtasks.plugin.refreshing.lock_file import LockFile
-        from scratchtasks.plugin.refreshing.propose import propose
-        from scratchtasks.plugin.refreshing.trial import try_out
-        from scratchtasks.refresh.proposal import pins_after
+    def _refresh(self, session: Session, wishes: dict[str, bool], form: str) -> int:
+        from scratchtasks.plugin.refreshing.night import CODES, Wishes, refresh
 
-        lock = LockFile(session.world.root)
-        if effective_pins(lock.pins) != session.world.pins:
-            raise InvalidCommand("refresh: scratch.lock has just been changed; run it again")
-        proposal = propose(session, lock.pins, time.time())
-        is_refused = bool(proposal.alarms) and not accept
-        if is_refused:
-            outcome, code = "refused", REFUSED
-        elif not proposal.is_news:
-            outcome, code = "nothing", 0
-        else:
-            outcome, code = ("proposed" if check else "refreshed"), REFRESHED
-        if outcome == "refreshed":
-            text = lock.with_pins(pins_after(session.world.pins, proposal.moves))
-            if build or push:
-                if not form:  # for people: what is being built, before it is
-                    self._show(proposal, form, outcome)
-                try_out(session, text, proposal.affected, push=push)
-            lock.replace(text)
-        if form or outcome != "refreshed" or not (build or push):
-            self._show(proposal, form, outcome)
-        return code
+        shown: list[Proposal] = []
+
+        def show(proposal: Proposal, outcome: str) -> None:
+            if not shown:
+                self._show(proposal, form, outcome)
+            shown.append(proposal)
+
+        # People want to read what is being built; scripts get one report, at the end.
+        on_trial = None if form else show
+        proposal, outcome = refresh(session, Wishes(**wishes), time.time(), on_trial=on_trial)
+        show(proposal, outcome)
+        return CODES[outcome]
 
     def _show(self, proposal: Proposal, form: str, outcome: str) -> None:
         if form == "json":

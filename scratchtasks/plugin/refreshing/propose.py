@@ -10,16 +10,18 @@ from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.compare import meaning_of
 from scratchtasks.refresh.policy import Policy, choose, policy_of
 from scratchtasks.refresh.proposal import Move, Proposal, pins_after
-from scratchtasks.refresh.upstream import releases_of
+from scratchtasks.refresh.upstream import RunModule, releases_of
 
-from .contents import contents_of, expiring_authorities, module_runner, wheel_of
+from .contents import contents_of, expiring_authorities, wheel_of
 from .forecast import forecast
 
 _MAX_WHEEL = 64 << 20
 """Bytes; some hundred times what certifi and tzdata have today."""
 
 
-def propose(session: Session, locked: Mapping[str, Pin] | None, now: float) -> Proposal:
+def propose(
+    session: Session, locked: Mapping[str, Pin] | None, now: float, run_module: RunModule
+) -> Proposal:
     """What is new upstream for *session*'s pins, and what taking it would mean.
 
     *locked* are the pins in scratch.lock, None without one; *now* is seconds since 1970.
@@ -28,7 +30,7 @@ def propose(session: Session, locked: Mapping[str, Pin] | None, now: float) -> P
     """
     policy = policy_of(session.declared.refresh)
     pins = session.world.pins
-    moves, notes = moves_of(session, policy, now)
+    moves, notes = moves_of(session, policy, now, run_module)
     moves = tuple(_fetched(move, session) for move in moves)
     missing = [
         Move(None, pin, "was not in scratch.lock")
@@ -59,7 +61,7 @@ def propose(session: Session, locked: Mapping[str, Pin] | None, now: float) -> P
 
 
 def moves_of(
-    session: Session, policy: Policy, now: float
+    session: Session, policy: Policy, now: float, run_module: RunModule
 ) -> tuple[tuple[Move, ...], tuple[str, ...]]:
     """What *policy* makes of what upstream has: moves, and notes about what waits.
 
@@ -70,7 +72,7 @@ def moves_of(
         for name, pin in session.world.pins.items()
         if pin.kind == "pypi" and policy.rule(name) != "pinned"
     }
-    releases = releases_of(list(asked), module_runner(session.world), now)
+    releases = releases_of(list(asked), run_module, now)
     moves: list[Move] = []
     notes: list[str] = []
     faults: list[ConfigError] = []

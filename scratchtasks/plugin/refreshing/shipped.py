@@ -11,6 +11,7 @@ from scratchtasks.core.errors import ScratchError
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.policy import policy_of
 
+from .contents import module_runner
 from .propose import moves_of
 
 KINDS = {"certs": "certifi", "zoneinfo": "tzdata"}
@@ -54,10 +55,11 @@ def shipped(session: Session, now: float) -> tuple[list[Shipped], str]:
     *now* is seconds since 1970.
     """
     pins = session.world.pins
+    run_module = module_runner(session.world)
     newer: dict[str, str] = {}
     fault = ""
     try:
-        moves, _ = moves_of(session, policy_of(session.declared.refresh), now)
+        moves, _ = moves_of(session, policy_of(session.declared.refresh), now, run_module)
         newer = {move.new.name: f"{move.new.name} {move.new.version}" for move in moves}
     except ScratchError as error:
         fault = str(error)
