@@ -33,7 +33,7 @@ def zone_alarms(
             elif _matches(pattern, old) and not _matches(pattern, new):
                 yield Alarm(place, f"no zone matches {pattern} any more")
         zone = service.image.env.get("TZ", "").removeprefix(":").removeprefix(_ZONEINFO)
-        if zone in gone:
+        if zone and zone in gone:
             yield Alarm(f"{where}: image.env.TZ", f"zone {zone} is gone")
 
 

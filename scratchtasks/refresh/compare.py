@@ -89,5 +89,4 @@ def _or_note(read: Callable[[], T], pin: Pin, notes: list[str]) -> T | None:
 
 
 def _named(services: Iterable[Service]) -> set[str]:
-    named = {zone for service in services for zone in service.zones}
-    return named | {service.image.env.get("TZ", "") for service in services}
+    return {zone for service in services for zone in service.zones}

@@ -84,7 +84,7 @@ def _read(response: Any) -> dict[str, Any]:
         if len(body) > _MAX_PAGE:
             return {"error": f"sends more than {_MAX_PAGE} bytes"}
     headers = response.headers
-    length = headers.get("Content-Length", "")
+    length = str(headers.get("Content-Length", ""))
     # pip's HTTP library does not mind when a connection ends early.
     if length.isdigit() and "Content-Encoding" not in headers and int(length) != len(body):
         return {"error": f"was cut short (wanted {length} bytes, got {len(body)})"}

@@ -4,6 +4,7 @@ import hashlib
 import ssl
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def theirs(release: str) -> dict[str, Root]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=bundle(release).decode())
     found = {}
-    read = zip(context.get_ca_certs(), context.get_ca_certs(binary_form=True), strict=True)
+    read: Any = zip(context.get_ca_certs(), context.get_ca_certs(binary_form=True), strict=True)
     for facts, der in read:
         names = [part for group in reversed(facts["subject"]) for part in group]
         subject = ",".join(f"{SHORT[key]}={_escaped(value)}" for key, value in names)
@@ -67,7 +68,8 @@ def test_added_and_removed_roots() -> None:
     diff = diff_roots(ours("certifi-2024.7.4"), ours("certifi-2026.10.18"), NOW, 400)
     assert {root.sha256 for root in diff.added} == set(new) - set(old)
     assert {root.sha256 for root in diff.removed} == set(old) - set(new)
-    assert diff.added and diff.removed
+    assert diff.added
+    assert diff.removed
     limit = NOW + 400 * 86400
     assert set(diff.expiring) == {root for root in new.values() if root.not_after <= limit}
     assert list(diff.added) == sorted(diff.added, key=lambda root: (root.subject, root.sha256))

@@ -135,9 +135,9 @@ def test_days_before_a_year(year: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "CET-1,M3.5.0,M10.5.0", "CE-1", "CET-1CEST,M13.1.0,1",
-     "CET-1CEST,M1.6.0,1", "CET-1CEST,M1.1.7,1", "CET-1CEST,J0,1", "CET-1CEST,J366,1", "CET-1CEST,366,1",
-     "CET-1CEST,M3.5.0,M10.5.0,1"],
+    ["", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "CET-1,M3.5.0,M10.5.0", "CE-1",
+     "CET-1CEST,M13.1.0,1", "CET-1CEST,M1.6.0,1", "CET-1CEST,M1.1.7,1", "CET-1CEST,J0,1",
+     "CET-1CEST,J366,1", "CET-1CEST,366,1", "CET-1CEST,M3.5.0,M10.5.0,1"],
 )  # fmt: skip
 def test_malformed_rules(text: str) -> None:
     with pytest.raises(MalformedRule):

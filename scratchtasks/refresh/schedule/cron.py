@@ -23,8 +23,7 @@ def cron(place: Place) -> str:
         f"cd {root} && out=$({doit} refresh --build --push 2>&1); code=$?; "
         '[ "$code" -eq 0 ] || printf "%s\\nexit code %s\\n" "$out" "$code"'
     )
-    command = (
-        f"flock -n {shlex.quote(place.root + '/.scratch/nightly')} sh -c {shlex.quote(script)}"
-    )
+    # flock(1) locks the folder itself.
+    command = f"flock -n {root} sh -c {shlex.quote(script)}"
     # cron takes an unescaped % for the end of the line.
     return _TEXT.format(minute=place.minute, command=command.replace("%", "\\%"))

@@ -68,9 +68,15 @@ def systemd(place: Place) -> str:
         name=place.name.replace("%", "%%"),
         folder=place.root.replace("%", "%%"),
         root=_word(place.root),
-        doit=_word(place.doit).replace("$", "$$"),
+        doit=_program(place.doit),
         minute=place.minute,
     )
+
+
+def _program(path: str) -> str:
+    """*path* as systemd runs it; a program's own name may hold no quotes, an argument may."""
+    word = _word(path).replace("$", "$$")
+    return f"/usr/bin/env {word}" if set("'\"\\") & set(path) else word
 
 
 def _word(text: str) -> str:
