@@ -99,7 +99,9 @@ def _why(error: Exception) -> str:
     text = without_credentials(str(error))
     # The last cause says it best: "[Errno 111] Connection refused", "certificate verify failed".
     inner = re.findall(
-        r"(\[Errno[^\]]*\][^'\")]*|certificate verify failed[^'\")]*|timed out)", text
+        r"(\[Errno[^\]]*\][^'\")]*|certificate verify failed[^'\")]*|timed out"
+        r"|too many \d+ error responses)",
+        text,
     )
     reason = inner[-1].strip() if inner else text[-200:]
     return f"cannot be reached ({type(error).__name__}: {reason})"

@@ -6,10 +6,11 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.errors import ScratchError, StageError
 from scratchtasks.core.target import Pin
 from scratchtasks.core.tree import check_path
 from scratchtasks.execute.essentials.pem import parse_pem
+from scratchtasks.execute.essentials.zoneinfo import FOLDER
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.pins import pinned_wheel, read_folder, read_member
 from scratchtasks.plugin.session import Session
@@ -32,7 +33,9 @@ def contents_of(world: World) -> Contents:
     def zones(pin: Pin) -> Mapping[str, bytes]:
         files = read_folder(wheel_of(pin, world), "tzdata/zoneinfo", _MAX_ZONES)
         for name in files:
-            check_path(f"/{name}", f"{pin.name} {pin.version}")
+            check_path(f"/{FOLDER}/{name}", f"{pin.name} {pin.version}")
+        if "UTC" not in files:
+            raise StageError(f"{pin.name} {pin.version}", "has no zones", "is this tzdata's wheel?")
         return files
 
     return Contents(certificates=certificates, zones=zones)
