@@ -13,7 +13,10 @@ from .zones import ZonesDiff
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A pin that moves; *why* is in words for people.  *old* is None for one that is new."""
+    """A pin that moves; *why* is in words for people.
+
+    *old* is None for one that held already without being in scratch.lock.
+    """
 
     old: Pin | None
     new: Pin
@@ -22,7 +25,7 @@ class Move:
     @property
     def is_moved(self) -> bool:
         """Whether other bytes are pinned, and not only more is known of the same."""
-        return self.old is None or self.old.sha256 != self.new.sha256
+        return self.old is not None and self.old.sha256 != self.new.sha256
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,8 +132,9 @@ def test_long_tables_are_folded() -> None:
     [
         (Proposal(), "nothing new: every pin is where its policy wants it"),
         (Proposal(is_new_lock=True), "scratch.lock is new"),
-        (Proposal(moves=(Move(NEW, NEW),)), "scratch.lock is completed"),
-        (Proposal(moves=(Move(None, NEW), Move(OLD, NEW))), "2 pins to move"),
+        (Proposal(moves=(Move(None, NEW),)), "scratch.lock is completed"),
+        (Proposal(moves=(Move(OLD, NEW), Move(NEW, OLD))), "2 pins to move"),
+        (Proposal(moves=(Move(None, NEW), Move(OLD, NEW))), "1 pin to move"),
     ],
 )
 def test_headlines(proposal: Proposal, line: str) -> None:
