@@ -1,6 +1,6 @@
 """What must not disappear without somebody's word: zones, roots and files that services name."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from scratchtasks.core.target import Service
@@ -38,17 +38,21 @@ def zone_alarms(
 
 
 def root_alarms(
-    required: Mapping[str, Sequence[str]], old: Sequence[Root] | None, new: Sequence[Root]
+    services: Iterable[Service], old: Sequence[Root] | None, new: Sequence[Root]
 ) -> Iterator[Alarm]:
-    """An Alarm for each root that is in *old* and not in *new* although it is required.
+    """An Alarm for each root that is in *old* and not in *new* although some service requires it.
 
-    *required* has fingerprints and subjects (`has_root`) by the place that names them.  Without
-    *old* all of them count as having been there.
+    `[certs] require` has what `has_root` understands.  Without *old* all of them count as having
+    been there.
     """
-    for where, names in required.items():
+    for service in services:
+        if "certs" not in service.image.essentials:
+            continue
+        names: Sequence[str] = getattr(service.certs, "require", ())
         for number, name in enumerate(names):
             if (old is None or has_root(old, name)) and not has_root(new, name):
-                yield Alarm(f"{where}: certs.require[{number}]", f"root {name} is gone")
+                where = f"{service.origin or service.name}: certs.require[{number}]"
+                yield Alarm(where, f"root {name} is gone")
 
 
 def _matches(pattern: str, zones: Collection[str]) -> bool:

@@ -1,90 +1,95 @@
-"""From two sets of pins to what their difference means, through what the pinned files hold."""
+"""What other roots and zones mean, source by source, and what must not be missing from them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from scratchtasks.core.errors import ScratchError
-from scratchtasks.core.target import Pin, Service
+from scratchtasks.core.target import Service
 
 from .alarms import root_alarms, zone_alarms
-from .proposal import Alarm, Move
-from .roots import Root, RootsDiff, diff_roots, expiring, roots_of
+from .proposal import Alarm
+from .roots import RootsDiff, diff_roots, expiring, roots_of
 from .zones import ZonesDiff, diff_zones, zone_ids
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """How a pin is read: *certificates* gives DER in order, *zones* files by path below zoneinfo/.
+class Swap(Generic[T]):
+    """A source whose content is another from now on; *services* are those that use it.
 
-    Both fetch and verify what is not at hand, and raise ScratchError.
+    *name* is the source's in scratch.lock, *was* what was pinned, for people.  *old* and *new*
+    fetch and verify what is not at hand, and raise ScratchError.
     """
 
-    certificates: Callable[[Pin], Sequence[bytes]]
-    zones: Callable[[Pin], Mapping[str, bytes]]
+    name: str
+    was: str
+    old: Callable[[], T]
+    new: Callable[[], T]
+    services: Sequence[Service] = ()
 
 
-@dataclass(frozen=True, slots=True)
+RootsSwap = Swap[Sequence[bytes]]
+"""Certificates as DER, in order."""
+
+ZonesSwap = Swap[Mapping[str, bytes]]
+"""Files by path below zoneinfo/."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """What moves mean."""
+    """What swaps mean, by the name of their source."""
 
-    roots: RootsDiff
-    zones: ZonesDiff
-    alarms: tuple[Alarm, ...]
-    notes: tuple[str, ...]
+    roots: Mapping[str, RootsDiff]
+    zones: Mapping[str, ZonesDiff]
+    alarms: tuple[Alarm, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def meaning_of(
-    moves: Iterable[Move],
-    pins: Mapping[str, Pin],
-    services: Sequence[Service],
-    required: Mapping[str, Sequence[str]],
-    contents: Contents,
-    *,
-    now: float,
-    warn_days: int,
+    roots: Iterable[RootsSwap], zones: Iterable[ZonesSwap], *, now: float, warn_days: int
 ) -> Meaning:
-    """What *moves* away from *pins* mean for *services*; *required* as root_alarms has it.
+    """What all swaps mean, and what their services name that would disappear.
 
     What was pinned until now may have been deleted upstream and be nowhere in the store: then a
     note says that it cannot be compared, and everything that is named counts as having been there.
 
     Raises: ScratchError when what is to be pinned cannot be fetched or read.
     """
-    moved = {move.new.name: move for move in moves if move.is_moved}
     notes: list[str] = []
     alarms: list[Alarm] = []
-    zones = ZonesDiff(removed={}, renamed={})
-    if "tzdata" in moved:
-        new = contents.zones(moved["tzdata"].new)
-        old = _or_note(lambda: contents.zones(pins["tzdata"]), pins["tzdata"], notes)
-        if old is not None:
-            zones = diff_zones(old, new, now)
-        before = _named(services) if old is None else zone_ids(old)
-        alarms += zone_alarms(services, before, zone_ids(new))
-    roots = RootsDiff()
-    if "certifi" in moved:
-        after = _roots(moved["certifi"].new, contents)
-        have = _or_note(lambda: _roots(pins["certifi"], contents), pins["certifi"], notes)
-        if have is not None:
-            roots = diff_roots(have, after, now, warn_days)
+    zone_diffs: dict[str, ZonesDiff] = {}
+    for swap in zones:
+        files = swap.new()
+        before = _or_note(swap, notes)
+        if before is not None:
+            zone_diffs[swap.name] = diff_zones(before, files, now)
+        known = _named(swap.services) if before is None else zone_ids(before)
+        alarms += zone_alarms(swap.services, known, zone_ids(files))
+    root_diffs: dict[str, RootsDiff] = {}
+    for pems in roots:
+        after = roots_of(pems.new(), pems.name)
+        ders = _or_note(pems, notes)
+        have = None if ders is None else roots_of(ders, pems.was)
+        if have is None:
+            root_diffs[pems.name] = RootsDiff(expiring=expiring(after, now, warn_days))
         else:
-            roots = RootsDiff(expiring=expiring(after, now, warn_days))
-        alarms += root_alarms(required, have, after)
-    return Meaning(roots, zones, tuple(alarms), tuple(notes))
+            root_diffs[pems.name] = diff_roots(have, after, now, warn_days)
+        alarms += root_alarms(pems.services, have, after)
+    return Meaning(
+        roots={name: diff for name, diff in root_diffs.items() if diff},
+        zones={name: diff for name, diff in zone_diffs.items() if diff},
+        alarms=tuple(alarms),
+        notes=tuple(notes),
+    )
 
 
-def _roots(pin: Pin, contents: Contents) -> tuple[Root, ...]:
-    return roots_of(contents.certificates(pin), f"{pin.name} {pin.version}")
-
-
-def _or_note(read: Callable[[], T], pin: Pin, notes: list[str]) -> T | None:
+def _or_note(swap: Swap[T], notes: list[str]) -> T | None:
     try:
-        return read()
+        return swap.old()
     except ScratchError as error:
-        notes.append(f"{pin.name} {pin.version} cannot be compared with: {error.what}")
+        notes.append(f"{swap.was} cannot be compared with: {error.what}")
         return None
 
 

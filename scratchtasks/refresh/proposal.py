@@ -52,11 +52,14 @@ class Fate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """All of it; *notes* are news that move nothing (a release that waits, a source not asked)."""
+    """All of it; *roots* and *zones* by the name of their source.
+
+    *notes* are news that move nothing (a release that waits, what cannot be compared).
+    """
 
     moves: tuple[Move, ...] = ()
-    roots: RootsDiff = field(default_factory=RootsDiff)
-    zones: ZonesDiff = field(default_factory=lambda: ZonesDiff(removed={}, renamed={}))
+    roots: Mapping[str, RootsDiff] = field(default_factory=dict)
+    zones: Mapping[str, ZonesDiff] = field(default_factory=dict)
     alarms: tuple[Alarm, ...] = ()
     images: tuple[Fate, ...] = ()
     expiring: tuple[Expiring, ...] = ()

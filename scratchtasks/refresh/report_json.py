@@ -6,8 +6,8 @@ from scratchtasks.core.digest import Json
 from scratchtasks.core.target import Pin
 
 from .proposal import Proposal
-from .roots import Root
-from .zones import Difference
+from .roots import Root, RootsDiff
+from .zones import Difference, ZonesDiff
 
 
 def json_report(proposal: Proposal, outcome: str) -> dict[str, Json]:
@@ -15,7 +15,6 @@ def json_report(proposal: Proposal, outcome: str) -> dict[str, Json]:
 
     Moments are UTC seconds since 1970, offsets seconds east of UTC, hashes lower-case hex.
     """
-    zones = proposal.zones
     return {
         "outcome": outcome,
         "moves": [
@@ -23,27 +22,8 @@ def json_report(proposal: Proposal, outcome: str) -> dict[str, Json]:
             for m in proposal.moves
         ],
         "notes": list(proposal.notes),
-        "roots": {
-            "added": [_root(root) for root in proposal.roots.added],
-            "removed": [_root(root) for root in proposal.roots.removed],
-            "expiring": [_root(root) for root in proposal.roots.expiring],
-        },
-        "zones": {
-            "added": list(zones.added),
-            "removed": dict(zones.removed),
-            "renamed": dict(zones.renamed),
-            "changed": [
-                {
-                    "zone": change.zone,
-                    "first": _difference(change.first),
-                    "coming": _difference(change.coming),
-                    "is_now": change.is_now,
-                    "same_as": change.same_as,
-                }
-                for change in zones.changed
-            ],
-            "rewritten": list(zones.rewritten),
-        },
+        "roots": [{"source": name, **_roots(diff)} for name, diff in proposal.roots.items()],
+        "zones": [{"source": name, **_zones(diff)} for name, diff in proposal.zones.items()],
         "images": [
             {
                 "name": image.name,
@@ -59,6 +39,33 @@ def json_report(proposal: Proposal, outcome: str) -> dict[str, Json]:
             for each in proposal.expiring
         ],
         "alarms": [{"where": alarm.where, "what": alarm.what} for alarm in proposal.alarms],
+    }
+
+
+def _roots(roots: RootsDiff) -> dict[str, Json]:
+    return {
+        "added": [_root(root) for root in roots.added],
+        "removed": [_root(root) for root in roots.removed],
+        "expiring": [_root(root) for root in roots.expiring],
+    }
+
+
+def _zones(zones: ZonesDiff) -> dict[str, Json]:
+    return {
+        "added": list(zones.added),
+        "removed": dict(zones.removed),
+        "renamed": dict(zones.renamed),
+        "changed": [
+            {
+                "zone": change.zone,
+                "first": _difference(change.first),
+                "coming": _difference(change.coming),
+                "is_now": change.is_now,
+                "same_as": change.same_as,
+            }
+            for change in zones.changed
+        ],
+        "rewritten": list(zones.rewritten),
     }
 
 

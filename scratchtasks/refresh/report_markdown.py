@@ -13,6 +13,7 @@ from .wording import (
     short,
     zones_heading,
 )
+from .zones import ZonesDiff
 
 _LONG = 10
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
@@ -36,16 +37,16 @@ def _lines(proposal: Proposal) -> Iterator[str]:
     if proposal.notes:
         yield ""
         yield from (f"- {_plain(note)}" for note in proposal.notes)
-    if proposal.roots:
-        yield "\n### CA roots\n"
+    for source, diff in proposal.roots.items():
+        yield f"\n### CA roots of {_plain(source)}\n"
         for title, roots in (
-            ("added", proposal.roots.added),
-            ("removed", proposal.roots.removed),
-            ("about to expire", proposal.roots.expiring),
+            ("added", diff.added),
+            ("removed", diff.removed),
+            ("about to expire", diff.expiring),
         ):
             yield from _folded(f"{len(roots)} {title}", _ROOT_HEAD, list(map(_root, roots)))
-    if proposal.zones:
-        yield from _zones(proposal)
+    for source, zones in proposal.zones.items():
+        yield from _zones(source, zones)
     if proposal.images:
         yield f"\n### Images\n\n{images_heading(proposal.images)}.\n"
         rows = [
@@ -74,9 +75,8 @@ def _root(root: Root) -> tuple[str, ...]:
     return (root.subject, *root.days, root.sha256)
 
 
-def _zones(proposal: Proposal) -> Iterator[str]:
-    zones = proposal.zones
-    yield f"\n### Time zones\n\n{zones_heading(zones)}.\n"
+def _zones(source: str, zones: ZonesDiff) -> Iterator[str]:
+    yield f"\n### Time zones of {_plain(source)}\n\n{zones_heading(zones)}.\n"
     yield from (f"- added: {_plain(zone)}" for zone in zones.added)
     for zone, like in zones.removed.items():
         same = f" (the same time: {_plain(like)})" if like else ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from .proposal import Proposal
-from .roots import Root
+from .roots import Root, RootsDiff
 from .wording import (
     change_text,
     headline,
@@ -12,6 +12,7 @@ from .wording import (
     short,
     zones_heading,
 )
+from .zones import ZonesDiff
 
 _COLORS = {"+": "32", "-": "31", "~": "33", "!": "33", "✗": "31", "=": "2"}
 
@@ -38,8 +39,10 @@ def _lines(proposal: Proposal) -> Iterator[str]:
     moves = [(m.new.name, move_text(m), m.new.date or "-", m.why) for m in proposal.moves]
     yield from (f"  ~ {line}" for line in table(moves))
     yield from (f"  = {note}" for note in proposal.notes)
-    yield from _roots(proposal)
-    yield from _zones(proposal)
+    for source, roots in proposal.roots.items():
+        yield from _roots(source, roots)
+    for source, zones in proposal.zones.items():
+        yield from _zones(source, zones)
     if proposal.images:
         yield f"images: {images_heading(proposal.images)}"
         rows = [
@@ -61,12 +64,9 @@ def _lines(proposal: Proposal) -> Iterator[str]:
         yield from (f"  ✗ {alarm.where}: {alarm.what}" for alarm in proposal.alarms)
 
 
-def _roots(proposal: Proposal) -> Iterator[str]:
-    roots = proposal.roots
-    if not roots:
-        return
+def _roots(source: str, roots: RootsDiff) -> Iterator[str]:
     yield (
-        f"CA roots: {len(roots.added)} added, {len(roots.removed)} removed, "
+        f"CA roots of {source}: {len(roots.added)} added, {len(roots.removed)} removed, "
         f"{len(roots.expiring)} about to expire"
     )
     yield from _root_lines("+", roots.added)
@@ -80,11 +80,8 @@ def _root_lines(sign: str, roots: Iterable[Root]) -> Iterator[str]:
         yield f"      {root.days[0]} to {root.days[1]}  sha256 {root.sha256}"
 
 
-def _zones(proposal: Proposal) -> Iterator[str]:
-    zones = proposal.zones
-    if not zones:
-        return
-    yield f"zones: {zones_heading(zones)}"
+def _zones(source: str, zones: ZonesDiff) -> Iterator[str]:
+    yield f"zones of {source}: {zones_heading(zones)}"
     yield from (f"  + {zone}" for zone in zones.added)
     for zone, like in zones.removed.items():
         yield f"  - {zone}" + (f" (the same time: {like})" if like else "")

@@ -1,7 +1,9 @@
 """What must not disappear in silence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -9,14 +11,14 @@ from scratchtasks.config.service import parse_service
 from scratchtasks.config.workspace import WorkspaceDefaults
 from scratchtasks.core.errors import StageError
 from scratchtasks.core.platform import Platform
-from scratchtasks.core.target import Pin, Service
+from scratchtasks.core.target import Service
 from scratchtasks.execute.essentials.pem import parse_pem
 from scratchtasks.refresh.alarms import root_alarms, zone_alarms
-from scratchtasks.refresh.compare import Contents, Meaning, meaning_of
-from scratchtasks.refresh.proposal import Alarm, Move
+from scratchtasks.refresh.compare import Meaning, RootsSwap, Swap, ZonesSwap, meaning_of
+from scratchtasks.refresh.proposal import Alarm
 from scratchtasks.refresh.roots import Root
 
-from .wheels import bundle, pin_of, zone_files
+from .wheels import bundle, zone_files
 
 OLD, NEW = ["UTC", "Europe/Kiev", "US/Pacific"], ["UTC", "Europe/Kyiv", "US/Central"]
 HOME = "services/api/service.toml"
@@ -72,40 +74,53 @@ A, B = Root("a" * 64, "CN=A,O=x", 0, 1), Root("b" * 64, "CN=B", 0, 1)
 def test_roots_that_services_require(
     require: Sequence[str], old: Sequence[Root] | None, alarms: list[Alarm]
 ) -> None:
-    assert list(root_alarms({HOME: require}, old, [B])) == alarms
+    assert list(root_alarms([requiring(*require)], old, [B])) == alarms
 
 
-def meaning(
-    services: Sequence[Service], required: Mapping[str, Sequence[str]], *, has_old: bool = True
-) -> Meaning:
-    def held(pin: Pin) -> str:
-        if not has_old and pin.version in ("2024.7.4", "2023.3"):
-            raise StageError(f"{pin.name} {pin.version}", "cannot be fetched: gone")
-        return f"{pin.name}-{pin.version}"
+def requiring(*names: str) -> Service:
+    certs: Any = SimpleNamespace(require=names)
+    return replace(service(""), certs=certs)
 
-    contents = Contents(
-        certificates=lambda pin: parse_pem(bundle(held(pin)), pin.name),
-        zones=lambda pin: zone_files(held(pin)),
+
+def held(release: str) -> str:
+    return release
+
+
+def gone(release: str) -> str:
+    raise StageError(release, "cannot be fetched: gone")
+
+
+def meaning(services: Sequence[Service], old: Callable[[str], str] = held) -> Meaning:
+    roots: RootsSwap = Swap(
+        name="certifi",
+        was="certifi 2024.7.4",
+        old=lambda: parse_pem(bundle(old("certifi-2024.7.4")), "certifi"),
+        new=lambda: parse_pem(bundle("certifi-2026.10.18"), "certifi"),
+        services=services,
     )
-    old = {"certifi": pin_of("certifi-2024.7.4"), "tzdata": pin_of("tzdata-2023.3")}
-    new = (pin_of("certifi-2026.10.18"), pin_of("tzdata-2026.6"))
-    moves = [Move(old[pin.name], pin) for pin in new]
-    return meaning_of(moves, old, services, required, contents, now=1_795_700_000, warn_days=30)
+    zones: ZonesSwap = Swap(
+        name="tzdata",
+        was="tzdata 2023.3",
+        old=lambda: zone_files(old("tzdata-2023.3")),
+        new=lambda: zone_files("tzdata-2026.6"),
+        services=services,
+    )
+    return meaning_of([roots], [zones], now=1_795_700_000, warn_days=30)
 
 
 def test_real_pins_and_what_would_disappear() -> None:
-    found = meaning([service("")], {HOME: ("Baltimore CyberTrust Root", "ISRG Root X1")})
+    found = meaning([requiring("Baltimore CyberTrust Root", "ISRG Root X1")])
     assert found.alarms == (
         Alarm(f"{HOME}: certs.require[0]", "root Baltimore CyberTrust Root is gone"),
     )
-    assert len(found.roots.removed) > 20
-    assert found.zones.added == ("America/Coyhaique",)
+    assert len(found.roots["certifi"].removed) > 20
+    assert found.zones["tzdata"].added == ("America/Coyhaique",)
     assert found.notes == ()
 
 
 def test_what_was_pinned_is_nowhere_any_more() -> None:
-    services = [service('[zoneinfo]\nzones = ["UTC", "Mars/Base"]')]
-    found = meaning(services, {HOME: ("Baltimore CyberTrust Root",)}, has_old=False)
+    zoned = service('[zoneinfo]\nzones = ["UTC", "Mars/Base"]')
+    found = meaning([zoned, requiring("Baltimore CyberTrust Root")], gone)
     assert found.alarms == (
         Alarm(f"{HOME}: zoneinfo.zones[1]", "zone Mars/Base is gone"),
         Alarm(f"{HOME}: certs.require[0]", "root Baltimore CyberTrust Root is gone"),
@@ -114,14 +129,9 @@ def test_what_was_pinned_is_nowhere_any_more() -> None:
         "tzdata 2023.3 cannot be compared with: cannot be fetched: gone",
         "certifi 2024.7.4 cannot be compared with: cannot be fetched: gone",
     )
-    assert not found.zones
+    assert found.zones == {}
 
 
-def test_pins_that_stay_mean_nothing() -> None:
-    pin = pin_of("tzdata-2026.6")
-    moves = [Move(pin, replace(pin, date="")), Move(None, pin)][:1]
-    contents = Contents(certificates=lambda pin: [], zones=lambda pin: {})
-    found = meaning_of(moves, {"tzdata": pin}, [], {}, contents, now=0, warn_days=0)
-    assert (found.alarms, found.notes) == ((), ())
-    assert not found.roots
-    assert not found.zones
+def test_the_same_content_means_nothing() -> None:
+    zones: ZonesSwap = Swap(name="tzdata", was="x", old=dict, new=dict)
+    assert meaning_of([], [zones], now=0, warn_days=0) == Meaning(roots={}, zones={})

@@ -12,7 +12,7 @@ import pytest
 
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.target import Pin
-from scratchtasks.plugin.refreshing.contents import contents_of
+from scratchtasks.plugin.refreshing.contents import certificates_of, zones_of
 from scratchtasks.refresh.roots import roots_of
 from scratchtasks.refresh.zones import diff_zones
 
@@ -163,12 +163,13 @@ def test_hostile_archives(
     pin = Pin(name=project, version=version, sha256=sha256, size=size)
     session = session_at(root)
     session.world.store.put_file(str(path), "application/zip")
-    contents = contents_of(session.world)
 
     def read() -> object:
         if project == "tzdata":
-            return diff_zones(zone_files("tzdata-2026.6"), contents.zones(pin), time.time())
-        return roots_of(contents.certificates(pin), f"{project} {version}")
+            return diff_zones(
+                zone_files("tzdata-2026.6"), zones_of(pin, session.world), time.time()
+            )
+        return roots_of(certificates_of(pin, session.world), f"{project} {version}")
 
     with pytest.raises(ScratchError) as caught:
         read()

@@ -19,17 +19,19 @@ PRIVATE = Root("d" * 64, "CN=corp", 0, 1_800_000_000)
 
 PROPOSAL = Proposal(
     moves=(Move(OLD, NEW, "the newest release"),),
-    roots=RootsDiff(added=(ROOT,), removed=(ROOT,), expiring=(ROOT,)),
-    zones=ZonesDiff(
-        added=("America/New",),
-        removed={"US/Gone": "", "US/Old": "America/Old"},
-        renamed={"Europe/Kiev": "Europe/Kyiv"},
-        changed=(
-            ZoneChange("Asia/Past", Difference(0, 0, 3600)),
-            ZoneChange("Asia/Soon", Difference(9, 0, 3600), Difference(9, 0, 3600)),
-        ),
-        rewritten=("UTC",),
-    ),
+    roots={"certifi": RootsDiff(added=(ROOT,), removed=(ROOT,), expiring=(ROOT,))},
+    zones={
+        "tzdata": ZonesDiff(
+            added=("America/New",),
+            removed={"US/Gone": "", "US/Old": "America/Old"},
+            renamed={"Europe/Kiev": "Europe/Kyiv"},
+            changed=(
+                ZoneChange("Asia/Past", Difference(0, 0, 3600)),
+                ZoneChange("Asia/Soon", Difference(9, 0, 3600), Difference(9, 0, 3600)),
+            ),
+            rewritten=("UTC",),
+        )
+    },
     alarms=(Alarm("services/api/service.toml: zoneinfo.zones[0]", "zone US/Gone is gone"),),
     images=(
         Fate(name="api", reasons=("certs: certifi 1.0 → certifi 2.0",), old="sha256:" + "1" * 64),
@@ -43,14 +45,14 @@ TEXT = f"""\
 1 pin to move
   ~ certifi  1.0 → 2.0  2026-01-01  the newest release
   = 3.0 is 1 days old and waits until day 3
-CA roots: 1 added, 1 removed, 1 about to expire
+CA roots of certifi: 1 added, 1 removed, 1 about to expire
   + CN=A|B <x>,O=*C*
       1970-01-01 to 2030-03-17  sha256 {"c" * 64}
   - CN=A|B <x>,O=*C*
       1970-01-01 to 2030-03-17  sha256 {"c" * 64}
   ! CN=A|B <x>,O=*C*
       1970-01-01 to 2030-03-17  sha256 {"c" * 64}
-zones: 1 added, 2 removed, 1 renamed, 1 with other local time, 1 corrected in the past, \
+zones of tzdata: 1 added, 2 removed, 1 renamed, 1 with other local time, 1 corrected in the past, \
 1 with other bytes and the same local time
   + America/New
   - US/Gone
@@ -85,7 +87,7 @@ def test_json_tells_everything() -> None:
     assert report["outcome"] == "refused"
     assert report["moves"][0]["old"]["version"] == "1.0"
     assert report["moves"][0]["new"]["sha256"] == "b" * 64
-    assert report["roots"]["added"] == [
+    assert report["roots"][0]["added"] == [
         {
             "subject": ROOT.subject,
             "sha256": ROOT.sha256,
@@ -93,8 +95,8 @@ def test_json_tells_everything() -> None:
             "not_after": 1_900_000_000,
         }
     ]
-    assert report["zones"]["removed"] == {"US/Gone": "", "US/Old": "America/Old"}
-    assert report["zones"]["changed"][1]["coming"] == {"moment": 9, "old": 0, "new": 3600}
+    assert report["zones"][0]["removed"] == {"US/Gone": "", "US/Old": "America/Old"}
+    assert report["zones"][0]["changed"][1]["coming"] == {"moment": 9, "old": 0, "new": 3600}
     assert [image["is_affected"] for image in report["images"]] == [True, False]
     assert report["expiring"][0]["path"] == "certs/corp.pem"
     assert report["alarms"] == [
@@ -122,7 +124,7 @@ def test_markdown_tells_everything_and_no_name_has_a_meaning() -> None:
 
 def test_long_tables_are_folded() -> None:
     many = RootsDiff(added=(ROOT,) * 11)
-    text = markdown_report(Proposal(moves=PROPOSAL.moves, roots=many))
+    text = markdown_report(Proposal(moves=PROPOSAL.moves, roots={"certifi": many}))
     assert "<details><summary>11 added</summary>\n\n| subject |" in text
     assert text.count("<details>") == text.count("</details>") == 1
 

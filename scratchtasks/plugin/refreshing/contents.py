@@ -14,7 +14,6 @@ from scratchtasks.execute.essentials.zoneinfo import FOLDER
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.pins import pinned_wheel, read_folder, read_member
 from scratchtasks.plugin.session import Session
-from scratchtasks.refresh.compare import Contents
 from scratchtasks.refresh.roots import Expiring, expiring, roots_of
 from scratchtasks.refresh.upstream import Ended, RunModule
 
@@ -23,22 +22,23 @@ _MAX_ZONES = 16 << 20
 _MAX_PEM = 4 << 20
 
 
-def contents_of(world: World) -> Contents:
-    """How pins are read in *world*: from its store, else fetched by the user's pip."""
+def certificates_of(pin: Pin, world: World) -> Sequence[bytes]:
+    """The roots, as DER, in certifi's wheel that *pin* stands for.
 
-    def certificates(pin: Pin) -> Sequence[bytes]:
-        data = read_member(wheel_of(pin, world), "certifi/cacert.pem", _MAX_ROOTS)
-        return parse_pem(data, f"{pin.name} {pin.version}")
+    Fetched by the user's pip unless the store has it.  Raises: StageError.
+    """
+    data = read_member(wheel_of(pin, world), "certifi/cacert.pem", _MAX_ROOTS)
+    return parse_pem(data, f"{pin.name} {pin.version}")
 
-    def zones(pin: Pin) -> Mapping[str, bytes]:
-        files = read_folder(wheel_of(pin, world), "tzdata/zoneinfo", _MAX_ZONES)
-        for name in files:
-            check_path(f"/{FOLDER}/{name}", f"{pin.name} {pin.version}")
-        if "UTC" not in files:
-            raise StageError(f"{pin.name} {pin.version}", "has no zones", "is this tzdata's wheel?")
-        return files
 
-    return Contents(certificates=certificates, zones=zones)
+def zones_of(pin: Pin, world: World) -> Mapping[str, bytes]:
+    """The files below zoneinfo/ in tzdata's wheel that *pin* stands for, as certificates_of."""
+    files = read_folder(wheel_of(pin, world), "tzdata/zoneinfo", _MAX_ZONES)
+    for name in files:
+        check_path(f"/{FOLDER}/{name}", f"{pin.name} {pin.version}")
+    if "UTC" not in files:
+        raise StageError(f"{pin.name} {pin.version}", "has no zones", "is this tzdata's wheel?")
+    return files
 
 
 def wheel_of(pin: Pin, world: World) -> str:

@@ -12,8 +12,9 @@ from scratchtasks.refresh.policy import Policy, choose, policy_of
 from scratchtasks.refresh.proposal import Move, Proposal, pins_after
 from scratchtasks.refresh.upstream import RunModule, releases_of
 
-from .contents import contents_of, expiring_authorities, wheel_of
+from .contents import expiring_authorities, wheel_of
 from .forecast import forecast
+from .swaps import swaps
 
 _MAX_WHEEL = 64 << 20
 """Bytes; some hundred times what certifi and tzdata have today."""
@@ -37,16 +38,8 @@ def propose(
         for name, pin in pins.items()
         if name not in (locked or {}) and name not in {move.new.name for move in moves}
     ]
-    services = tuple(session.graph.services.values())
-    meaning = meaning_of(
-        moves,
-        pins,
-        services,
-        _required(session),
-        contents_of(session.world),
-        now=now,
-        warn_days=policy.warn_days,
-    )
+    roots, zones = swaps(session, moves)
+    meaning = meaning_of(roots, zones, now=now, warn_days=policy.warn_days)
     fates, unbuildable = forecast(session, pins_after(pins, moves)) if moves else ((), ())
     return Proposal(
         moves=(*moves, *missing),
@@ -108,12 +101,3 @@ def _fetched(move: Move, session: Session) -> Move:
     """*move* once its wheel is in the store and verified; its size is the file's own."""
     path = wheel_of(move.new, session.world)
     return replace(move, new=replace(move.new, size=os.path.getsize(path)))
-
-
-def _required(session: Session) -> Mapping[str, tuple[str, ...]]:
-    """What `[certs] require` of each service names, by the file that says so."""
-    return {
-        service.origin or name: getattr(service.certs, "require", ())
-        for name, service in session.graph.services.items()
-        if "certs" in service.image.essentials
-    }
