@@ -118,7 +118,7 @@ def _own_compiler(job: Job, world: World, env: Mapping[str, str]) -> _Compiler:
         if "/" in name:
             path = os.path.join(world.root, str(params["folder"]), name)
         else:
-            path = find_program(name, world.env) or ""
+            path = find_program(name, world) or ""
         if not os.access(path, os.X_OK):
             hint = f"install {name}, or leave {key} out to use zig"
             raise ToolchainMissing(label, f"{key} {name!r} was not found", hint)

@@ -97,6 +97,12 @@ class Engine:
                     self._verdicts[name] = verdict
         return verdict
 
+    def known(self, name: str) -> Verdict | None:
+        """What was already found out about the action *name*, if it is up to date."""
+        with self._lock:
+            verdict = self._verdicts.get(name)
+        return verdict if verdict is not None and verdict.fresh else None
+
     def build(self, name: str) -> ActionResult:
         """The result of the action *name*: remembered, from the cache, or newly made.
 

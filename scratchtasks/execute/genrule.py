@@ -13,7 +13,7 @@ from scratchtasks.core.errors import ActionFailed, StageError, ToolchainMissing
 
 from .globs import match
 from .operation import Done, Job, Outcome, World, each_alone
-from .toolchains import find_program
+from .toolchains import find_program, is_file, tool_digests
 
 _MEDIA_TYPE = "application/octet-stream"
 
@@ -26,14 +26,14 @@ class Genrule:
 
     def identity(self, job: Job, world: World) -> Json:
         """The bytes of the program, so that a new generator means new files."""
-        return {"program": world.files.digest(_program(job, world))}
+        return {"program": tool_digests([_program(job, world)], world)[0]}
 
     def inputs(self, job: Job, world: World) -> Iterable[Input]:
         """The files that cmd names itself, such as a script after `python3`."""
         params: Mapping[str, Any] = job.action.params
         for word in params["cmd"][1:]:
             path = os.path.normpath(os.path.join(world.root, params["folder"], word))
-            if os.path.isfile(path):
+            if is_file(path, world):
                 inside = path.startswith(os.path.join(world.root, ""))
                 yield Input("file", os.path.relpath(path, world.root) if inside else path)
 
@@ -49,7 +49,7 @@ def _program(job: Job, world: World) -> str:
     name: str = params["cmd"][0]
     if "/" in name:
         return os.path.join(world.root, params["folder"], name)
-    path = find_program(name, world.env)
+    path = find_program(name, world)
     if path is None:
         raise ToolchainMissing(str(job.action.label), f"program {name!r} is not on PATH")
     return path

@@ -5,6 +5,7 @@ to do starts no subprocess.
 """
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,15 +29,15 @@ class Toolchain:
     identity: Json
 
 
-def find_program(name: str, env: Mapping[str, str]) -> str | None:
-    """The absolute path of executable *name* on *env*'s PATH, or None.
+def find_program(name: str, world: World) -> str | None:
+    """The absolute path of executable *name* on the user's PATH, or None.
 
     Entries that are relative or empty are left out: they would mean another program in every
     folder.
     """
-    for folder in env.get("PATH", os.defpath).split(os.pathsep):
+    for folder in world.env.get("PATH", os.defpath).split(os.pathsep):
         path = os.path.join(folder, name)
-        if os.path.isabs(folder) and os.path.isfile(path) and os.access(path, os.X_OK):
+        if os.path.isabs(folder) and is_file(path, world) and os.access(path, os.X_OK):
             return path
     return None
 
@@ -48,6 +49,18 @@ def find_package(name: str) -> str | None:
     spec = find_spec(name)
     places = spec.submodule_search_locations if spec else None
     return os.path.abspath(next(iter(places))) if places else None
+
+
+def is_file(path: str, world: World) -> bool:
+    """Whether the absolute *path* is a file; what was seen of it is noted."""
+    info = world.files.look(path)
+    return info is not None and stat.S_ISREG(info.st_mode)
+
+
+def is_folder(path: str, world: World) -> bool:
+    """Whether the absolute *path* is a folder; what was seen of it is noted."""
+    info = world.files.look(path)
+    return info is not None and stat.S_ISDIR(info.st_mode)
 
 
 def tool_digests(paths: Sequence[str], world: World) -> list[Json]:

@@ -38,7 +38,7 @@ def find_zig(world: World, where: str) -> Toolchain:
     Raises: ToolchainMissing when there is none, or only one that is too old.
     """
     package = find_package("ziglang")
-    places = (find_program("zig", world.env), package and os.path.join(package, "zig"))
+    places = (find_program("zig", world), package and os.path.join(package, "zig"))
     too_old = ""
     for path in filter(None, places):
         digest = tool_digests([path], world)[0]

@@ -189,11 +189,13 @@ class SqliteWalBackend:
 
 def _is_ours(db: "sqlite3.Connection") -> bool:
     """Whether *db* has our table; False while it is empty.  Raises: _Foreign."""
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
+    # One statement, one state: another process may just be making the table.
+    application, version, tables = db.execute(
+        "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_master)"
+        " FROM pragma_application_id AS a, pragma_user_version AS v"
+    ).fetchone()
     if (application, version) == (_APPLICATION_ID, _USER_VERSION):
         return True
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application or version or tables:
         raise _Foreign("the database of another program")
     return False

@@ -4,10 +4,8 @@ So it can analyse once for all tasks, find the stale compilations that one compi
 make, and take the workspace's lock before anything is decided.
 """
 
-import fnmatch
-import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from doit.cmd_base import DodoTaskLoader
 from doit.exceptions import InvalidDodoFile
@@ -15,12 +13,19 @@ from doit.loader import generate_tasks
 from doit.task import Task
 
 from scratchtasks.core.errors import ScratchError
-from scratchtasks.execute.plan import compile_batches, run_probes
 
-from .session import Session
-from .tasks import AFTER, GROUPS, task_dicts
-from .words import check_words, empty_groups, takes_tasks
+from .events import Planned
+from .fresh import fresh_images
+from .memory import Memory
 from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from .session import Session
+
+_FORGETTING = frozenset({"clean", "forget", "ignore", "reset-dep", "cache"})
+"""Commands after which what was up to date may not be so, to doit or in the store."""
+
+_OUTPUTS = ("dist/", ".scratch/", "./dist", "/")
 
 
 class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
@@ -62,135 +67,96 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         return ours if theirs is config else {**ours, **theirs}
 
     def load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
-        """The user's own tasks and ours.  Raises: InvalidDodoFile for faults in configuration."""
+        """The user's own tasks and ours.  Raises: InvalidDodoFile for faults in configuration.
+
+        A run that finds nothing to do gets no more of ours than it has selected; one that does,
+        the tasks of services that have to be looked at.  Any other command gets all.
+        """
         tasks: list[Task] = super().load_tasks(cmd, pos_args)
-        choose = getattr(cmd, "choose", None)
         if self.workspace is None:
-            if choose is not None:  # else doit would run all tasks
+            if hasattr(cmd, "choose"):  # else doit would run all tasks
                 raise InvalidDodoFile(f"{cmd.name}: wanted a Workspace in dodo.py, got none")
             return tasks
         try:
-            self.session = session = self.workspace.session()
-            _replace_labels(pos_args, session)
-            if takes_tasks(cmd):
-                check_words(pos_args, session, tasks)
-            batches: Sequence[Sequence[str]] = ()
-            if getattr(cmd, "execute_tasks", False):
-                cmd.reporters["scratch"] = self.workspace.doit_config["reporter"]
-                self.workspace.watch_signals()
-                session.lock()
-                _take_options(session, pos_args)
-                for note in empty_groups(pos_args, session):
-                    sys.stderr.write(f"scratchtasks: {note}\n")
-                if choose is not None:
-                    cmd.sel_tasks = choose(session)
-                reached = _reached(session, cmd.sel_tasks or (), tasks)
-                session.pushes.plan(
-                    f"image:{word.removeprefix('push:')}"
-                    for word in reached
-                    if word.startswith("push:")
-                )
-                if not self._options.get("single"):
-                    _load_together(session, cmd)
-                if session.pushes.planned:
-                    # Processes would not know of each other's part of the transaction.
-                    self._options["par_type"] = "thread"
-                    if self._options["outfile"] is sys.stdout:
-                        self._options["outfile"] = sys.stderr  # stdout is for what was pushed
-                actions = _actions_of(session, reached)
-                run_probes(session.engine, actions)
-                batches = compile_batches(session.engine, actions)
+            memory = self.workspace.memory()
+            if cmd.name in _FORGETTING:
+                memory.drop()
+            images = self._images_to_check(cmd, tasks)
+            if images is None:
+                return self._all(cmd, pos_args, tasks)
+            return self._stale(cmd, pos_args, tasks, images, memory)
         except ScratchError as error:
             raise InvalidDodoFile(str(error)) from None
-        _check_names(tasks, session)
-        return [*tasks, *generate_tasks("scratchtasks", task_dicts(session, batches))]
 
+    def _all(self, cmd: Any, pos_args: list[str], tasks: list[Task]) -> list[Task]:
+        assert self.workspace is not None
+        self.session = self.workspace.session()
+        return self._prepared(cmd, pos_args, tasks)
 
-def _replace_labels(pos_args: list[str], session: Session) -> None:
-    """Turn labels on the command line into task names, in place: doit keeps the same list."""
-    for number, word in enumerate(pos_args):
-        if word.startswith("//"):
-            pos_args[number] = session.task_of_label(word)
-
-
-def _take_options(session: Session, pos_args: list[str]) -> None:
-    """Take the options of `push` off the command line, where doit would look for tasks."""
-    for word, option in (("--dry-run", "is_dry"), ("--json", "as_json")):
-        if word in pos_args and any(each.partition(":")[0] == "push" for each in pos_args):
-            pos_args.remove(word)
-            setattr(session.pushes, option, True)
-
-
-def _load_together(session: Session, cmd: Any) -> None:
-    """Have all images that are to be loaded built before the first is: they go in one archive."""
-    selected = list(cmd.sel_tasks or ())
-    loaded = {
-        f"image:{name}": None
-        for word in selected
-        for name in session.names_for("load")
-        if fnmatch.fnmatchcase(f"load:{name}", word) or word == "load"
-    }
-    session.loads.plan(loaded)
-    cmd.sel_tasks = [*loaded, *selected]
-
-
-def _actions_of(session: Session, reached: Iterable[str]) -> list[str]:
-    """Names of the actions of all tasks that *reached* has, in that order."""
-    ours = session.graph.tasks
-    return [action for name in reached if name in ours for action in ours[name].actions]
-
-
-def _reached(
-    session: Session, selected: Iterable[str], users_tasks: Sequence[Task]
-) -> dict[str, None]:
-    """Names of *selected* tasks and of all behind them, dependencies first, without groups.
-
-    Words that are not ours (a user's own tasks) lead to ours through their task_dep.
-    """
-    theirs = {task.name: task for task in users_tasks}
-    ours = session.graph.tasks
-    targets = {target: task.name for task in users_tasks for target in task.targets}
-    # What is done to an image needs that image, and is no task of the graph.
-    images = {
-        f"{kind}:{name}": f"image:{name}" for kind in AFTER for name in session.names_for(kind)
-    }
-    seen: dict[str, None] = {}
-
-    def visit(word: str) -> None:
-        if word in seen:
-            return
-        if word in images:
-            visit(images[word])
-            seen[word] = None
-        elif word in ours:
-            for dep in ours[word].deps:
-                visit(dep)
-            seen[word] = None
-        elif word in GROUPS:
-            for name in (*ours, *images):
-                if name.startswith(f"{word}:"):
-                    visit(name)
-        elif word in theirs or word in targets:
-            seen[word] = None
-            task = theirs[targets.get(word, word)]
-            for dep in (*task.task_dep, *task.setup_tasks, *task.wild_dep, *task.file_dep):
-                visit(dep)
-        elif "*" in word:
-            for name in fnmatch.filter([*ours, *images, *theirs], word):
-                visit(name)
+    def _stale(
+        self,
+        cmd: Any,
+        pos_args: list[str],
+        tasks: list[Task],
+        images: Sequence[str],
+        memory: Memory,
+    ) -> list[Task]:
+        """The tasks of what is stale among *images*, () for all, as far as is known."""
+        workspace = self.workspace
+        assert workspace is not None
+        if not memory.ask() or not (images == () or memory.knows(images)):
+            memory.forget()
+            self.session = workspace.session()
+            self.session.at_end = memory.keep
+            return self._prepared(cmd, pos_args, tasks)
+        stale = memory.stale(images or None)
+        count = len(images) or memory.count
+        if stale:
+            self.session = workspace.session(memory.rest(stale))
+            if self.session.graph.services.keys() != stale:  # one got another name
+                workspace.restart()
+                memory.forget()
+                self.session = workspace.session()
+            self.session.at_end = memory.keep
+            made = self._prepared(cmd, pos_args, tasks, set(images) - stale)
         else:
-            maker = session.task_of_target(word)
-            if maker:
-                visit(maker)
+            memory.freshen()
+            made = [*tasks, *generate_tasks("scratchtasks", fresh_images((None, *images)))]
+        workspace.events.emit(Planned(count, count - len(stale)))
+        return made
 
-    for word in selected:
-        visit(word)
-    return seen
+    def _prepared(
+        self, cmd: Any, pos_args: list[str], tasks: list[Task], fresh: Collection[str] = ()
+    ) -> list[Task]:
+        from .prepare import tasks_for
 
+        assert self.workspace is not None
+        assert self.session is not None
+        if getattr(cmd, "execute_tasks", False):
+            cmd.reporters["scratch"] = self.workspace.doit_config["reporter"]
+            self.workspace.watch_signals()
+        return tasks_for(cmd, pos_args, self.session, tasks, self._options, fresh)
 
-def _check_names(tasks: Sequence[Task], session: Session) -> None:
-    for task in tasks:
-        if task.name in session.graph.tasks or task.name in GROUPS:
-            raise InvalidDodoFile(
-                f"dodo.py: task {task.name!r} has the name of a task of scratchtasks"
+    def _images_to_check(self, cmd: Any, users_tasks: Sequence[Task]) -> tuple[str, ...] | None:
+        """The services whose images *cmd* is to bring up to date and nothing else, () for all.
+
+        None when it is to do anything else, or to tell of more than is stale.
+        """
+        options = self._options
+        is_run = cmd.name == "run" and getattr(cmd, "execute_tasks", False)
+        if not is_run or options.get("always") or options.get("single"):
+            return None
+        reporter = options.get("reporter")
+        if isinstance(reporter, str) and reporter != "scratch":
+            return None
+        words = cmd.sel_tasks or ()
+        if not words or not all(word.partition(":")[0] == "image" for word in words):
+            return None
+        own = {task.name for task in users_tasks}
+        for task in users_tasks:
+            needs_ours = not own.issuperset((*task.task_dep, *task.setup_tasks)) or any(
+                path.startswith(_OUTPUTS) for path in task.file_dep
             )
+            if needs_ours or task.wild_dep or task.loader:
+                return None
+        return () if "image" in words else tuple(word.partition(":")[2] for word in words)

@@ -1,8 +1,9 @@
 """One run in one workspace: the only place where all the parts are put together."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal
 
 from scratchtasks.analysis import ActionGraph, Task, analyze
@@ -25,6 +26,7 @@ from scratchtasks.store.atomic import remove
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 from scratchtasks.store.lock import WorkspaceLock, is_ancestor
+from scratchtasks.store.signature import Watch
 
 from .events import Events, ImageMade
 from .loads import Loads
@@ -38,15 +40,27 @@ class _Nested(Exception):
 
 
 class Session:
-    """The graph of a workspace and everything needed to decide about it and build it."""
+    """The graph of a workspace and everything needed to decide about it and build it.
+
+    *sources* are the files that declare it, with the Digest that was read.  *others* are names
+    of services that are known to be up to date and were left out.
+    """
 
     def __init__(
-        self, root: str, declared: Declared, env: Mapping[str, str], events: Events
+        self,
+        root: str,
+        declared: Declared,
+        env: Mapping[str, str],
+        events: Events,
+        sources: Mapping[str, str] = MappingProxyType({}),
+        others: Collection[str] = (),
     ) -> None:
         scratch = os.path.join(root, ".scratch")
         self.declared = declared
+        self.sources = sources
         self.dist = os.path.join(root, "dist")
-        self.expand = Templates(root, env).expand
+        self.templates = Templates(root, env)
+        self.expand = self.templates.expand
         self.graph: ActionGraph = analyze(declared, self.expand)
         files = FileStates(root, os.path.join(scratch, "files.db"))
         store = ContentStore(os.path.join(scratch, "blobs"), files)
@@ -64,12 +78,15 @@ class Session:
         self.engine = Engine(self.world, self.graph.actions, OPERATIONS, events)
         self._lock = WorkspaceLock(os.path.join(scratch, "lock"))
         self.events = events
+        self.at_end: Callable[[Session], None] = lambda _: None
+        """Called when the run is over and everything else is written."""
         self.loads = Loads(self)
         self.trials = Trials(self)
         self.pushes = Pushes(self)
         self._is_nested = False
         self._told = ""
         self._made: dict[str, ImageSummary] = {}
+        self._names = frozenset((*self.graph.services, *others))
         self._pid = os.getpid()
         self._summarized: Mapping[str, str] | None = None
 
@@ -113,11 +130,17 @@ class Session:
                 self.events.show(f"error: {error}\n".encode("utf-8", "backslashreplace"))
         self._lock.release()
 
+    def release(self) -> None:
+        """Let the next one in, with nothing written."""
+        self._lock.release()
+
     def finish(self) -> None:
         """Write the summary of images and what was learnt about files.  Raises: StoreError."""
         try:
             self.write_summary()
             self.world.files.save()
+            if self._lock.is_held and os.getpid() == self._pid:
+                self.at_end(self)
         except ScratchError as error:
             self._told = str(error)
             raise
@@ -223,12 +246,12 @@ class Session:
 
         Services that are gone leave it too, once a run has asked about images.
         """
-        if self._made or not self.graph.services.keys() >= (self._summarized or {}).keys():
+        if self._made or not self._names >= (self._summarized or {}).keys():
             self.lock()
             # Workers of doit's -P process share that lock, and write at the same time.
             with WorkspaceLock(os.path.join(self.world.scratch, "summary.lock")) as turn:
                 turn.acquire(lambda _: None)
-                write_summary(self._summary, self._made.values(), self.graph.services.keys())
+                write_summary(self._summary, self._made.values(), self._names)
             self._made = {}
 
     def _export(self, task: Task, how: Literal["ran", "hit"]) -> None:
@@ -271,6 +294,24 @@ class Session:
         if not fault and self._digests().get(name) != top.digest:
             fault = f"{self._summary} does not tell of it"  # the last run was killed, say
         return fault.replace(self.world.root + "/", "")
+
+    def watch_export(self, task: Task) -> tuple[str, list[Watch]]:
+        """The digest of *task*'s image, and what to watch so that it stands in `dist/`; "" if it
+        does not."""
+        verdict = self.engine.known(task.actions[-1])
+        if verdict is None or verdict.result is None:
+            return "", []
+        top, images = _images(verdict.result)
+        name = task.name.removeprefix("image:")
+        blobs, index = _blobs(top, images), index_json(name, top)
+        watches = list(layout.watch(self.layout_of(task), f"dist/{name}", blobs, self.world.store))
+        files, store = self.world.files, self.world.store
+        fault = layout.fault(top, blobs, index, store, files, self.layout_of(task))
+        return ("", []) if fault else (top.digest, watches)
+
+    def told_digests(self) -> Mapping[str, str]:
+        """The digests of images in `dist/images.json` as it is now."""
+        return read_digests(self._summary)
 
     @property
     def _summary(self) -> str:

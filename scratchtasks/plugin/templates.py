@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from scratchtasks.core.errors import ConfigError, did_you_mean
 from scratchtasks.core.target import Service
@@ -23,6 +23,11 @@ class Templates:
         self._root = root
         self._env = env
         self._git: dict[str, str] = {}
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """What git said, by the arguments it was asked with, joined by spaces."""
+        return {" ".join(_GIT[name]): value for name, value in self._git.items()}
 
     def expand(self, text: str, service: Service) -> str:
         """*text* with its templates replaced; other braces stay as they are.
@@ -50,17 +55,19 @@ class Templates:
 
     def _ask_git(self, name: str, args: tuple[str, ...], where: str) -> str:
         try:
-            answer = subprocess.run(
-                ["git", *args],
-                cwd=self._root,
-                env=dict(self._env),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            answer = ask_git(args, self._root, self._env)
         except OSError as error:
             raise ConfigError(where, f"{{{name}}}: git cannot be run: {error.strerror}") from None
         if answer.returncode:
             said = answer.stderr.strip().splitlines()
             raise ConfigError(where, f"{{{name}}}: {said[-1] if said else 'git failed'}")
         return answer.stdout.strip()
+
+
+def ask_git(
+    args: Sequence[str], root: str, env: Mapping[str, str]
+) -> "subprocess.CompletedProcess[str]":
+    """Run `git ARGS` in *root* to its end.  Raises: OSError when it cannot be run."""
+    return subprocess.run(
+        ["git", *args], cwd=root, env=dict(env), capture_output=True, text=True, check=False
+    )

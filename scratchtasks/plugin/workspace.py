@@ -5,6 +5,7 @@ import glob
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from scratchtasks.core.target import Declared, Genrule, Pin, Service
     from scratchtasks.declare import Declaration
 
+    from .memory import Memory
     from .session import Session
 
 SERVICE_FILE = "service.toml"
+_NONE: Mapping[str, str] = MappingProxyType({})
 _HINT = (
     "scratchtasks: doit's own loader is at work: results are right, but it is slower; put"
     ' `loader = "scratch"` under [tool.doit] in pyproject.toml, or use `scratch` in a subfolder\n'
@@ -48,6 +51,7 @@ class Workspace:
         self._images = tuple(images)
         self._rules = tuple(rules)
         self._session: Session | None = None
+        self._sources: dict[str, str] = {}
         # An attribute of the object only: doit would call it on the imported class as well.
         self.create_doit_tasks = self._doit_tasks
         # Where doit's own loader is at work it finds our settings as those of dodo.py; one that
@@ -90,20 +94,45 @@ class Workspace:
 
         install(self.session().cancel, self.events)
 
-    def session(self) -> "Session":
+    def memory(self) -> "Memory":
+        """What earlier runs knew; to be asked before `session` is made."""
+        from .memory import Memory
+
+        declared = repr((self._globs, self._images, self._rules, self._folders()))
+        self._memory = Memory(self.root, os.environ, declared)
+        return self._memory
+
+    def session(self, others: Mapping[str, str] = _NONE) -> "Session":
         """The analysed workspace, made on first use.
+
+        *others* are services to leave out, because they are known to be up to date, with their
+        folders.
 
         Raises: ConfigErrors with every fault of every file; GraphError.
         """
         if self._session is None:
             from .session import Session
 
-            self._session = Session(self.root, self.declared(), dict(os.environ), self.events)
+            declared = self.declared(others)
+            self._session = Session(
+                self.root, declared, dict(os.environ), self.events, self._sources, others
+            )
             atexit.register(self._session.close)
         return self._session
 
-    def declared(self) -> "Declared":
-        """Everything that the workspace's files and dodo.py declare.  Raises: ConfigErrors."""
+    def restart(self) -> None:
+        """Analyse once more when `session` is asked for: what was left out is needed after all."""
+        if self._session is not None:
+            atexit.unregister(self._session.close)
+            self._session.release()
+            self._session = None
+
+    def declared(self, others: Mapping[str, str] = _NONE) -> "Declared":
+        """Everything that the workspace's files and dodo.py declare, but for the services
+        *others*.
+
+        Raises: ConfigErrors.
+        """
         from scratchtasks.config.default_pins import effective_pins
         from scratchtasks.config.lockfile import parse_lockfile
         from scratchtasks.config.service import parse_service
@@ -125,6 +154,7 @@ class Workspace:
         except ConfigErrors as error:
             faults += error.errors
         services: list[Service] = []
+        left_out = frozenset(others.values())
         folders = self._folders()
         if self._globs and not folders:
             sys.stderr.write(
@@ -133,6 +163,8 @@ class Workspace:
                 " dodo.py has globs of those folders\n"
             )
         for folder in folders:
+            if folder in left_out:
+                continue
             origin = f"{folder}/{SERVICE_FILE}" if folder else SERVICE_FILE
             try:
                 services.append(
@@ -150,9 +182,12 @@ class Workspace:
         for image in self._images:
             rules += [rule for rule in image.genrules if rule not in rules]
             try:
-                services.append(image.service(config.defaults, host_platform()))
+                service = image.service(config.defaults, host_platform())
             except ConfigErrors as error:
                 faults += error.errors
+            else:
+                if service.name not in others:
+                    services.append(service)
         if faults:
             raise ConfigErrors(tuple(faults))
         return Declared(
@@ -184,9 +219,14 @@ class Workspace:
         return sorted("" if folder == "." else folder for folder in found)
 
     def _read(self, name: str) -> str | None:
+        from scratchtasks.core.digest import digest_of
+
+        self._sources[name] = ""
         try:
-            with open(os.path.join(self.root, name), encoding="utf-8", newline="") as file:
-                return file.read()
+            with open(os.path.join(self.root, name), "rb") as file:
+                data = file.read()
+            self._sources[name] = digest_of(data)
+            return data.decode()
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -14,6 +14,7 @@ from scratchtasks.oci.layout import LAYOUT_FILE
 from scratchtasks.store.atomic import TEMP_PREFIX, read_error, storage_error, write_atomic
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
+from scratchtasks.store.signature import Watch, value_at
 
 _OURS = frozenset({"oci-layout", "index.json", "blobs"})
 
@@ -78,6 +79,30 @@ def fault(
     for stray in _strays(folder, blobs):
         return f"{stray} is no part of the image"
     return ""
+
+
+def watch(
+    folder: str, name: str, blobs: Sequence[Descriptor], store: ContentStore
+) -> Iterator[Watch]:
+    """What tells, by stat alone, that *folder* (called *name* there) still holds *blobs*.
+
+    To be asked before `fault` finds nothing.
+    """
+    for part in ("/oci-layout", "/index.json"):
+        value, note = value_at("file", folder + part)
+        yield name + part, ("file", "", value), note
+    inside, note = "/blobs/sha256", None
+    for part in ("", "/blobs", inside):
+        value, note = value_at("names", folder + part, "*")
+        yield name + part, ("names", "*", value), note
+    for blob in blobs:
+        source, entry = store.path(blob.digest), hex_of(blob.digest)
+        path = f"{folder}{inside}/{entry}"
+        if _is_linked(path, source):  # then the store's own name tells of its bytes
+            yield name + inside, ("same", entry, source), note
+        else:
+            value, own = value_at("file", path)
+            yield f"{name}{inside}/{entry}", ("file", "", value), own
 
 
 def remove(folder: str) -> None:
@@ -149,13 +174,18 @@ def _digest(path: str, source: str, files: FileStates) -> Digest | None:
     """The digest of *path*.  Every new name of a blob moves its ctime, which would make each of
     its names look changed; so a hard link of *source* is asked about by that one name."""
     try:
-        here = os.lstat(path)
-        if not stat.S_ISREG(here.st_mode):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
             return None
-        is_linked = os.path.samestat(here, os.stat(source))
     except OSError:
-        is_linked = False
-    return files.digest(source if is_linked else path)
+        pass
+    return files.digest(source if _is_linked(path, source) else path)
+
+
+def _is_linked(path: str, source: str) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), os.stat(source))
+    except OSError:
+        return False
 
 
 def _strays(folder: str, blobs: Sequence[Descriptor]) -> Iterator[str]:

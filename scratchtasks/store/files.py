@@ -6,7 +6,6 @@ kept with the digests: those of files that we wrote ourselves hold for the boot 
 recorded in and are computed again after it.  Only where there is no boot id do we fsync.
 """
 
-import errno
 import os
 import stat
 import time
@@ -16,9 +15,19 @@ from threading import Lock
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Digest, Json, key_of
 
-from .atomic import read_error
 from .database import Entry, Saved, read_saved, write_saved
-from .signature import Content, is_settled, list_folder, read_file, signature_of
+from .signature import (
+    Content,
+    Note,
+    Signature,
+    is_settled,
+    list_folder,
+    note_of,
+    read_file,
+    signature_of,
+    stat_of,
+    value_at,
+)
 
 _DAY = 86_400 * 10**9
 _KEPT_DAYS = 30
@@ -41,6 +50,9 @@ class FileStates:
         self._day = time.time_ns() // _DAY
         self._ours: tuple[str, ...] = ()
         self._memo: dict[Input, str] = {}
+        self._past: dict[Input, str] = {}
+        self._notes: dict[tuple[str, str], Note] = {}
+        self._young: dict[str, Signature] = {}
         self._probing: dict[str, Lock] = {}
         self._boot = _boot_id()
         saved = read_saved(database)
@@ -105,6 +117,43 @@ class FileStates:
             values[item] = value
         return values
 
+    def look(self, path: str) -> os.stat_result | None:
+        """What stat says of the absolute *path*, symlinks followed; None when it is not there.
+
+        For whatever decides something without being an input: it is noted, see `looks`.
+        Raises: StoreError when that cannot be told.
+        """
+        clock = time.time_ns()
+        info = stat_of(path)
+        self._take_note("look", path, None if info is None else note_of(info, clock))
+        return info
+
+    def notes_of(self, paths: Iterable[str]) -> dict[str, Note]:
+        """A Note of each of *paths* as it is now, for whoever looks at what is in them next."""
+        clock = time.time_ns()
+        found = {path: stat_of(self._absolute(path)) for path in paths}
+        return {path: info and note_of(info, clock) for path, info in found.items()}
+
+    @property
+    def looks(self) -> dict[str, Note]:
+        """The Note of each path that was asked about by `look`."""
+        return {path: note for (kind, path), note in self._notes.items() if kind == "look"}
+
+    @property
+    def observed(self) -> dict[Input, str]:
+        """Everything that was observed so far, with the latest value."""
+        return {**self._past, **self._memo}
+
+    def note(self, item: Input, value: str) -> Note:
+        """The stat of *item*'s path that proves that its value still is *value*, if any does."""
+        if not value and item.kind != "link":
+            return None
+        path = self._absolute(item.path)
+        if item.kind not in _CACHED:
+            return self._notes.get((item.kind, path), ())
+        entry = self._entries.get(path + "\0" + item.pattern if item.kind == "names" else path)
+        return entry[0] if entry is not None and entry[1] == value else ()
+
     def digest(self, path: str) -> Digest | None:
         """The digest of the file *path* (symlinks followed) as it is now; None without one.
 
@@ -116,7 +165,7 @@ class FileStates:
     def content(self, path: str) -> tuple[Digest, int] | None:
         """Like `digest`, together with the size in bytes."""
         path = self._absolute(path)
-        info = _stat(path)
+        info = stat_of(path)
         if info is None or not stat.S_ISREG(info.st_mode):
             self._drop(path)
             return None
@@ -127,23 +176,25 @@ class FileStates:
 
     def forget_scan(self) -> None:
         """Look at the disk again from now on."""
+        self._past.update(self._memo)
         self._memo = {}
 
     def adopt(self, path: str, digest: Digest) -> None:
         """Record that *path*, which we have just written, holds *digest*.
 
-        A file as young as that is read again when it is next asked for: until the clock has
+        A file as young as that is read again when this run asks for it: until the clock has
         ticked, a write by somebody else would not show.
 
         Raises: StoreError when *path* cannot be looked at.
         """
         path = self._absolute(path)
         clock = time.time_ns()
-        info = _stat(path)
+        info = stat_of(path)
         if info is None:
             return
         signature = signature_of(info)
         self._learn(path, Content(digest, signature, is_settled(signature, clock)), is_ours=True)
+        self._young[path] = signature
         if not path.startswith(self._ours):
             self.forget_scan()
 
@@ -175,10 +226,23 @@ class FileStates:
         with self._lock:
             if not self._is_dirty:
                 return
+            self._settle()
             if self._swept != self._day:
                 self._sweep()
             write_saved(self._database, Saved(self._boot, self._swept, self._entries, self._probes))
             self._is_dirty = False
+
+    def _settle(self) -> None:
+        """Trust the stamps of files that we wrote ourselves and that have come of age since."""
+        clock = time.time_ns()
+        for path, signature in self._young.items():
+            entry = self._entries.get(path)
+            info = stat_of(path)
+            if entry is None or entry[0] or info is None or signature_of(info) != signature:
+                continue
+            if is_settled(signature, clock):
+                self._entries[path] = (signature, *entry[1:])
+        self._young = {}
 
     def _sweep(self) -> None:
         for key in [
@@ -195,24 +259,21 @@ class FileStates:
         return path if path.startswith("/") else self._prefix + path
 
     def _look(self, kind: str, path: str, pattern: str) -> str:
-        if kind == "link":
-            return _link(path)
-        info = _stat(path)
+        if kind not in _CACHED:
+            value, note = value_at(kind, path)
+            self._take_note(kind, path, note)
+            return value
+        info = stat_of(path)
+        key = path + "\0" + pattern if kind == "names" else path
         if info is None:
-            self._drop(path + "\0" + pattern if kind == "names" else path)
+            self._drop(key)
             return ""
-        if kind == "mode":
-            # The owner's bit, as git has it: the others vary with the umask.
-            return "x" if info.st_mode & stat.S_IXUSR else "-"
-        if kind == "names":
-            key = path + "\0" + pattern
-            found = self._known(key, info) or self._learn(key, list_folder(path, pattern))
-            return found[1] if found else ""
-        if stat.S_ISDIR(info.st_mode):
-            return "dir"
-        if not stat.S_ISREG(info.st_mode):
-            return "other"
-        found = self._known(path, info) or self._learn(path, read_file(path))
+        if kind == "file" and not stat.S_ISREG(info.st_mode):
+            return "dir" if stat.S_ISDIR(info.st_mode) else "other"
+        found = self._known(key, info)
+        if found is None:
+            look = list_folder(path, pattern) if kind == "names" else read_file(path)
+            found = self._learn(key, look)
         return found[1] if found else ""
 
     def _known(self, key: str, info: os.stat_result) -> Entry | None:
@@ -238,6 +299,10 @@ class FileStates:
         self._keep(key, entry if found.settled else ((), *entry[1:]))
         return entry
 
+    def _take_note(self, kind: str, path: str, note: Note) -> None:
+        if self._notes.setdefault((kind, path), note) != note:
+            self._notes[kind, path] = ()  # it changed while we were at work: trust neither
+
     def _keep(self, key: str, entry: Entry) -> None:
         with self._lock:
             self._entries[key] = entry
@@ -247,26 +312,6 @@ class FileStates:
         with self._lock:
             if self._entries.pop(key, None) is not None:
                 self._is_dirty = True
-
-
-def _stat(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    except OSError as error:
-        raise read_error(path, error) from error
-
-
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return ""
-    except OSError as error:
-        if error.errno == errno.EINVAL:  # there, but no symlink
-            return ""
-        raise read_error(path, error) from error
 
 
 def _boot_id() -> str:

@@ -1,5 +1,6 @@
 """What stat tells about a file, and when that is enough to know its content is the same."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -15,6 +16,19 @@ from .atomic import read_error
 Signature = tuple[int, ...]
 """size, mtime_ns, ctime_ns, inode, device.  Any write moves ctime, which nobody can set back;
 replacing a file moves the inode; mounting something over it, the device."""
+
+Note = Signature | None
+"""What a look at a path left behind: its Signature, None where there was nothing, or () when
+what was there was too young to be trusted."""
+
+Meaning = tuple[str, str, str]
+"""Kind, pattern and value of an input; or `same`, the name of an entry of the folder, and the
+path of which it is a hard link."""
+
+Watch = tuple[str, Meaning | None, Note]
+"""A path (relative to the root inside it), what is read from it, and the Note of that look.
+
+Without a Meaning its stat alone counts."""
 
 _FINE = 50_000_000
 """ns. Time stamps come from a clock that ticks every 1 to 10 ms: a write in the same tick as the
@@ -48,6 +62,57 @@ def is_settled(signature: Signature, clock: int) -> bool:
     _, mtime, ctime, _, _ = signature
     whole_seconds = mtime % 1_000_000_000 == 0 and ctime % 1_000_000_000 == 0
     return max(mtime, ctime) + (_COARSE if whole_seconds else _FINE) < clock
+
+
+def note_of(info: os.stat_result, clock: int) -> Signature:
+    """What to keep of a look at *info* that began at *clock*: its signature, or ()."""
+    signature = signature_of(info)
+    return signature if is_settled(signature, clock) else ()
+
+
+def stat_of(path: str) -> os.stat_result | None:
+    """os.stat, None when *path* is not there.  Raises: StoreError when that cannot be told."""
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    except OSError as error:
+        raise read_error(path, error) from error
+
+
+def value_at(kind: str, path: str, pattern: str = "") -> tuple[str, Note]:
+    """The value of the Input (*kind*, *path*, *pattern*) as it is now, and a Note of that look.
+
+    Values are as core.action.Input has them; a folder's `file` is "dir", a device's "other".
+
+    Raises: StoreError when it is there but cannot be read.
+    """
+    clock = time.time_ns()
+    if kind == "link":
+        return _link(path)
+    info = stat_of(path)
+    if info is None:
+        return "", None
+    if kind == "mode":
+        # The owner's bit, as git has it: the others vary with the umask.
+        return "x" if info.st_mode & stat.S_IXUSR else "-", note_of(info, clock)
+    if kind == "file" and not stat.S_ISREG(info.st_mode):
+        return "dir" if stat.S_ISDIR(info.st_mode) else "other", ()
+    found = list_folder(path, pattern) if kind == "names" else read_file(path)
+    if found is None:
+        return "", None
+    return found.value, found.signature if found.settled else ()
+
+
+def _link(path: str) -> tuple[str, Note]:
+    try:
+        return os.readlink(path), ()  # stat would tell of what it leads to
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return "", None
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # there, but no symlink
+            return "", ()
+        raise read_error(path, error) from error
 
 
 def read_file(path: str) -> Content | None:

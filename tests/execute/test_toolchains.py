@@ -73,7 +73,7 @@ def fake_go(talker: Path) -> FakeGo:
 
 
 def test_find_program_takes_the_first_executable_on_an_absolute_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_at: Callable[..., World]
 ) -> None:
     _program(tmp_path / "here" / "tool")
     _program(tmp_path / "one" / "tool").chmod(0o644)
@@ -82,9 +82,10 @@ def test_find_program_takes_the_first_executable_on_an_absolute_path(
     (tmp_path / "zero" / "tool").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     folders = ["", ".", "../here", *(f"{tmp_path}/{x}" for x in ("zero", "one", "two", "three"))]
-    assert find_program("tool", {"PATH": ":".join(folders)}) == str(wanted)
-    assert find_program("tool", {"PATH": ":.:"}) is None
-    assert find_program("sh", {}) in ("/bin/sh", "/usr/bin/sh")
+    root = tmp_path / "ws"
+    assert find_program("tool", world_at(root, {"PATH": ":".join(folders)})) == str(wanted)
+    assert find_program("tool", world_at(root, {"PATH": ":.:"})) is None
+    assert find_program("sh", world_at(root, {})) in ("/bin/sh", "/usr/bin/sh")
 
 
 def test_find_package_names_its_folder_without_importing_it() -> None:

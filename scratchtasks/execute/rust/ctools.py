@@ -35,7 +35,7 @@ def find_c_tools(world: World, target: Target, platform: Platform, need: str, wh
     if not target.is_musl:
         folder, name = os.path.split(target.cc)
         name = "c++" if name == "cc" else name.removesuffix("cc") + "++"
-        cxx = find_program(os.path.join(folder, name), world.env)
+        cxx = find_program(os.path.join(folder, name), world)
         programs = {"CC": (target.cc,), **({"CXX": (cxx,)} if cxx else {})}
         return CTools(programs=programs, identity=target.identity)
     try:
@@ -56,7 +56,7 @@ def find_c_tools(world: World, target: Target, platform: Platform, need: str, wh
 
 def _musl_gcc(world: World, target: Target, platform: Platform, need: str, where: str) -> CTools:
     architecture = target.triple.partition("-")[0]
-    gcc = find_program(f"{architecture}-linux-musl-gcc", world.env)
+    gcc = find_program(f"{architecture}-linux-musl-gcc", world)
     if gcc is not None:
         return CTools(programs={"CC": (gcc,)}, identity=cc_identity(gcc, world))
     if need == "maybe":

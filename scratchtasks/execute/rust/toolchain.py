@@ -12,7 +12,14 @@ from scratchtasks.core.errors import ToolchainMissing
 from scratchtasks.core.platform import Platform
 
 from ..operation import World
-from ..toolchains import ask_tool, check_version, find_program, tool_digests
+from ..toolchains import (
+    ask_tool,
+    check_version,
+    find_program,
+    is_file,
+    is_folder,
+    tool_digests,
+)
 from .config import ancestors
 
 TOOLCHAIN_FILES = ("rust-toolchain.toml", "rust-toolchain")
@@ -70,8 +77,9 @@ class Rust:
     commit: str
     identity: Json
 
-    def has_std(self, triple: str) -> bool:
-        return os.path.isdir(os.path.join(self.sysroot, "lib", "rustlib", triple, "lib"))
+    def has_std(self, triple: str, world: World) -> bool:
+        """Whether the standard library for *triple* is installed."""
+        return is_folder(os.path.join(self.sysroot, "lib", "rustlib", triple, "lib"), world)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +129,8 @@ def find_rust(world: World, folder: str, where: str) -> Rust:
     sysroot = _sysroot(world, folder, where)
     rustc = os.path.join(sysroot, "bin", "rustc")
     cargo = os.path.join(sysroot, "bin", "cargo")
-    if not os.path.isfile(cargo):
-        found = find_program("cargo", world.env)
+    if not is_file(cargo, world):
+        found = find_program("cargo", world)
         if found is None:
             raise ToolchainMissing(where, "cargo was not found", _INSTALL)
         cargo = found
@@ -146,7 +154,7 @@ def find_rust(world: World, folder: str, where: str) -> Rust:
 
 
 def _sysroot(world: World, folder: str, where: str) -> str:
-    proxy = find_program("rustc", world.env)
+    proxy = find_program("rustc", world)
     if proxy is None:
         raise ToolchainMissing(where, "rustc was not found", _INSTALL)
     env = clean_env(world)
@@ -178,16 +186,16 @@ def find_target(world: World, rust: Rust, platform: Platform, where: str) -> Tar
     """
     musl, gnu, prefix = _ARCHITECTURES[platform.architecture]
     is_native = rust.host.partition("-")[0] == musl.partition("-")[0]
-    if rust.has_std(musl):
+    if rust.has_std(musl, world):
         lld = os.path.join(rust.sysroot, "lib", "rustlib", rust.host, "bin", "rust-lld")
-        if os.path.isfile(lld):
+        if is_file(lld, world):
             # One linker for all, and part of the toolchain: no machine's own gcc shows.
             return Target(triple=musl, linker="rust-lld", identity=["rust-lld"])
-        cc = find_program("cc", world.env) if is_native else None
+        cc = find_program("cc", world) if is_native else None
         if cc is not None:
             return Target(triple=musl, linker=cc, identity=cc_identity(cc, world))
-    if rust.has_std(gnu):
-        cc = find_program("cc" if is_native else f"{prefix}-gcc", world.env)
+    if rust.has_std(gnu, world):
+        cc = find_program("cc" if is_native else f"{prefix}-gcc", world)
         if cc is not None:
             identity = cc_identity(cc, world)
             return Target(triple=gnu, linker=cc, cc=cc, identity=identity)

@@ -1,0 +1,114 @@
+"""The memory of a workspace: asked before a run, written after it."""
+
+import fcntl
+import os
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from .memo import Memo, drop_memos, environment_of, head_of, read_meanings, read_memo, write_memo
+from .recall import stale_services
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+class Memory:
+    """What earlier runs in *root* (absolute, the current folder) knew, for *env*.
+
+    *declared* is a text of all that dodo.py declares, the folders of services included.
+    """
+
+    def __init__(self, root: str, env: Mapping[str, str], declared: str) -> None:
+        self._root = root
+        self._env = env
+        self._folder = os.path.join(root, ".scratch", "memo")
+        self._environment = environment_of(env)
+        self._head = head_of(root, declared)
+        self._memo: Memo | None = None
+        self._stale: set[str] | None = None
+
+    def ask(self) -> bool:
+        """Look at the workspace; False when everything has to be analysed."""
+        memo = read_memo(self._folder, self._environment, self._head)
+        if memo is None or _is_at_work(os.path.join(self._root, ".scratch", "lock")):
+            return False
+        self._stale = stale_services(memo, self._folder, self._environment)
+        if self._stale is None or not self._git_agrees(memo):
+            return False
+        self._memo = memo
+        return True
+
+    def knows(self, names: Collection[str]) -> bool:
+        """Whether all of *names* are services, as far as is known."""
+        memo = self._memo
+        if memo is None:
+            return False
+        is_read = bool(memo.meanings) or read_meanings(memo, self._folder, self._environment)
+        return is_read and memo.services.keys() >= set(names)
+
+    @property
+    def count(self) -> int:
+        """How many services there are."""
+        assert self._memo is not None
+        return self._memo.count
+
+    def forget(self) -> None:
+        """Have everything analysed after all."""
+        self._memo = self._stale = None
+
+    def stale(self, names: Collection[str] | None) -> set[str]:
+        """Those of the services *names*, None for all, that have to be looked at."""
+        assert self._stale is not None
+        return self._stale if names is None else self._stale.intersection(names)
+
+    def rest(self, names: Collection[str]) -> dict[str, str]:
+        """The other services, beside *names*, with their folders."""
+        memo = self._memo
+        assert memo is not None
+        return {n: known.folder for n, known in memo.services.items() if n not in names}
+
+    def freshen(self) -> None:
+        """Keep what `ask` has learnt about files that were only touched.  Raises: StoreError."""
+        if self._memo is not None and not self._memo.token and self._memo.meanings:
+            write_memo(self._memo, self._folder, self._environment)
+
+    def keep(self, session: "Session") -> None:
+        """Remember what *session* has found out.  Raises: StoreError."""
+        from .remember import remembered
+
+        missed = (self._stale or set()) - session.graph.services.keys()
+        memo = remembered(session, self._head, self._memo, missed)
+        write_memo(memo, self._folder, self._environment)
+
+    def drop(self) -> None:
+        """Forget everything."""
+        drop_memos(self._folder)
+
+    def _git_agrees(self, memo: Memo) -> bool:
+        if not memo.git:
+            return True
+        from .templates import ask_git
+
+        try:
+            for args, value in memo.git.items():
+                answer = ask_git(args.split(" "), self._root, self._env)
+                if answer.returncode or answer.stdout.strip() != value:
+                    return False
+        except OSError:
+            return False
+        return True
+
+
+def _is_at_work(lock: str) -> bool:
+    """Whether a run holds *lock*: then what is on disk is about to change."""
+    try:
+        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False

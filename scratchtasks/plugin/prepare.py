@@ -1,0 +1,163 @@
+"""The tasks of a command that has something to do: the selection, batches, transactions."""
+
+import fnmatch
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from doit.exceptions import InvalidDodoFile
+from doit.loader import generate_tasks
+from doit.task import Task
+
+from scratchtasks.execute.plan import compile_batches, run_probes
+
+from .fresh import fresh_images
+from .session import Session
+from .tasks import AFTER, GROUPS, task_dicts
+from .words import check_words, empty_groups, takes_tasks
+
+
+def tasks_for(
+    cmd: Any,
+    pos_args: list[str],
+    session: Session,
+    users_tasks: Sequence[Task],
+    options: Any,
+    fresh: Collection[str] = (),
+) -> list[Task]:
+    """All tasks of *session* for doit's command *cmd*, after *users_tasks*.
+
+    *fresh* are services outside of *session* whose images *cmd* names too.
+
+    For a command that runs tasks the workspace is locked, and what can be compiled or loaded
+    together is found.
+
+    Raises: ScratchError; InvalidDodoFile where a user's task has the name of one of ours.
+    """
+    _replace_labels(pos_args, session)
+    if takes_tasks(cmd):
+        known = {f"image:{name}" for name in fresh}
+        check_words([word for word in pos_args if word not in known], session, users_tasks)
+    batches: Sequence[Sequence[str]] = ()
+    if getattr(cmd, "execute_tasks", False):
+        batches = _prepare_run(cmd, pos_args, session, users_tasks, options)
+    _check_names(users_tasks, session)
+    made = (each for part in (task_dicts(session, batches), fresh_images(fresh)) for each in part)
+    return [*users_tasks, *generate_tasks("scratchtasks", made)]
+
+
+def _prepare_run(
+    cmd: Any, pos_args: list[str], session: Session, users_tasks: Sequence[Task], options: Any
+) -> Sequence[Sequence[str]]:
+    """Get ready to run; returns the actions that can be made together."""
+    session.lock()
+    _take_options(session, pos_args)
+    for note in empty_groups(pos_args, session):
+        sys.stderr.write(f"scratchtasks: {note}\n")
+    choose = getattr(cmd, "choose", None)
+    if choose is not None:
+        cmd.sel_tasks = choose(session)
+    reached = _reached(session, cmd.sel_tasks or (), users_tasks)
+    session.pushes.plan(
+        f"image:{word.removeprefix('push:')}" for word in reached if word.startswith("push:")
+    )
+    if not options.get("single"):
+        _load_together(session, cmd)
+    if session.pushes.planned:
+        # Processes would not know of each other's part of the transaction.
+        options["par_type"] = "thread"
+        if options["outfile"] is sys.stdout:
+            options["outfile"] = sys.stderr  # stdout is for what was pushed
+    actions = _actions_of(session, reached)
+    run_probes(session.engine, actions)
+    return compile_batches(session.engine, actions)
+
+
+def _replace_labels(pos_args: list[str], session: Session) -> None:
+    """Turn labels on the command line into task names, in place: doit keeps the same list."""
+    for number, word in enumerate(pos_args):
+        if word.startswith("//"):
+            pos_args[number] = session.task_of_label(word)
+
+
+def _take_options(session: Session, pos_args: list[str]) -> None:
+    """Take the options of `push` off the command line, where doit would look for tasks."""
+    for word, option in (("--dry-run", "is_dry"), ("--json", "as_json")):
+        if word in pos_args and any(each.partition(":")[0] == "push" for each in pos_args):
+            pos_args.remove(word)
+            setattr(session.pushes, option, True)
+
+
+def _load_together(session: Session, cmd: Any) -> None:
+    """Have all images that are to be loaded built before the first is: they go in one archive."""
+    selected = list(cmd.sel_tasks or ())
+    loaded = {
+        f"image:{name}": None
+        for word in selected
+        for name in session.names_for("load")
+        if fnmatch.fnmatchcase(f"load:{name}", word) or word == "load"
+    }
+    session.loads.plan(loaded)
+    cmd.sel_tasks = [*loaded, *selected]
+
+
+def _actions_of(session: Session, reached: Iterable[str]) -> list[str]:
+    """Names of the actions of all tasks that *reached* has, in that order."""
+    ours = session.graph.tasks
+    return [action for name in reached if name in ours for action in ours[name].actions]
+
+
+def _reached(
+    session: Session, selected: Iterable[str], users_tasks: Sequence[Task]
+) -> dict[str, None]:
+    """Names of *selected* tasks and of all behind them, dependencies first, without groups.
+
+    Words that are not ours (a user's own tasks) lead to ours through their task_dep.
+    """
+    theirs = {task.name: task for task in users_tasks}
+    ours = session.graph.tasks
+    targets = {target: task.name for task in users_tasks for target in task.targets}
+    # What is done to an image needs that image, and is no task of the graph.
+    images = {
+        f"{kind}:{name}": f"image:{name}" for kind in AFTER for name in session.names_for(kind)
+    }
+    seen: dict[str, None] = {}
+
+    def visit(word: str) -> None:
+        if word in seen:
+            return
+        if word in images:
+            visit(images[word])
+            seen[word] = None
+        elif word in ours:
+            for dep in ours[word].deps:
+                visit(dep)
+            seen[word] = None
+        elif word in GROUPS:
+            for name in (*ours, *images):
+                if name.startswith(f"{word}:"):
+                    visit(name)
+        elif word in theirs or word in targets:
+            seen[word] = None
+            task = theirs[targets.get(word, word)]
+            for dep in (*task.task_dep, *task.setup_tasks, *task.wild_dep, *task.file_dep):
+                visit(dep)
+        elif "*" in word:
+            for name in fnmatch.filter([*ours, *images, *theirs], word):
+                visit(name)
+        else:
+            maker = session.task_of_target(word)
+            if maker:
+                visit(maker)
+
+    for word in selected:
+        visit(word)
+    return seen
+
+
+def _check_names(tasks: Sequence[Task], session: Session) -> None:
+    for task in tasks:
+        if task.name in session.graph.tasks or task.name in GROUPS:
+            raise InvalidDodoFile(
+                f"dodo.py: task {task.name!r} has the name of a task of scratchtasks"
+            )

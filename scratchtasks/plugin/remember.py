@@ -1,0 +1,180 @@
+"""What a run has found to be up to date, put into a Memo for the next one."""
+
+import glob
+import os
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import scratchtasks
+from scratchtasks.core.action import Input
+from scratchtasks.store.signature import Meaning, Note, Watch, value_at
+
+from .memo import Known, Memo
+
+if TYPE_CHECKING:
+    from scratchtasks.analysis import Task
+
+    from .session import Session
+
+_NEVER = float("inf")
+
+
+def remembered(
+    session: "Session", head: str, before: Memo | None, missed: Collection[str] = ()
+) -> Memo:
+    """What *session* knows now, over what *before* (complete, still true) knows of others.
+
+    *missed* are services that changed and that *session* has not looked at.  Those, and what is
+    not up to date, are in it as unknown.
+    """
+    table = _Table(before)
+    seen = set[Input]()
+    expires = before.expires if before else _NEVER
+    services = dict(before.services) if before else {}
+    for name, service in session.graph.services.items():
+        found = _Service(session, session.graph.tasks[f"image:{name}"])
+        seen.update(found.seen)
+        expires = min(expires, found.expires)
+        numbers = table.numbers_of(found.watches) if found.digest else []
+        services[name] = Known(service.folder, numbers, found.digest)
+    common = table.numbers_of(_common(session, seen))
+    told = session.told_digests()
+    for name, known in services.items():
+        if told.get(name) != known.digest or name in missed:
+            services[name] = Known(known.folder)
+    git = {**(before.git if before else {}), **session.templates.asked}
+    return table.memo(head, expires, [*(before.common if before else ()), *common], services, git)
+
+
+class _Table:
+    """Every path once, with its note and all its meanings."""
+
+    def __init__(self, before: Memo | None) -> None:
+        self._paths = list(before.paths) if before else []
+        self._notes = list(before.notes) if before else []
+        self._meanings = [list(each) for each in before.meanings] if before else []
+        self._numbers = {path: number for number, path in enumerate(self._paths)}
+        # Of these, everybody that depends on them has looked again.
+        self._outdated = set(before.changed) if before else set()
+
+    def numbers_of(self, watches: Iterable[Watch]) -> list[int]:
+        """The numbers of the paths of *watches*, which are put into the table."""
+        return list(dict.fromkeys(self._number(*watch) for watch in watches))
+
+    def _number(self, path: str, meaning: Meaning | None, note: Note) -> int:
+        found = [] if meaning is None else [meaning]
+        number = self._numbers.setdefault(path, len(self._paths))
+        if number == len(self._paths):
+            self._paths.append(path)
+            self._notes.append(note)
+            self._meanings.append(found)
+        elif number in self._outdated:
+            self._outdated.remove(number)
+            self._notes[number], self._meanings[number] = note, found
+        else:
+            if self._notes[number] != note:
+                self._notes[number] = ()  # it changed between two looks: who saw what?
+            meanings = self._meanings[number]
+            if not meanings or meaning is None:
+                meanings.clear()  # for one of them, only its note counts
+            elif meaning not in meanings:
+                meanings.append(meaning)
+        return number
+
+    def memo(
+        self,
+        head: str,
+        expires: float,
+        common: Iterable[int],
+        services: dict[str, Known],
+        git: dict[str, str],
+    ) -> Memo:
+        """The Memo of this table, without the paths that nothing in it depends on any more."""
+        used = set(common).union(*(known.watched for known in services.values()))
+        new = {number: place for place, number in enumerate(sorted(used))}
+        notes = [self._notes[number] for number in new]
+        return Memo(
+            head,
+            [self._paths[number] for number in new],
+            notes,
+            len(services),
+            sum(not known.digest for known in services.values()),
+            expires,
+            max((stamp for note in notes if note for stamp in note[1:3]), default=0),
+            git,
+            [self._meanings[number] for number in new],
+            sorted({new[number] for number in common}),
+            {
+                name: Known(known.folder, [new[n] for n in known.watched], known.digest)
+                for name, known in services.items()
+            },
+        )
+
+
+class _Service:
+    """All that the image of *task* depends on; *digest* is "" unless it is known to be current."""
+
+    def __init__(self, session: "Session", task: "Task") -> None:
+        self.seen: list[Input] = []
+        self.watches: list[Watch] = []
+        self.expires = _NEVER
+        self.digest = self._look(session, task)
+
+    def _look(self, session: "Session", task: "Task") -> str:
+        """Collect it all; "" when something is not up to date, or not known to be."""
+        files, root = session.world.files, session.world.root
+        service = session.graph.services[task.name.removeprefix("image:")]
+        queue = list(task.actions)
+        for name in queue:  # grows while it is walked
+            verdict = session.engine.known(name)
+            if verdict is None or verdict.result is None:
+                return ""
+            queue += [dep for dep in session.graph.actions[name].deps.values() if dep not in queue]
+            blobs = {
+                Input("file", _inside(session.world.store.path(blob.digest), root)): blob.digest
+                for blob in verdict.result.outputs.values()
+            }
+            for item, value in (*verdict.record.items(), *blobs.items()):
+                self.seen.append(item)
+                note = files.note(item, value)
+                self.watches.append((item.path, (item.kind, item.pattern, value), note))
+            self.expires = min(self.expires, verdict.result.facts.get("expires", _NEVER))
+        if service.origin in session.sources:
+            self.watches.append(_declared(service.origin, session))
+        digest, watches = session.watch_export(task)
+        self.watches += watches
+        return digest
+
+
+def _common(session: "Session", seen: set[Input]) -> Iterator[Watch]:
+    """What everything depends on: tools, configuration, and what this program is made of."""
+    files, root = session.world.files, session.world.root
+    for item, value in files.observed.items():
+        if item not in seen:
+            yield item.path, (item.kind, item.pattern, value), files.note(item, value)
+    for path, note in files.looks.items():
+        yield _inside(path, root), None, note
+    own = {service.origin for service in session.graph.services.values()}
+    for name in session.sources:
+        if name not in own:
+            yield _declared(name, session)
+    summary = "dist/images.json"
+    value, note = value_at("file", os.path.join(root, summary))
+    yield summary, ("file", "", value), note
+    places = [place for place in sys.path if os.path.isabs(place) and place != root]
+    own_folder = glob.escape(os.path.dirname(scratchtasks.__file__))
+    places += glob.glob(f"{own_folder}/**/*.py", recursive=True)
+    for path, note in files.notes_of(places).items():
+        yield path, None, note
+
+
+def _declared(path: str, session: "Session") -> Watch:
+    """A file that declares something; what counts is what was read of it."""
+    read, item = session.sources[path], Input("file", path)
+    is_still = session.world.files.observe(item) == read
+    return path, ("file", "", read), session.world.files.note(item, read) if is_still else ()
+
+
+def _inside(path: str, root: str) -> str:
+    return path.removeprefix(f"{root}/")

@@ -1,0 +1,89 @@
+"""One look at many files: which of them stat otherwise than was noted."""
+
+import os
+from array import array
+from collections.abc import Callable, Sequence
+
+from .signature import Note
+
+_WORTH_A_FORK = 8_000
+"""Paths from which on a second process pays: it costs 5 ms, a stat 3 µs."""
+
+
+def moved(
+    paths: Sequence[str], notes: Sequence[Note], stat: Callable[[str], os.stat_result] = os.stat
+) -> list[int]:
+    """The numbers of those *paths* whose stat differs from their note, in order.
+
+    A note () never holds.  *stat* is os.stat or os.lstat; what it cannot tell counts as moved.
+    Large scans are shared with a forked process, for the interpreter's lock is held at each
+    call.
+    """
+    if len(paths) < _WORTH_A_FORK or (os.cpu_count() or 1) < 2:
+        return _moved(paths, notes, stat, 0, len(paths))
+    half = len(paths) // 2
+    here, there = os.pipe()
+    child = os.fork()
+    if not child:
+        _answer(there, paths, notes, stat, half)
+    os.close(there)
+    found = array("L")
+    try:
+        first = _moved(paths, notes, stat, 0, half)
+        with open(here, "rb") as pipe:
+            data = pipe.read()
+    finally:
+        _, status = os.waitpid(child, 0)
+    if status:
+        return [*first, *_moved(paths, notes, stat, half, len(paths))]
+    found.frombytes(data)
+    return [*first, *found]
+
+
+def _answer(
+    there: int,
+    paths: Sequence[str],
+    notes: Sequence[Note],
+    stat: Callable[[str], os.stat_result],
+    first: int,
+) -> None:
+    """What the forked process does: nothing of its parent's, whatever happens."""
+    code = 1
+    try:
+        data = array("L", _moved(paths, notes, stat, first, len(paths))).tobytes()
+        with open(there, "wb") as pipe:
+            pipe.write(data)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _moved(
+    paths: Sequence[str],
+    notes: Sequence[Note],
+    stat: Callable[[str], os.stat_result],
+    first: int,
+    last: int,
+) -> list[int]:
+    found = []
+    for number in range(first, last):
+        note = notes[number]
+        try:
+            info = stat(paths[number])
+        except (FileNotFoundError, NotADirectoryError):
+            if note is not None:
+                found.append(number)
+            continue
+        except (OSError, ValueError):
+            found.append(number)
+            continue
+        # signature_of spelt out: a call more would double the cost.
+        if note != (
+            info.st_size,
+            info.st_mtime_ns,
+            info.st_ctime_ns,
+            info.st_ino,
+            info.st_dev,
+        ):
+            found.append(number)
+    return found
