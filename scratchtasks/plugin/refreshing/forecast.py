@@ -5,7 +5,7 @@ started, and an image whose binary is not at hand gets its reasons without its d
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from scratchtasks.core.action import Action, ActionResult
@@ -18,7 +18,10 @@ from scratchtasks.execute.plan import run_probes
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.proposal import Alarm, Fate
 
-Layers = Mapping[str, ActionResult | ScratchError]
+Results = Mapping[str, ActionResult | ScratchError]
+
+TOUCHED = frozenset({"essentials", "fetch"})
+"""Operations that pins touch; all others take what these give, or nothing of them."""
 
 
 class _Nobody:
@@ -39,18 +42,20 @@ def forecast(
     An image without reasons is byte-identical.  Binaries and rules are taken as they are.
     """
     images = {name: _image_action(session, name) for name in session.graph.services}
-    names = {dep for action in images.values() for _, dep in _staged(session, action)}
-    before = _layers(session, names, session.world.pins, "before")
-    after = _layers(session, names, pins, "after")
-    run_probes(session.engine, _behind(session, images.values()))
+    behind = _behind(session, images.values())
+    before = results_under(session, behind, session.world.pins, "before")
+    after = results_under(session, behind, pins, "after")
+    run_probes(session.engine, behind)
     fates, alarms = [], []
     for name, action in images.items():
         reasons = []
-        for kind, dep in _staged(session, action):
+        for alias, dep in action.deps.items():
+            if dep not in after:
+                continue
             new = after[dep]
             if isinstance(new, ScratchError):
                 alarms.append(Alarm(str(action.label), f"cannot be built: {new}"))
-            reasons.append(_reason(kind, before[dep], new))
+            reasons.append(_reason(alias, session.graph.actions[dep], before[dep], new))
         reasons = [reason for reason in reasons if reason]
         if reasons:
             old = _digest(session, action, before, session.world.pins)
@@ -64,15 +69,30 @@ def forecast(
     return tuple(fates), tuple(alarms)
 
 
+def results_under(
+    session: Session, names: Iterable[str], pins: Mapping[str, Pin], folder: str
+) -> Results:
+    """The results of those actions *names* that pins touch, under *pins*, or why there is none.
+
+    *names* have dependencies first.  Made with stamps of their own, in *folder* of
+    `.scratch/refresh`: the session's say what is in `dist/`.
+    """
+    actions = session.graph.actions
+    touched = {name: actions[name] for name in names if actions[name].op in TOUCHED}
+    scratch = os.path.join(session.world.scratch, "refresh", folder)
+    world = replace(session.world, pins=pins, scratch=scratch)
+    engine = Engine(world, touched, OPERATIONS, _Nobody())
+    made: dict[str, ActionResult | ScratchError] = {}
+    for name in touched:
+        try:
+            made[name] = engine.build(name)
+        except ScratchError as error:
+            made[name] = error
+    return made
+
+
 def _image_action(session: Session, name: str) -> Action:
     return session.graph.actions[session.graph.tasks[f"image:{name}"].actions[-1]]
-
-
-def _staged(session: Session, image: Action) -> Iterator[tuple[str, str]]:
-    """The essential layers of *image*: their kind, and the action that makes each."""
-    for alias, dep in image.deps.items():
-        if session.graph.actions[dep].op == "essentials":
-            yield alias.removeprefix("layer:"), dep
 
 
 def _behind(session: Session, images: Iterable[Action]) -> list[str]:
@@ -90,46 +110,37 @@ def _behind(session: Session, images: Iterable[Action]) -> list[str]:
     return list(found)
 
 
-def _layers(session: Session, names: set[str], pins: Mapping[str, Pin], folder: str) -> Layers:
-    """The results of the layer actions *names* under *pins*, or why there is none.
-
-    Made with stamps of their own: the session's say what is in `dist/`.
-    """
-    scratch = os.path.join(session.world.scratch, "refresh", folder)
-    world = replace(session.world, pins=pins, scratch=scratch)
-    actions = {name: session.graph.actions[name] for name in names}
-    engine = Engine(world, actions, OPERATIONS, _Nobody())
-    made: dict[str, ActionResult | ScratchError] = {}
-    for name in sorted(names):
-        try:
-            made[name] = engine.build(name)
-        except ScratchError as error:
-            made[name] = error
-    return made
-
-
-def _reason(kind: str, old: ActionResult | ScratchError, new: ActionResult | ScratchError) -> str:
+def _reason(
+    alias: str, action: Action, old: ActionResult | ScratchError, new: ActionResult | ScratchError
+) -> str:
+    """Why an image that depends on *action* as *alias* gets a new digest, or ""."""
+    kind = alias.removeprefix("layer:")
+    if action.op == "fetch":
+        kind = f"{action.params.get('image', '')}:{action.params.get('path', '')}"
     if isinstance(new, ScratchError):
         return f"{kind} cannot be made any more"
-    versions = _versions(new)
     if isinstance(old, ScratchError):
-        return f"{kind}: {versions}, and what it was cannot be told"
-    if old.outputs["layer"].digest != new.outputs["layer"].digest:
-        return f"{kind}: {_versions(old)} → {versions}"
-    if _versions(old) != versions:
-        return f"{kind}: the same files, now of {versions} (annotation only)"
+        return f"{kind}: {_versions(new)}, and what it was cannot be told"
+    if {blob.digest for blob in old.outputs.values()} != {
+        blob.digest for blob in new.outputs.values()
+    }:
+        return f"{kind}: {_versions(old)} → {_versions(new)}"
+    if old.facts != new.facts and action.op == "essentials":
+        return f"{kind}: the same files, now of {_versions(new)} (annotation only)"
     return ""
 
 
 def _versions(result: ActionResult) -> str:
-    return ", ".join(f"{name} {version}" for name, version in result.facts["versions"].items())
+    facts = result.facts
+    versions = facts.get("versions", {}).items()
+    return ", ".join(f"{name} {version}" for name, version in versions) or facts.get("version", "?")
 
 
-def _digest(session: Session, image: Action, layers: Layers, pins: Mapping[str, Pin]) -> str:
+def _digest(session: Session, image: Action, results: Results, pins: Mapping[str, Pin]) -> str:
     """The digest of *image* with *layers*; "" when something else that it needs is not built."""
     deps: dict[str, ActionResult] = {}
     for alias, dep in image.deps.items():
-        result = layers[dep] if dep in layers else session.engine.verdict(dep).result
+        result = results[dep] if dep in results else session.engine.verdict(dep).result
         if result is None or isinstance(result, ScratchError):
             return ""
         deps[alias] = result
