@@ -74,9 +74,9 @@ def test_a_dodo_file_without_a_workspace_is_doits_own_affair(root: Path) -> None
     write(root, {"dodo.py": 'def task_x():\n    return {"actions": ["true"]}\n'})
     found = loader()
     assert found.load_doit_config() == {}
-    assert [task.name for task in found.load_tasks(SimpleNamespace(name="run", execute_tasks=False), [])] == [
-        "x"
-    ]
+    assert [
+        task.name for task in found.load_tasks(SimpleNamespace(name="run", execute_tasks=False), [])
+    ] == ["x"]
 
 
 def test_one_workspace_under_two_names(root: Path) -> None:

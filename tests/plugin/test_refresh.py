@@ -99,7 +99,8 @@ def test_an_image_tells_what_it_ships(shop: Yard) -> None:
     told = report(shop.doit("pins", "--json").out)
     (image,) = told["images"]
     assert (image["ships"], image["locked"]) == ("tzdata 2023.3", "tzdata 2026.6")
-    assert (image["released"], image["age_days"], image["upstream"]) == ("", None, "")
+    assert (image["released"], image["upstream"]) == ("2023-03-29", "")
+    assert image["age_days"] > 1300
     assert told["upstream_fault"] == ""
 
 

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors
 from scratchtasks.core.target import Pin
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.compare import meaning_of
+from scratchtasks.refresh.index import Release
 from scratchtasks.refresh.policy import Policy, choose, policy_of
 from scratchtasks.refresh.proposal import Move, Proposal, pins_after
 from scratchtasks.refresh.upstream import RunModule, releases_of
@@ -31,8 +32,8 @@ def propose(
     """
     policy = policy_of(session.declared.refresh)
     pins = session.world.pins
-    moves, notes = moves_of(session, policy, now, run_module)
-    moves = tuple(_fetched(move, session) for move in moves)
+    found = look_up(session, policy, now, run_module)
+    moves = tuple(_fetched(move, session) for move in found.moves)
     missing = [
         Move(None, pin, "was not in scratch.lock")
         for name, pin in pins.items()
@@ -48,15 +49,25 @@ def propose(
         alarms=(*meaning.alarms, *unbuildable),
         images=fates,
         expiring=tuple(expiring_authorities(session, now, policy.warn_days)),
-        notes=(*notes, *meaning.notes),
+        notes=(*found.notes, *meaning.notes),
         is_new_lock=locked is None,
     )
 
 
-def moves_of(
-    session: Session, policy: Policy, now: float, run_module: RunModule
-) -> tuple[tuple[Move, ...], tuple[str, ...]]:
-    """What *policy* makes of what upstream has: moves, and notes about what waits.
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What upstream has for each pin that is looked up, and what the policy makes of it.
+
+    *notes* tell of releases that wait.
+    """
+
+    moves: tuple[Move, ...]
+    notes: tuple[str, ...]
+    releases: Mapping[str, tuple[Release, ...]]
+
+
+def look_up(session: Session, policy: Policy, now: float, run_module: RunModule) -> LookUp:
+    """Ask upstream about every pin that *policy* lets move.
 
     Raises: ConfigErrors with all that is wrong.
     """
@@ -94,7 +105,7 @@ def moves_of(
         moves.append(Move(pin, new, choice.why))
     if faults:
         raise ConfigErrors(tuple(faults))
-    return tuple(moves), tuple(notes)
+    return LookUp(tuple(moves), tuple(notes), releases)
 
 
 def _fetched(move: Move, session: Session) -> Move:

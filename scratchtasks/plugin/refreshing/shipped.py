@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -12,11 +11,10 @@ from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.policy import policy_of
 
 from .contents import module_runner
-from .propose import moves_of
+from .propose import look_up
 
 KINDS = {"certs": "certifi", "zoneinfo": "tzdata"}
 PREFIX = "dev.scratchtasks."
-_CALENDAR = re.compile(r"(\d{4})\.(\d{1,2})(?:\.(\d{1,2}))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +55,16 @@ def shipped(session: Session, now: float) -> tuple[list[Shipped], str]:
     pins = session.world.pins
     run_module = module_runner(session.world)
     newer: dict[str, str] = {}
+    days: dict[str, str] = {}
     fault = ""
     try:
-        moves, _ = moves_of(session, policy_of(session.declared.refresh), now, run_module)
-        newer = {move.new.name: f"{move.new.name} {move.new.version}" for move in moves}
+        found = look_up(session, policy_of(session.declared.refresh), now, run_module)
+        newer = {move.new.name: f"{move.new.name} {move.new.version}" for move in found.moves}
+        days = {
+            f"{name} {release.version}": release.date
+            for name, releases in found.releases.items()
+            for release in releases
+        }
     except ScratchError as error:
         fault = str(error)
     rows = []
@@ -75,7 +79,8 @@ def shipped(session: Session, now: float) -> tuple[list[Shipped], str]:
             pin = pins[project]
             locked = f"{pin.name} {pin.version}"
             ships = built.get(PREFIX + kind, "")
-            released = pin.date if ships in ("", locked) else _day_in(ships)
+            what = ships or locked
+            released = pin.date if what == locked else days.get(what, "")
             rows.append(
                 Shipped(
                     image=name,
@@ -105,17 +110,6 @@ def _annotations(layout: str) -> dict[str, str]:
 def _json(path: str) -> Any:
     with open(path, "rb") as file:
         return json.load(file)
-
-
-def _day_in(ships: str) -> str:
-    """The day that a version such as `certifi 2026.10.18` names; "" for `tzdata 2026.6`."""
-    match = _CALENDAR.search(ships)
-    if match is None or match[3] is None:
-        return ""
-    try:
-        return date(*map(int, match.groups())).isoformat()
-    except ValueError:
-        return ""
 
 
 def _age(released: str, now: float) -> int | None:
