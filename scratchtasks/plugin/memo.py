@@ -74,7 +74,13 @@ def environment_of(env: Mapping[str, str]) -> str:
 
 def head_of(root: str, declared: str) -> str:
     """What a memo is bound to: the place, the interpreter, and what dodo.py declares."""
-    return _hash("\0".join((root, sys.version, repr(sys.path), declared)))
+    return _hash("\0".join((root, sys.version, *packages(root), declared)))
+
+
+def packages(root: str) -> list[str]:
+    """Where this interpreter finds packages, but for what depends on how doit was started."""
+    start = {root, os.path.dirname(os.path.abspath(sys.argv[0]))}
+    return [place for place in sys.path if os.path.isabs(place) and place not in start]
 
 
 def _hash(text: str) -> str:

@@ -2,7 +2,6 @@
 
 import glob
 import os
-import sys
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import scratchtasks
 from scratchtasks.core.action import Input
 from scratchtasks.store.signature import Meaning, Note, Watch, value_at
 
-from .memo import Known, Memo
+from .memo import Known, Memo, packages
 
 if TYPE_CHECKING:
     from scratchtasks.analysis import Task
@@ -162,9 +161,10 @@ def _common(session: "Session", seen: set[Input]) -> Iterator[Watch]:
     summary = "dist/images.json"
     value, note = value_at("file", os.path.join(root, summary))
     yield summary, ("file", "", value), note
-    places = [place for place in sys.path if os.path.isabs(place) and place != root]
+    places = packages(root)
     own_folder = glob.escape(os.path.dirname(scratchtasks.__file__))
-    places += glob.glob(f"{own_folder}/**/*.py", recursive=True)
+    own_files = glob.glob(f"{own_folder}/**/*.py", recursive=True)
+    places += [*own_files, *{os.path.dirname(path) for path in own_files}]
     for path, note in files.notes_of(places).items():
         yield path, None, note
 

@@ -11,6 +11,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable
 from threading import Lock
+from typing import TypeVar, cast
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Digest, Json, key_of
@@ -28,6 +29,8 @@ from .signature import (
     stat_of,
     value_at,
 )
+
+_Made = TypeVar("_Made")
 
 _DAY = 86_400 * 10**9
 _KEPT_DAYS = 30
@@ -52,6 +55,7 @@ class FileStates:
         self._memo: dict[Input, str] = {}
         self._past: dict[Input, str] = {}
         self._notes: dict[tuple[str, str], Note] = {}
+        self._made: dict[str, object] = {}
         self._young: dict[str, Signature] = {}
         self._probing: dict[str, Lock] = {}
         self._boot = _boot_id()
@@ -174,8 +178,19 @@ class FileStates:
             found = self._learn(path, read_file(path))
         return None if found is None else (Digest(found[1]), found[0][0])
 
+    def once(self, name: str, make: Callable[[], _Made]) -> _Made:
+        """What *make* returned for *name* in this scan: it looks at files that many depend on.
+
+        Threads that ask at the same time may each call it.
+        """
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = make()
+        return cast(_Made, made)
+
     def forget_scan(self) -> None:
         """Look at the disk again from now on."""
+        self._made = {}
         self._past.update(self._memo)
         self._memo = {}
 

@@ -25,7 +25,7 @@ GO_MOD = "module example.com/shop\n\ngo 1.21\n"
 SERVICE = '[binary]\nrule = "go_binary"\n'
 
 _RAN = re.compile(r"^(//\S*:\S+)  (\w+)(?: \(\S+\))?  \d", re.MULTILINE)
-_OURS = ("SOURCE_DATE_EPOCH", "GOFLAGS", "GOWORK")
+_OURS = ("SOURCE_DATE_EPOCH", "GOFLAGS", "GOWORK", "PYTEST_CURRENT_TEST")
 
 
 def main_go(word: str) -> str:

@@ -64,9 +64,14 @@ class GoList:
         if not listed:
             return outcomes
         packages = _go_list(listed[0], list(places.values()), world)
+        mains: dict[str, Package] = {}
+        for package in packages.values():
+            for argument in package.matches:
+                mains.setdefault(argument, package)
         for job in listed:
             place = places[job.action.name]
-            outcomes[job.action.name] = _outcome(job, place, packages, world)
+            main = mains.get(place.argument)
+            outcomes[job.action.name] = _outcome(job, place, main, packages, world)
         return outcomes
 
 
@@ -83,12 +88,12 @@ def _go_list(job: Job, places: Sequence[Place], world: World) -> dict[str, Packa
     return {} if done.code else read_packages(done.stdout)
 
 
-def _outcome(job: Job, place: Place, packages: Mapping[str, Package], world: World) -> Outcome:
+def _outcome(
+    job: Job, place: Place, main: Package | None, packages: Mapping[str, Package], world: World
+) -> Outcome:
     label = str(job.action.label)
-    found = [package for package in packages.values() if place.argument in package.matches]
-    if not found:
+    if main is None:
         return ActionFailed(label, f"go list failed ({job.action.platform})", "see Go's message")
-    main = found[0]
     closure = closure_of(main, packages)
     errors = errors_of(closure)
     if errors:

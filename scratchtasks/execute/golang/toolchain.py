@@ -31,6 +31,10 @@ def find_go(world: World) -> Toolchain:
 
     Raises: ToolchainMissing when there is none, it is too old, or it is a launcher script.
     """
+    return world.files.once("go", lambda: _find_go(world))
+
+
+def _find_go(world: World) -> Toolchain:
     path = _find_program(world)
     root = os.path.dirname(os.path.dirname(path))
     tools = [path, f"{root}/VERSION", f"{root}/go.env", *_compilers(root, world)]
