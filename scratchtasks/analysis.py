@@ -22,7 +22,7 @@ from .rules.c_binary import c_binary
 from .rules.essentials import essential_layers
 from .rules.genrule import genrule
 from .rules.go_binary import go_binary
-from .rules.image import scratch_image
+from .rules.image import rootfs, scratch_image
 from .rules.prebuilt import prebuilt
 from .rules.rust_binary import rust_binary
 
@@ -97,6 +97,7 @@ class _Builder:
     def add_service(self, service: Service) -> None:
         self._claim(service.name, service.origin)
         self._claim(str(service.image_label), service.origin)
+        self._claim(str(service.rootfs_label), service.origin)
         if service.binaries:
             self._claim(str(service.binary_label), service.origin)
         self.services[service.name] = service
@@ -142,8 +143,15 @@ class _Builder:
                 tuple(binary_actions),
                 f"static binary {names}",
             )
-        image = scratch_image(service, layers, made, source)
+        root = rootfs(service, layers, made, source)
+        image = scratch_image(service, root)
         platforms = ", ".join(str(platform) for platform in service.image.platforms)
+        self._add(
+            f"rootfs:{service.name}",
+            service.rootfs_label,
+            (root,),
+            "root file system, staged and checked",
+        )
         self._add(
             f"image:{service.name}",
             service.image_label,

@@ -1,7 +1,35 @@
-"""What holds for every test."""
+"""What holds for every test, and what tests of several rooms stand on."""
 
 import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.registry.proxy import Proxy
+from tests.registry.servers import registry, serving
 
 # A shell that starts the tests in the background has them ignore SIGINT, and every program that
 # a test starts and interrupts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def registry_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The `host:port` of an open registry, one for all; tests take repositories of their own."""
+    with registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture
+def proxy(registry_host: str) -> Iterator[Proxy]:
+    """What stands before the open registry, counts requests, and breaks what it is told to."""
+    server = Proxy(registry_host)
+    with serving(server):
+        yield server
+
+
+@pytest.fixture
+def team(request: pytest.FixtureRequest) -> str:
+    """A repository path that no other test uses."""
+    name: str = request.node.name
+    return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-").replace("--", "-")

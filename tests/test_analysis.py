@@ -74,13 +74,15 @@ def test_tasks_and_actions_of_a_service() -> None:
     assert {name: str(task.label) for name, task in found.tasks.items()} == {
         etc: etc.replace("layer", "//"),
         "binary:api": "//services/api:binary",
+        "rootfs:api": "//services/api:rootfs",
         "image:api": "//services/api:image",
     }
     assert found.tasks["binary:api"].actions == (
         "//services/api:binary#list@linux/amd64",
         "//services/api:binary@linux/amd64",
     )
-    assert found.tasks["image:api"].deps == (etc, "binary:api")
+    assert found.tasks["rootfs:api"].deps == (etc, "binary:api")
+    assert found.tasks["image:api"].deps == ("rootfs:api",)
     assert found.task_of_label("//services/api:image") == "image:api"
     assert found.task_of_label("//services/api:imag") is None
 
@@ -100,7 +102,7 @@ def test_a_binary_for_each_platform() -> None:
         "//services/api:binary@linux/amd64",
         "//services/api:binary@linux/arm64",
     ]
-    assert len(found.actions["//services/api:image"].deps) == 3
+    assert len(found.actions["//services/api:rootfs"].deps) == 3
 
 
 def test_equal_essentials_are_one_task() -> None:
@@ -171,9 +173,9 @@ def test_no_cycle_is_no_error() -> None:
 )
 def test_sources(src: str, outs: tuple[str, ...], place: dict[str, str]) -> None:
     staged = (Staged(src=src, dest="/srv/x"),)
-    image = graph([service(files=staged)], [rule(outs=outs)]).actions["//services/api:image"]
-    assert image.params["files"] == [{**place, "dest": "/srv/x", "mode": None, "owner": ""}]
-    assert ("file:0" in image.deps) == ("dep" in place)
+    root = graph([service(files=staged)], [rule(outs=outs)]).actions["//services/api:rootfs"]
+    assert root.params["files"] == [{**place, "dest": "/srv/x", "mode": None, "owner": ""}]
+    assert ("file:0" in root.deps) == ("dep" in place)
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,13 @@ _SIGNALS = (
 _REAL_TIME = re.compile(r"SIGRTMIN\+([1-9]|1[0-5])|SIGRTMAX-([1-9]|1[0-4])")
 _SIGNAL_NUMBER = re.compile(r"[1-9]|[1-5][0-9]|6[0-4]")
 
-_REGISTRY = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})(?:\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*(?::[0-9]{1,5})?"
+_DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_NUMBER = (
+    r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+)
+_REGISTRY = rf"{_DOMAIN}(?:\.{_DOMAIN})*(?::{_NUMBER})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"({_REGISTRY}|\[[0-9a-fA-F:.]+\](?::[0-9]{{1,5}})?)(?:/{_COMPONENT})+")
+_REPOSITORY = re.compile(rf"({_REGISTRY}|\[[0-9a-fA-F:.]+\](?::{_NUMBER})?)(?:/{_COMPONENT})+")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 _ZONE = re.compile(r"[A-Za-z0-9_+*?\[\]!-]+(?:/[A-Za-z0-9_+*?\[\]!-]+)*")

@@ -20,7 +20,7 @@ from .image import (
 from .lockfile import PIN
 from .service import SERVICE
 from .spot import Spot
-from .workspace import CACHE, REFRESH, WORKSPACE, WORKSPACE_IMAGE
+from .workspace import CACHE, LOAD, REFRESH, WORKSPACE, WORKSPACE_IMAGE
 
 _SERVICE_FILE = "services/api/service.toml"
 _HEAD = "| key | type | default | meaning |\n|---|---|---|---|\n"
@@ -54,6 +54,7 @@ def reference_markdown() -> str:
         _table("`[image]`", WORKSPACE_IMAGE, "scratch.toml", "image"),
         _table("`[refresh]`", REFRESH, "scratch.toml", "refresh"),
         _table("`[cache]`", CACHE, "scratch.toml", "cache"),
+        _table("`[load]`", LOAD, "scratch.toml", "load"),
         "## scratch.lock\n\nGenerated and committed; `version = 1`, and a table per pin.\n",
         _table("`[pins.NAME]`", PIN, "scratch.lock", "pins.certifi"),
         "## genrule\n\nDeclared in `dodo.py` only; the arguments of `genrule(…)`.\n",

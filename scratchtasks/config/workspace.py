@@ -25,6 +25,7 @@ _CLAUSE = (
 )
 _POLICY = re.compile(rf"(?:{_CLAUSE})(?:, ?(?:{_CLAUSE}))*")
 """A version, or a version specifier; less than PEP 440 allows, and all of it is valid there."""
+_ENGINE = re.compile(r"docker|podman|kind(?::[a-z0-9][a-z0-9.-]*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +47,14 @@ class WorkspaceDefaults:
 class WorkspaceConfig:
     """A workspace file; *refresh* is its table as written, *cache_limit* is bytes.
 
-    *plain_http* are registries that are spoken to without TLS.
+    *plain_http* are registries that are spoken to without TLS; *engine* is where `load` loads.
     """
 
     defaults: WorkspaceDefaults = field(default_factory=WorkspaceDefaults)
     refresh: Mapping[str, str | int] = field(default_factory=dict)
     cache_limit: int = 10 * 1024**3
     plain_http: tuple[str, ...] = ()
+    engine: str = "docker"
 
 
 def _policy(value: object, spot: Spot) -> str:
@@ -64,6 +66,15 @@ def _policy(value: object, spot: Spot) -> str:
 
 
 _POLICY_CHECK = Check('"latest", "pinned", a version, or a range such as ">=2025"', _policy)
+
+
+def _engine(value: object, spot: Spot) -> str:
+    if not isinstance(value, str) or not _ENGINE.fullmatch(value):
+        raise spot.wanted(ENGINE.wants, value)
+    return value
+
+
+ENGINE = Check('"docker", "podman" or "kind:CLUSTER"', _engine)
 
 WORKSPACE_IMAGE = tuple(
     field for field in IMAGE if field.key in ("labels", "user", "platforms", "essentials", "env")
@@ -83,6 +94,10 @@ CACHE = (
     Field(key="limit", check=SIZE, default='"10GiB"', wrong="10 gigs", attribute="cache_limit",
           meaning="what `.scratch/` may hold before `doit cache` collects"),
 )  # fmt: skip
+LOAD = (
+    Field(key="engine", check=ENGINE, default='"docker"', wrong="containerd",
+          meaning="where images are loaded; SCRATCH_ENGINE in the environment goes before it"),
+)  # fmt: skip
 PUSH = (
     Field(key="plain_http", check=array(REGISTRY, is_set=True), default="[]",
           wrong=["https://registry.example.com"],
@@ -101,6 +116,8 @@ WORKSPACE = (
           meaning="policy per pin"),
     Field(key="cache", check=record(CACHE, _as_written), wrong="10GiB", default="{}",
           meaning="the local cache"),
+    Field(key="load", check=record(LOAD, _as_written), wrong="docker", default="{}",
+          meaning="how images are loaded"),
     Field(key="push", check=record(PUSH, _as_written), wrong="registry.example.com", default="{}",
           meaning="how images are pushed"),
 )  # fmt: skip
@@ -121,4 +138,6 @@ def parse_workspace(text: str, origin: str, table_path: tuple[str, ...] = ()) ->
         table, spot = table[key], spot.key(key)
     values = dict(read_fields(table, spot, WORKSPACE).good)
     spot.raise_if_faulty()
-    return WorkspaceConfig(**{**values.pop("cache", {}), **values.pop("push", {}), **values})
+    for name in ("cache", "load", "push"):
+        values |= values.pop(name, {})
+    return WorkspaceConfig(**values)

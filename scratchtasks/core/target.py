@@ -209,6 +209,10 @@ class Service:
         return Label(self.folder, "image")
 
     @property
+    def rootfs_label(self) -> Label:
+        return Label(self.folder, "rootfs")
+
+    @property
     def binary_label(self) -> Label:
         return Label(self.folder, "binary")
 
@@ -257,6 +261,7 @@ class Declared:
     cache_limit: int = 10 * 1024**3
     """Bytes `.scratch/` may hold before `doit cache` collects."""
     plain_http: tuple[str, ...] = ()
+    engine: str = "docker"
     """Registries that are spoken to without TLS."""
     refresh: Mapping[str, str | int] = field(default_factory=dict)
     """`[refresh]` as written: a policy per pin, `cooldown_days`, `warn_days`."""

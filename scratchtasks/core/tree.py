@@ -74,16 +74,17 @@ def merge_trees(trees: Iterable[Iterable[FileEntry]], where: str) -> tuple[FileE
     for tree in trees:
         for entry in tree:
             other = merged.setdefault(entry.path, entry)
-            if other != entry:
+            if other is not entry and other != entry:
                 raise StageError(
                     where,
                     f"two sources for /{entry.path}: {_shown(other)} and {_shown(entry)}",
                     "leave one of them out, or give them the same content, mode and owner",
                 )
+    checked = set[str]()
     for path in merged:
-        parent = path
-        while "/" in parent:
-            parent = parent.rpartition("/")[0]
+        parent = path.rpartition("/")[0]
+        while parent and parent not in checked:
+            checked.add(parent)
             above = merged.get(parent)
             if above is not None and above.kind != "dir":
                 raise StageError(
@@ -91,6 +92,7 @@ def merge_trees(trees: Iterable[Iterable[FileEntry]], where: str) -> tuple[FileE
                     f"/{path} lies below /{parent}, which is a {above.kind} "
                     f"from {above.origin or 'elsewhere'}",
                 )
+            parent = parent.rpartition("/")[0]
     return tuple(merged[path] for path in sorted(merged))
 
 

@@ -178,9 +178,10 @@ class Engine:
             except ScratchError as error:
                 return Verdict(fresh=False, reason=str(error), error=error)
             if result is None:
-                because = self.verdict(dep).reason
-                reason = f"{dep} is to be rebuilt: {because}"
-                return Verdict(fresh=False, reason=reason)
+                verdict = self.verdict(dep)
+                reason = f"{dep} is to be rebuilt: {verdict.reason}"
+                # One that waits for its own deps names the first cause already.
+                return Verdict(fresh=False, reason=reason if verdict.job else verdict.reason)
             deps[alias] = result
         job = Job(action, deps)
         try:

@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 from scratchtasks.core.action import Action, ActionResult, Input
 from scratchtasks.core.descriptor import Descriptor
-from scratchtasks.core.digest import Json
+from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.target import Pin
+from scratchtasks.core.tree import FileEntry
 from scratchtasks.store.actions import ActionCache
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
@@ -22,6 +23,7 @@ class World:
 
     *root* is the absolute workspace root, *scratch* the absolute `.scratch` in it.
     *env* is the user's environment, read once.  *epoch* is SOURCE_DATE_EPOCH in seconds, or 0.
+    *trees* are those of shared layers that were read before, by digest.
     """
 
     root: str
@@ -33,6 +35,7 @@ class World:
     cache: ActionCache
     processes: Processes
     pins: Mapping[str, Pin] = field(default_factory=dict)
+    trees: dict[Digest, tuple[FileEntry, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from .golang import GoBuild, GoList
 from .image import ImageOperation
 from .operation import Operation
 from .prebuilt import Prebuilt
+from .rootfs import RootfsOperation
 from .rust import CargoBuild, CargoMetadata
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -21,4 +22,5 @@ OPERATIONS: Mapping[str, Operation] = {
     "go_list": GoList(),
     "image": ImageOperation(),
     "prebuilt": Prebuilt(),
+    "rootfs": RootfsOperation(),
 }

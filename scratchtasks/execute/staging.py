@@ -1,13 +1,13 @@
 """Files and folders of the workspace as entries of an image, and what they were read from."""
 
-import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from scratchtasks.core.action import Input
+from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import StageError, did_you_mean
 from scratchtasks.core.tree import FileEntry, check_path
@@ -18,35 +18,26 @@ Owners = Mapping[str, tuple[int, int]]
 """uid and gid by user name."""
 
 
+CONTENT_MEDIA_TYPE = "application/octet-stream"
+
 _OUTPUTS = frozenset({".scratch", "dist"})
 """Folders of the root: an image that held them would hold itself, and never be up to date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """*entries* to pack, *inputs* they depend on, and *paths* that hold their content."""
+    """*entries* of the image, *inputs* they depend on, and *contents* of them, in the store."""
 
     entries: tuple[FileEntry, ...]
     inputs: tuple[Input, ...]
-    paths: Mapping[Digest, str]
-
-    def open(self, digest: Digest) -> BinaryIO:
-        """The content of an entry; reading it to the end proves that it has not changed.
-
-        Raises: StageError when it is gone, or at the end of the content otherwise.
-        """
-        path = self.paths[digest]
-        try:
-            file = open(path, "rb")  # noqa: SIM115  (the reader closes it)
-        except OSError as error:
-            raise StageError(path, f"cannot be read: {error.strerror}", "run doit again") from None
-        return cast(BinaryIO, _ProvenReader(file, digest, path))
+    contents: tuple[Descriptor, ...]
 
 
 def stage(job: Job, owners: Owners, world: World) -> Staging:
-    """Entries for the `files` and `dirs` of an image action.
+    """Entries for the `files` and `dirs` of a rootfs action; what they hold is put into the store.
 
-    Raises: StageError for what is missing, not a file or folder, or unreadable.
+    Raises: StageError for what is missing, not a file or folder; StoreError for what cannot be
+    read or kept changing.
     """
     stager = _Stager(job, owners, world)
     params: Mapping[str, Any] = job.action.params
@@ -54,7 +45,7 @@ def stage(job: Job, owners: Owners, world: World) -> Staging:
         stager.add_files(wanted)
     for folder in params["dirs"]:
         stager.add_folder(folder)
-    return Staging(tuple(stager.entries), tuple(stager.inputs), stager.paths)
+    return Staging(tuple(stager.entries), tuple(stager.inputs), tuple(stager.contents.values()))
 
 
 class _Stager:
@@ -65,7 +56,7 @@ class _Stager:
         self.world = world
         self.entries: list[FileEntry] = []
         self.inputs: dict[Input, None] = {}
-        self.paths: dict[Digest, str] = {}
+        self.contents: dict[Digest, Descriptor] = {}
 
     def add_folder(self, folder: Mapping[str, Any]) -> None:
         uid, gid = self._owner(folder["owner"], folder["path"])
@@ -81,8 +72,7 @@ class _Stager:
         if "dep" in wanted:
             blob = self.job.deps[wanted["dep"]].outputs[wanted["output"]]
             mode = 0o644 if wanted["mode"] is None else wanted["mode"]
-            path = self.world.store.path(blob.digest)
-            self._file(dest, path, wanted["output"], blob.digest, blob.size, mode, owner)
+            self._file(dest, wanted["output"], blob, mode, owner)
             return
         src: str = wanted["src"]
         if os.path.isdir(os.path.join(self.world.root, src)):
@@ -147,35 +137,40 @@ class _Stager:
             if mode is None:
                 self.inputs[Input("mode", src)] = None
                 mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
-            digest = self.world.files.digest(src)
-            if digest is None:
-                raise StageError(self.where, f"cannot stage {src}: it is gone")
-            self._file(dest, full, src, digest, status.st_size, mode, owner)
+            self._file(dest, src, self._stored(src, full), mode, owner)
         else:
             raise StageError(self.where, f"cannot stage {src}: wanted a file, folder or symlink")
 
     def _file(
         self,
         dest: str,
-        path: str,
         origin: str,
-        digest: Digest,
-        size: int,
+        blob: Descriptor,
         mode: int,
         owner: tuple[int, int],
     ) -> None:
-        self.paths[digest] = path
+        self.contents[blob.digest] = blob
         self.entries.append(
             FileEntry(
                 path=dest,
                 mode=mode,
                 uid=owner[0],
                 gid=owner[1],
-                digest=digest,
-                size=size,
+                digest=blob.digest,
+                size=blob.size,
                 origin=origin,
             )
         )
+
+    def _stored(self, src: str, full: str) -> Descriptor:
+        """The content of *src*: nothing reads the workspace after this, for it may change."""
+        found = self.world.files.content(src)
+        if found is None:
+            raise StageError(self.where, f"cannot stage {src}: it is gone")
+        blob = Descriptor(CONTENT_MEDIA_TYPE, *found)
+        if not self.world.store.has(blob):
+            return self.world.store.put_file(full, CONTENT_MEDIA_TYPE)
+        return blob
 
     def _owner(self, owner: str, dest: str) -> tuple[int, int]:
         if not owner:
@@ -195,32 +190,3 @@ class _Stager:
 def _in_utf8(name: str) -> str:
     """*name* read as UTF-8, whatever the locale took its bytes for."""
     return os.fsencode(name).decode("utf-8", "surrogateescape")
-
-
-class _ProvenReader:
-    """A file whose bytes are checked against a digest when the end is reached."""
-
-    def __init__(self, file: BinaryIO, digest: Digest, path: str) -> None:
-        self._file = file
-        self._digest = digest
-        self._path = path
-        self._hash = hashlib.sha256()
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self._hash.update(data)
-        if not data and "sha256:" + self._hash.hexdigest() != self._digest:
-            raise StageError(self._path, "it changed while it was read", "run doit again")
-        return data
-
-    def close(self) -> None:
-        self._file.close()
-
-    def __enter__(self) -> "_ProvenReader":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-
-OpenContent = Callable[[Digest], BinaryIO]

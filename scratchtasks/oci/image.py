@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from scratchtasks.core.descriptor import Descriptor, Layer
 from scratchtasks.core.digest import Json, canonical_json
 from scratchtasks.core.platform import Platform
+from scratchtasks.core.rootfs import PlainLayer
 from scratchtasks.core.target import Healthcheck, Image
 
 from . import media
@@ -19,7 +20,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def config_bytes(
-    image: Image, platform: Platform, layers: Sequence[Layer], created: int = 0
+    image: Image, platform: Platform, layers: Sequence[Layer | PlainLayer], created: int = 0
 ) -> bytes:
     """The image config for *platform*; its digest is the image's id in Docker's classic store.
 

@@ -1,104 +1,126 @@
-"""Layers: file entries in, one compressed tar and its two digests out.
+"""Layers before compression: file entries or a recipe in, the chunks of a tar out.
 
+A recipe is a layer as a list: its entries, complete, and the time they carry.  It is small, and
+with the content that it names gives the same tar whenever one is wanted, so that no tar of a large
+binary needs to be kept.
 Source: OCI image-spec v1.1, layer.md; config.md, layer DiffID.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Protocol
 
-from scratchtasks.core.descriptor import Descriptor, Layer
-from scratchtasks.core.digest import DiffID, Digest
-from scratchtasks.core.errors import StageError
-from scratchtasks.core.tree import FileEntry, with_parents
+from scratchtasks.core.digest import DiffID, canonical_json
+from scratchtasks.core.errors import StageError, StoreError
+from scratchtasks.core.rootfs import PlainLayer
+from scratchtasks.core.tree import FileEntry, entry_from_json, with_parents
 
 from . import media
-from .gzip import THREADS, GzipWriter
-from .tar import OpenBlob, write_tar
+from .inflate import LayerReader
+from .side_hash import SideHash
+from .tar import READ_SIZE, OpenBlob, tar_chunks
 
-_NO_DIRS: Mapping[str, FileEntry] = MappingProxyType({})
+RECIPE = "application/vnd.scratchtasks.recipe.v1+json"
+"""`{"entries": [FileEntry.to_json(), …], "mtime": seconds}`, sorted, origins left out."""
 
-
-class Writer(Protocol):
-    """Where a layer's blob goes: a store's BlobWriter, a file, a socket."""
-
-    def write(self, data: bytes | bytearray | memoryview, /) -> object: ...
+NO_DIRS: Mapping[str, FileEntry] = MappingProxyType({})
 
 
-def pack_layer(
-    entries: Iterable[FileEntry],
-    open_blob: OpenBlob,
-    out: Writer,
-    *,
-    mtime: int = 0,
-    kind: str = "",
-    compress: bool = True,
-    known_dirs: Mapping[str, FileEntry] = _NO_DIRS,
-    threads: int = THREADS,
-) -> Layer:
-    """Write *entries* to *out* as one layer, in one pass; equal entries give equal bytes.
+def complete(
+    entries: Iterable[FileEntry], known_dirs: Mapping[str, FileEntry] = NO_DIRS
+) -> list[FileEntry]:
+    """*entries* and every missing parent folder: all that the layer's tar holds.
 
-    Missing parent folders are added, root's with mode 0755, or as *known_dirs* (folders of the
-    layers below, by path) has them: a later layer must not reset the 1777 of /tmp.  *mtime* is
-    seconds since 1970; *threads* changes the time it takes and nothing else.
+    Parents are root's with mode 0755, or as *known_dirs* (folders of the layers below, by path)
+    has them: a later layer must not reset the 1777 of /tmp.
 
-    Returns: Layer; its blob's size counts the bytes written, its DiffID hashes the raw tar.
-    Raises: StageError (see write_tar, and names that would delete files of lower layers);
-    StoreError (a blob is missing or damaged).
+    Raises: StageError for names that would delete files of lower layers, and for a parent that
+    is no folder there.
     """
-    raw = hashlib.sha256()
-    blob = hashlib.sha256()
-    size = 0
-
-    def write_blob(data: bytes | bytearray | memoryview) -> None:
-        nonlocal size
-        blob.update(data)
-        size += len(data)
-        out.write(data)
-
-    with ExitStack() as stack:
-        write = (
-            stack.enter_context(GzipWriter(write_blob, threads)).write if compress else write_blob
-        )
-
-        def write_raw(data: bytes | memoryview) -> None:
-            raw.update(data)
-            write(data)
-
-        write_tar(_complete(entries, known_dirs), open_blob, write_raw, mtime)
-    return Layer(
-        Descriptor(
-            media.LAYER_GZIP if compress else media.LAYER_TAR,
-            Digest("sha256:" + blob.hexdigest()),
-            size,
-        ),
-        DiffID("sha256:" + raw.hexdigest()),
-        kind,
-    )
-
-
-def _complete(
-    entries: Iterable[FileEntry], known_dirs: Mapping[str, FileEntry]
-) -> Iterable[FileEntry]:
-    given: set[str] = set()
-    present = []
-    for entry in entries:
+    present = list(entries)
+    for entry in present:
         if entry.path.rpartition("/")[2].startswith(".wh."):
             raise StageError(
                 f"/{entry.path}", "a name that begins with '.wh.' means deletion in an image layer"
             )
-        given.add(entry.path)
-        present.append(entry)
-    yield from present  # write_tar refuses duplicates; with_parents would fold them
+    given = {entry.path for entry in present}
+    parents = []
     for entry in with_parents(present):
         if entry.path in given:
             continue
         known = known_dirs.get(entry.path, entry)
         if known.kind != "dir":
             raise StageError(
-                f"/{entry.path}",
-                f"a {known.kind} in a lower layer, a folder in this one",
+                f"/{entry.path}", f"a {known.kind} in a lower layer, a folder in this one"
             )
-        yield known
+        parents.append(known)
+    # Doubles stay: the tar refuses them, and with_parents would fold them.
+    return [*present, *parents]
+
+
+def recipe_bytes(entries: Iterable[FileEntry], mtime: int) -> bytes:
+    """The recipe of *entries*, which are complete; equal entries give equal bytes."""
+    ordered = sorted(entries, key=lambda entry: entry.path)
+    return canonical_json(
+        {"entries": [{**entry.to_json(), "origin": ""} for entry in ordered], "mtime": mtime}
+    )
+
+
+def recipe_chunks(recipe: bytes, open_blob: OpenBlob, *, check: bool = True) -> Iterator[bytes]:
+    """The tar that *recipe* describes; see `tar_chunks`.  Raises: StoreError when it is damaged."""
+    try:
+        value = json.loads(recipe)
+        entries = [entry_from_json(each) for each in value["entries"]]
+        mtime = int(value["mtime"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError("recipe of a layer", f"is damaged: {error}") from None
+    return tar_chunks(entries, open_blob, mtime, check=check)
+
+
+def plain_chunks(layer: PlainLayer, open_blob: OpenBlob) -> Iterator[bytes]:
+    """The tar of *layer*, in chunks of up to 512 KiB.
+
+    Whoever reaches the end has had the very bytes that the DiffID names.
+
+    Raises: StoreError otherwise, and when a blob is missing; StageError (see `tar_chunks`).
+    """
+    size = 0
+    with SideHash() as found:
+        for chunk in _chunks(layer, open_blob):
+            found.update(chunk)
+            size += len(chunk)
+            yield chunk
+        digest = found.digest()
+    if DiffID(digest) != layer.diff_id or size != layer.size:
+        raise StoreError(
+            f"layer {layer.kind or layer.diff_id}",
+            f"is damaged: wanted {layer.size} bytes with {layer.diff_id}, got {size} with {digest}",
+            "run doit again: what is damaged is made anew",
+        )
+
+
+def measure(chunks: Iterable[bytes]) -> tuple[DiffID, int]:
+    """The DiffID and size in bytes of the tar *chunks*."""
+    size = 0
+    with SideHash() as found:
+        for chunk in chunks:
+            found.update(chunk)
+            size += len(chunk)
+        return DiffID(found.digest()), size
+
+
+def _chunks(layer: PlainLayer, open_blob: OpenBlob) -> Iterator[bytes]:
+    blob = layer.source
+    with open_blob(blob.digest) as source:
+        if blob.media_type != RECIPE:
+            is_gzip = blob.media_type == media.LAYER_GZIP
+            tar = LayerReader(source, is_gzip=True, size=blob.size, limit=layer.size)
+            read = tar.read if is_gzip else source.read
+            while chunk := read(READ_SIZE):
+                yield chunk
+            if tar.fault:
+                raise StoreError(f"layer {layer.kind or blob.digest}", f"is damaged: {tar.fault}")
+            return
+        recipe = source.read()
+    # The DiffID covers the content of every file: no need to hash it twice.
+    yield from recipe_chunks(recipe, open_blob, check=False)

@@ -6,7 +6,7 @@ Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Extended Header".
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 from scratchtasks.core.digest import Digest
@@ -16,11 +16,8 @@ from scratchtasks.core.tree import FileEntry, check_path
 OpenBlob = Callable[[Digest], BinaryIO]
 """Gives a new stream over a blob's bytes; the caller closes it.  Raises: StoreError."""
 
-Write = Callable[[bytes | memoryview], object]
-"""Takes the next bytes; must not keep a memoryview after it returns."""
-
 BLOCK = 512
-READ_SIZE = 1 << 20
+READ_SIZE = 512 * 1024
 
 # name mode uid gid size mtime checksum type link magic version (uname gname) major minor prefix
 HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s6s2s64x8s8s155s12x")
@@ -31,16 +28,16 @@ _PREFIX_SIZE = 155
 _DEVICE = b"0000000\0"
 
 
-def write_tar(
-    entries: Iterable[FileEntry], open_blob: OpenBlob, write: Write, mtime: int = 0
-) -> int:
-    """Write *entries* as one tar; the same set of entries always gives the same bytes.
+def tar_chunks(
+    entries: Iterable[FileEntry], open_blob: OpenBlob, mtime: int = 0, *, check: bool = True
+) -> Iterator[bytes]:
+    """*entries* as one tar, in chunks of up to 512 KiB; the same set gives the same bytes.
 
     Sorted by path, a hard link after the file it shares and with that file's mode and owner
     (extractors apply a link's header to the shared file).  *mtime* is seconds since 1970, for
-    every entry.  Holds at most 1 MiB of content in memory.
+    every entry.  Without *check* content is not hashed, which is for those who know the digest
+    of the whole.
 
-    Returns: bytes written.
     Raises: StageError (two entries for one path, a path that leaves the root, a hard link to
     nothing, a path below a non-folder); StoreError (a blob that is not what its digest says).
     """
@@ -51,17 +48,13 @@ def write_tar(
         if entry.path in by_path:
             raise StageError(f"/{entry.path}", "two entries for one path")
         by_path[entry.path] = entry
-    written = 0
     for entry in sorted(by_path.values(), key=_order):
         _check(entry, by_path)
         rights = by_path[entry.link] if entry.kind == "hardlink" else entry
-        head = _head(entry, rights, mtime)
-        written += len(head)
-        write(head)
+        yield _head(entry, rights, mtime)
         if entry.kind == "file":
-            written += _write_content(entry, open_blob, write)
-    write(bytes(2 * BLOCK))
-    return written + 2 * BLOCK
+            yield from _content(entry, open_blob, check)
+    yield bytes(2 * BLOCK)
 
 
 def padding(size: int) -> int:
@@ -209,23 +202,23 @@ def _record(key: bytes, value: bytes) -> bytes:
     return b"%d%b" % (length, rest)
 
 
-def _write_content(entry: FileEntry, open_blob: OpenBlob, write: Write) -> int:
-    """Write the bytes of *entry*'s blob, padded to a block; returns how many that was."""
+def _content(entry: FileEntry, open_blob: OpenBlob, check: bool) -> Iterator[bytes]:
+    """The bytes of *entry*'s blob, padded to a block."""
     assert entry.digest is not None
     found = hashlib.sha256()
     left = entry.size
     with open_blob(entry.digest) as blob:
         while left and (chunk := blob.read(min(READ_SIZE, left))):
-            found.update(chunk)
-            write(chunk)
+            yield chunk
+            if check:
+                found.update(chunk)
             left -= len(chunk)
         is_longer = bool(blob.read(1))
     where = f"blob {entry.digest}"
     if left or is_longer:
         has = f"more than {entry.size}" if is_longer else str(entry.size - left)
         raise StoreError(where, f"wanted {entry.size} bytes for /{entry.path}, got {has}")
-    if "sha256:" + found.hexdigest() != entry.digest:
+    if check and "sha256:" + found.hexdigest() != entry.digest:
         raise StoreError(where, f"is damaged: its bytes have sha256:{found.hexdigest()}")
-    tail = bytes(padding(entry.size))
-    write(tail)
-    return entry.size + len(tail)
+    if tail := padding(entry.size):
+        yield bytes(tail)

@@ -1,4 +1,4 @@
-"""Bringing images into the Docker Engine: those of one run together, in one archive."""
+"""Bringing images into an engine: those of one run together, in one archive."""
 
 import os
 from collections.abc import Iterable
@@ -6,10 +6,13 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from scratchtasks.analysis import Task
-from scratchtasks.core.errors import ScratchError, SinkError
+from scratchtasks.core.errors import ScratchError, SinkError, StoreError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from scratchtasks.sinks import docker
+    from scratchtasks.sinks.engines import Target
 
     from .session import Session
 
@@ -31,76 +34,73 @@ class Loads:
         self._pid = os.getpid()
 
     def plan(self, names: Iterable[str]) -> None:
-        """Images of *names* (image tasks) are to be loaded by this run."""
-        self._planned = tuple(names)
+        """The services of the tasks *names* (`rootfs:NAME`) are to be loaded by this run."""
+        self._planned = tuple(map(_name, names))
 
     def load(self, task: Task) -> None:
-        """Bring the image of *task* into the Docker Engine as `NAME:latest`, and under its push
-        references, if it lacks it.
+        """Bring the image of *task*'s service (its `rootfs:NAME` or any other task) into the
+        engine as `NAME:latest`, and under its push references, if the engine lacks it.
 
-        Raises: SinkError, ScratchError.
+        Its root file system has to be built.  Raises: SinkError, ScratchError.
         """
+        name = _name(task.name)
         with self._turn:
-            if task.name not in self._done:
-                self._load(task)
-        said = _SAID[self._done[task.name]]
-        self._session.events.show(f"{_name(task)}:latest {said}\n".encode())
+            if name not in self._done:
+                self._load(name)
+        said = _SAID[self._done[name]]
+        self._session.events.show(f"{name}:latest {said}\n".encode())
 
     def id_of(self, name: str) -> str:
         """The engine's own id of the image of the service *name*, which this run has loaded.
 
         Raises: SinkError.
         """
-        from scratchtasks.sinks import docker
+        with self._engine() as engine:
+            return engine.id_of(f"{name}:latest")
 
-        client = docker.connect(self._session.world.env)
-        try:
-            return docker.image_id(client, f"{name}:latest")
-        finally:
-            client.close()
+    def _engine(self) -> "AbstractContextManager[Target]":
+        """The engine that images are loaded into; see `open_engine`."""
+        from scratchtasks.sinks.engines import open_engine
 
-    def _load(self, task: Task) -> None:
-        from scratchtasks.sinks import docker
+        return open_engine(self._session.declared.engine, self._session.world.env)
 
-        session = self._session
-        client = docker.connect(session.world.env)
-        try:
-            platform = docker.platform_of(client)
-            wanted = {task.name: self._loadable(task, platform)}
+    def _load(self, name: str) -> None:
+        store = self._session.world.store
+        with self._engine() as engine:
+            platform = engine.platform
+            wanted = {name: self._loadable(name, platform)}
             for other in self._ready():
                 try:
-                    wanted.setdefault(other.name, self._loadable(other, platform))
+                    wanted.setdefault(other, self._loadable(other, platform))
                 except ScratchError:
                     continue  # its own task tells
             try:
-                done = docker.load(
-                    list(wanted.values()), client, session.world.store, session.world.files
-                )
-            except SinkError:
+                done = engine.load(list(wanted.values()), store)
+            except (SinkError, StoreError):
                 if len(wanted) == 1:
                     raise
                 self._planned = ()  # one of them is at fault: from now on each for itself
-                done = docker.load(
-                    [wanted[task.name]], client, session.world.store, session.world.files
-                )
+                done = engine.load([wanted[name]], store)
             self._done.update(zip(wanted, done, strict=False))
-        finally:
-            client.close()
 
-    def _ready(self) -> list[Task]:
-        """The planned tasks whose images are built."""
+    def _ready(self) -> list[str]:
+        """The planned services that are built."""
         if os.getpid() != self._pid:
             return []  # doit -P process: every worker would load them
         session = self._session
-        tasks = [session.graph.tasks[name] for name in self._planned if name not in self._done]
-        return [task for task in tasks if not session.why_unmade(task)]
+        return [
+            name
+            for name in self._planned
+            if name not in self._done
+            and not session.why_unmade(session.graph.tasks[f"rootfs:{name}"])
+        ]
 
-    def _loadable(self, task: Task, platform: tuple[str, str]) -> "docker.Loadable":
+    def _loadable(self, name: str, platform: tuple[str, str]) -> "docker.Loadable":
         from scratchtasks.sinks import docker
 
-        _, images = self._session.images_of(task)
-        image = docker.for_engine(images, platform, str(task.label))
-        return docker.Loadable(image, self._references(_name(task)))
+        label = self._session.graph.services[name].image_label
+        root = docker.for_engine(self._session.roots_of(name), platform, str(label))
+        return docker.Loadable(root, self._references(name))
 
     def _references(self, name: str) -> tuple[str, ...]:
         service = self._session.graph.services[name]
@@ -109,5 +109,6 @@ class Loads:
         return (f"{name}:latest", *(f"{push.repository}:{tag}" for tag in tags if push))
 
 
-def _name(task: Task) -> str:
-    return task.name.removeprefix("image:")
+def _name(task: str) -> str:
+    """The service of `rootfs:NAME`."""
+    return task.partition(":")[2]

@@ -89,10 +89,10 @@ def _take_options(session: Session, pos_args: list[str]) -> None:
 
 
 def _load_together(session: Session, cmd: Any) -> None:
-    """Have all images that are to be loaded built before the first is: they go in one archive."""
+    """Have all that is to be loaded built before the first is: it goes in one archive."""
     selected = list(cmd.sel_tasks or ())
     loaded = {
-        f"image:{name}": None
+        f"{AFTER['load']}:{name}": None
         for word in selected
         for name in session.names_for("load")
         if fnmatch.fnmatchcase(f"load:{name}", word) or word == "load"
@@ -117,24 +117,26 @@ def _reached(
     theirs = {task.name: task for task in users_tasks}
     ours = session.graph.tasks
     targets = {target: task.name for task in users_tasks for target in task.targets}
-    # What is done to an image needs that image, and is no task of the graph.
-    images = {
-        f"{kind}:{name}": f"image:{name}" for kind in AFTER for name in session.names_for(kind)
+    # What is done with something built needs that, and is no task of the graph.
+    after = {
+        f"{kind}:{name}": f"{need}:{name}"
+        for kind, need in AFTER.items()
+        for name in session.names_for(kind)
     }
     seen: dict[str, None] = {}
 
     def visit(word: str) -> None:
         if word in seen:
             return
-        if word in images:
-            visit(images[word])
+        if word in after:
+            visit(after[word])
             seen[word] = None
         elif word in ours:
             for dep in ours[word].deps:
                 visit(dep)
             seen[word] = None
         elif word in GROUPS:
-            for name in (*ours, *images):
+            for name in (*ours, *after):
                 if name.startswith(f"{word}:"):
                     visit(name)
         elif word in theirs or word in targets:
@@ -143,7 +145,7 @@ def _reached(
             for dep in (*task.task_dep, *task.setup_tasks, *task.wild_dep, *task.file_dep):
                 visit(dep)
         elif "*" in word:
-            for name in fnmatch.filter([*ours, *images, *theirs], word):
+            for name in fnmatch.filter([*ours, *after, *theirs], word):
                 visit(name)
         else:
             maker = session.task_of_target(word)

@@ -48,6 +48,11 @@ def _tasks() -> Iterator[str]:
         yield f"| `{name}:NAME` | `{name}`: {doc} |"
     yield "\nEvery task answers to its label too: `doit //services/api:image`.  `push` takes"
     yield "`--dry-run` (print the plan, send nothing) and `--json`.\n"
+    yield "What is pushed together is one transaction: blobs, then manifests by digest, then tags,"
+    yield "those that move before those that are new.  When it fails, moved tags are put back, new"
+    yield "ones are taken away again, and the message says what remains; the same push continues."
+    yield "A registry that cannot take a tag away (docker-registry before 3) may be left with some"
+    yield "of the new tags, each on a whole image: the message then names them.\n"
 
 
 if __name__ == "__main__":

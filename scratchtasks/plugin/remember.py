@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from .session import Session
 
+SUMMARY = "dist/images.json"
+"""It tells of all images and is written by every run that makes one."""
+
 _NEVER = float("inf")
 
 
@@ -27,7 +30,7 @@ def remembered(
     *missed* are services that changed and that *session* has not looked at.  Those, and what is
     not up to date, are in it as unknown.
     """
-    table = _Table(before)
+    table = _Table(before, {*session.graph.services, *missed})
     seen = set[Input]()
     expires = before.expires if before else _NEVER
     services = dict(before.services) if before else {}
@@ -49,13 +52,18 @@ def remembered(
 class _Table:
     """Every path once, with its note and all its meanings."""
 
-    def __init__(self, before: Memo | None) -> None:
+    def __init__(self, before: Memo | None, looked_at: Collection[str]) -> None:
         self._paths = list(before.paths) if before else []
         self._notes = list(before.notes) if before else []
         self._meanings = [list(each) for each in before.meanings] if before else []
         self._numbers = {path: number for number, path in enumerate(self._paths)}
-        # Of these, everybody that depends on them has looked again.
-        self._outdated = set(before.changed) if before else set()
+        # Nothing that counts still depends on these: the next look is all there is to know.
+        self._outdated = set(range(len(self._paths)))
+        if before:
+            rest = [known for name, known in before.services.items() if name not in looked_at]
+            self._outdated -= set(before.common).union(*(known.watched for known in rest))
+            self._outdated |= before.changed
+            self._outdated.update(n for n in before.common if self._paths[n] == SUMMARY)
 
     def numbers_of(self, watches: Iterable[Watch]) -> list[int]:
         """The numbers of the paths of *watches*, which are put into the table."""
@@ -158,9 +166,8 @@ def _common(session: "Session", seen: set[Input]) -> Iterator[Watch]:
     for name in session.sources:
         if name not in own:
             yield _declared(name, session)
-    summary = "dist/images.json"
-    value, note = value_at("file", os.path.join(root, summary))
-    yield summary, ("file", "", value), note
+    value, note = value_at("file", os.path.join(root, SUMMARY))
+    yield SUMMARY, ("file", "", value), note
     places = packages(root)
     own_folder = glob.escape(os.path.dirname(scratchtasks.__file__))
     own_files = glob.glob(f"{own_folder}/**/*.py", recursive=True)

@@ -12,6 +12,7 @@ from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ConfigError, GraphError, ScratchError, did_you_mean
 from scratchtasks.core.image import PlatformImage, platform_image_from_json
+from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
 from scratchtasks.core.target import Declared
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
@@ -30,6 +31,7 @@ from scratchtasks.store.signature import Watch
 
 from .events import Events, ImageMade
 from .loads import Loads
+from .platforms import build_side_by_side
 from .pushes import Pushes
 from .templates import Templates
 from .trials import Trials
@@ -167,13 +169,13 @@ class Session:
     def build(self, task: Task) -> None:
         """Build *task*; an image is exported to `dist/` too.  Raises: ScratchError, Cancelled."""
         self.lock()
-        *before, last = task.actions
-        for name in before:
-            self.engine.build(name)
-        how: Literal["ran", "hit"] = "ran" if self.engine.verdict(last).result is None else "hit"
-        self.engine.build(last)
-        if self.is_image(task):
-            self._export(task, how)
+        if not self.is_image(task):
+            build_side_by_side(self.engine, task.actions)
+            return
+        (image,) = task.actions
+        how: Literal["ran", "hit"] = "ran" if self.engine.verdict(image).result is None else "hit"
+        self.engine.build(image)
+        self._export(task, how)
 
     def build_batch(self, names: Sequence[str]) -> None:
         """Run the stale actions *names* together.  Raises: Cancelled."""
@@ -209,6 +211,14 @@ class Session:
         Raises: ScratchError when it cannot be built.
         """
         return _images(self.engine.build(task.actions[-1]))
+
+    def roots_of(self, name: str) -> tuple[Rootfs, ...]:
+        """The root file system of the service *name* for each platform, as last built.
+
+        Raises: ScratchError when it cannot be built.
+        """
+        result = self.engine.build(self.graph.tasks[f"rootfs:{name}"].actions[-1])
+        return tuple(rootfs_from_json(value) for value in result.facts["roots"])
 
     def task_of_label(self, label: str) -> str:
         """The name of the task with *label*.  Raises: GraphError with the nearest label."""

@@ -18,15 +18,18 @@ TaskDict = dict[str, Any]
 GROUPS = {
     "image": "build all images",
     "binary": "compile all static binaries",
+    "rootfs": "stage and check all root file systems",
     "layer": "stage all essentials",
     "rule": "run all genrules",
-    "load": "load all images into Docker",
+    "load": "load all images into the engine",
     "smoke": "try out all images that say how",
     "push": "push all images that say where, all or none",
 }
-AFTER = ("load", "smoke", "push")
-"""Groups of what can be done with finished images."""
+AFTER = {"load": "rootfs", "smoke": "image", "push": "image"}
+"""Groups of what can be done with what was built, and the tasks that each needs: an engine takes
+layers as they are, so that nothing is compressed for it."""
 
+_ENGINES = {"docker": "Docker", "podman": "podman"}
 _VALUE = "scratchtasks"
 _TOGETHER = "_images_to_push"
 
@@ -116,7 +119,7 @@ class BatchAction(_OurAction):
 
 
 class AfterAction(_OurAction):
-    """Do something with a finished image: load, try out or push it."""
+    """Load, try out or push what was built."""
 
     def __init__(self, session: Session, task: Task, kind: str) -> None:
         super().__init__(session)
@@ -160,7 +163,7 @@ def task_dicts(
     """
     batch_of = {name: number for number, names in enumerate(batches) for name in names}
     used = {name.partition(":")[0] for name in session.graph.tasks}
-    used |= {"image", "binary", "load", "smoke", "push"}
+    used |= {"image", "binary", "rootfs", "load", "smoke", "push"}
     for basename, doc in GROUPS.items():
         if basename in used:
             yield {"basename": basename, "name": None, "doc": doc, "meta": {META: {}}}
@@ -211,7 +214,8 @@ def _after_dicts(session: Session, task: Task) -> Iterator[TaskDict]:
     """What can be done with a finished image.  The other side is asked each time what it has."""
     name = task.name.partition(":")[2]
     service = session.graph.services[name]
-    docs = {"load": f"{name}:latest in Docker"}
+    engine = session.declared.engine
+    docs = {"load": f"{name}:latest in {_ENGINES.get(engine, engine)}"}
     if service.smoke is not None:
         docs["smoke"] = f"{name} does what [smoke] wants of it"
     if service.push is not None:
@@ -224,7 +228,7 @@ def _after_dicts(session: Session, task: Task) -> Iterator[TaskDict]:
             "doc": doc,
             "actions": [AfterAction(session, task, kind)],
             "uptodate": [False],
-            "task_dep": [task.name, _TOGETHER] if is_together else [task.name],
+            "task_dep": [f"{AFTER[kind]}:{name}", *([_TOGETHER] if is_together else [])],
             "meta": {META: {}},
         }
 

@@ -146,6 +146,11 @@ class Workspace:
             config = self._workspace_config()
         except ConfigErrors as error:
             faults += error.errors
+        engine = config.engine
+        try:
+            engine = _engine(os.environ, engine)
+        except ConfigErrors as error:
+            faults += error.errors
         pins: Mapping[str, Pin] = {}
         try:
             # `doit refresh --build` tries a lock out before it takes the place of the old one.
@@ -197,6 +202,7 @@ class Workspace:
             cache_limit=config.cache_limit,
             plain_http=config.plain_http,
             refresh=config.refresh,
+            engine=engine,
         )
 
     def _workspace_config(self) -> "WorkspaceConfig":
@@ -234,3 +240,20 @@ class Workspace:
         except UnicodeDecodeError as error:
             what = f"wanted UTF-8, got byte 0x{error.object[error.start]:02x} at {error.start}"
             raise ConfigErrors((ConfigError(name, what),)) from None
+
+
+def _engine(env: Mapping[str, str], declared: str) -> str:
+    """Where `load` loads: what SCRATCH_ENGINE in *env* says, else *declared*.
+
+    Raises: ConfigErrors.
+    """
+    from scratchtasks.config.spot import Spot
+    from scratchtasks.config.workspace import ENGINE
+
+    chosen = env.get("SCRATCH_ENGINE")
+    if not chosen:
+        return declared
+    try:
+        return ENGINE.read(chosen, Spot("SCRATCH_ENGINE"))
+    except ConfigError as error:
+        raise ConfigErrors((error,)) from None

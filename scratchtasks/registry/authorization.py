@@ -23,7 +23,9 @@ Exchange = Callable[[str, str, Mapping[str, str], Body, int], Answer]
 
 _TOKEN_LIMIT = 1 << 20
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_SHORTEST = 60
+_SHORTEST, _LONGEST = 60, 24 * 60 * 60
+"""Seconds that a token is believed to live: a missing time means a minute, by the specification."""
+
 _MARGIN = 0.8
 """A token counts as old after this part of its life, so that it does not end on the way."""
 
@@ -37,6 +39,7 @@ class Authorization:
     """What one registry is shown; learns how from its first 401, thread-safe.
 
     *is_plain_allowed* says of a `host[:port]` whether secrets may go there over plain HTTP.
+    *actions* are what tokens are asked for, as in a scope.
     """
 
     def __init__(
@@ -46,7 +49,9 @@ class Authorization:
         patience: Patience,
         secrets: Secrets,
         is_plain_allowed: Callable[[str], bool],
+        actions: str = "pull,push",
     ) -> None:
+        self._actions = actions
         self._find = find
         self._exchange = exchange
         self._patience = patience
@@ -57,9 +62,10 @@ class Authorization:
         self._locks: dict[tuple[str, ...], threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def header(self, repository: Repository, pull_from: str = "") -> str:
-        """The header for pushing to *repository*, and pulling from the path *pull_from*.
+    def header(self, repository: Repository, pull_from: str = "", *, deletes: bool = False) -> str:
+        """The header for *repository*, and for pulling from the path *pull_from*.
 
+        *deletes* asks for the right to take something away too.
         "" until the registry has asked for one, and when there is nothing to show.
 
         Raises: SinkError (credentials cannot be read, the token server refuses).
@@ -69,7 +75,7 @@ class Authorization:
             return ""
         if challenge.scheme == "basic":
             return self._basic(self._credentials(repository))
-        scopes = _scopes(repository, pull_from)
+        scopes = self._scopes(repository, pull_from, deletes)
         with self._lock:
             lock = self._locks.setdefault(scopes, threading.Lock())
         with lock:
@@ -79,7 +85,15 @@ class Authorization:
                 self._tokens[scopes] = token, time.monotonic() + seconds * _MARGIN
         return f"Bearer {token}" if token else ""
 
-    def renew(self, refusal: Answer, repository: Repository, pull_from: str, refused: str) -> str:
+    def renew(
+        self,
+        refusal: Answer,
+        repository: Repository,
+        refused: str,
+        pull_from: str = "",
+        *,
+        deletes: bool = False,
+    ) -> str:
         """The header that may satisfy the 401 *refusal*; *refused* is the one that did not.
 
         "" when there is no other.  Raises: as `header`.
@@ -88,13 +102,17 @@ class Authorization:
         if challenge is None:
             return ""
         self._check_realm(challenge, refusal)
-        scopes = _scopes(repository, pull_from)
+        scopes = self._scopes(repository, pull_from, deletes)
         with self._lock:
             self._challenge = challenge
             if refused and refused == f"Bearer {self._tokens.get(scopes, ('', 0))[0]}":
                 del self._tokens[scopes]
-        header = self.header(repository, pull_from)
+        header = self.header(repository, pull_from, deletes=deletes)
         return header if header != refused else ""
+
+    def _scopes(self, repository: Repository, pull_from: str, deletes: bool) -> tuple[str, ...]:
+        own = f"repository:{repository.path}:{self._actions}" + (",delete" if deletes else "")
+        return (own, f"repository:{pull_from}:pull") if pull_from else (own,)
 
     def _credentials(self, repository: Repository) -> Credentials:
         found = self._find(repository)
@@ -146,7 +164,7 @@ class Authorization:
             raise RegistryError(where, "wanted a token in its answer, got none")
         self._secrets.add(token)
         seconds = value.get("expires_in")
-        lives = float(seconds) if isinstance(seconds, int | float) else 0.0
+        lives = min(_LONGEST, seconds) if isinstance(seconds, int | float) else 0
         return token, max(lives, _SHORTEST)
 
     def _ask(
@@ -173,18 +191,13 @@ class Authorization:
             headers = {"Authorization": found.basic} if found.basic else {}
         answer = self._exchange(method, url, headers, body, _TOKEN_LIMIT)
         if answer.status != 200:
-            what, codes = explain(answer.status, answer.body)
+            what, codes = explain(answer.status, answer.body, self._secrets.scrub)
             raise RegistryError(
                 shown(method, url),
-                self._secrets.scrub(what),
+                what,
                 hint if found is NOBODY or answer.status in (400, 401, 403) else "",
                 status=answer.status,
                 codes=codes,
                 retry_after=retry_after_of(answer.headers.get("retry-after", "")),
             )
         return answer
-
-
-def _scopes(repository: Repository, pull_from: str) -> tuple[str, ...]:
-    own = f"repository:{repository.path}:pull,push"
-    return (own, f"repository:{pull_from}:pull") if pull_from else (own,)

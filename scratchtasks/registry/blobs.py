@@ -19,6 +19,7 @@ from .transport import Answer, Body, shown
 _PIECE = 64 * 1024
 _RANGE = re.compile(r"(?:bytes[= ])?0-([0-9]{1,18})")
 _NO_CHUNKS = frozenset({400, 404, 405, 411, 413, 415, 416, 501})
+_LOST = frozenset({404, 416})
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
 
@@ -93,8 +94,9 @@ class _Upload:
             try:
                 return self._post(f"blobs/uploads/?{query}", mount_from.path, (201, 202))
             except RegistryError as error:
-                # No right to read there, or no such feature: a plain upload needs neither.
-                if not 400 <= error.status < 500 or error.is_transient:
+                # No right to read there, or no such feature, which some tell by a 500: a plain
+                # upload needs neither.
+                if not error.status:
                     raise
         return self._post("blobs/uploads/", "", (202,))
 
@@ -125,10 +127,14 @@ class _Upload:
                 location = self._registry.location(answer, "PATCH", self._repository)
                 offset = self._received(answer, offset + size)
             except RegistryError as error:
-                if offset == 0 and broke is None and error.status in _NO_CHUNKS:
+                # Some refuse the second chunk only.  What may be a session that is gone, or knows
+                # more than we do, is asked once.
+                may_be_lost = error.status in _LOST and offset > 0 and broke is None
+                is_usual = broke is None or broke.status == error.status
+                if error.status in _NO_CHUNKS and is_usual and not may_be_lost:
                     self._in_chunks = False
                     raise _SessionLost(_transient(error)) from None
-                if not error.is_transient and error.status not in (404, 416):
+                if not error.is_transient and error.status not in _LOST:
                     raise
                 broke = _transient(error)
                 failures += 1
@@ -172,6 +178,7 @@ class _Upload:
         try:
             answer = self._registry.request(self._repository, "GET", location, wanted=(204, 202))
         except RegistryError as error:
+            self._in_chunks = cause.status not in _LOST
             raise _SessionLost(cause) from error
         offset = self._received(answer, 0)
         if answer.headers.get("location"):

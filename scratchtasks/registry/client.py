@@ -9,15 +9,14 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from scratchtasks.core.errors import SinkError
-
 from .authorization import Authorization, login_hint
 from .credentials import Credentials, find_credentials
 from .errors import RegistryError, Secrets, explain
 from .keychain import ask_helper
-from .patience import Patience, retry_after_of
+from .patience import Access, Patience, retry_after_of
 from .reference import Repository, is_loopback
-from .transport import NO_BODY, Answer, Body, Limits, Transport, shown
+from .site import Request, Site
+from .transport import NO_BODY, Answer, Body, Limits, Receive, Transport, shown
 
 _ANSWER_LIMIT = 64 * 1024
 _REDIRECTS = 5
@@ -29,27 +28,13 @@ _UNSETTLED = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNO
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
 
-class _Site:
-    """What is known of one registry: how it is reached, and how it wants to be asked."""
-
-    def __init__(self, host: str, scheme: str, authorization: Authorization) -> None:
-        self.host = host
-        self.scheme = scheme
-        self.authorization = authorization
-        self.is_known = False
-        self.first = threading.Lock()
-
-    @property
-    def base(self) -> str:
-        return f"{self.scheme}://{self.host}"
-
-
 class Registry:
     """A client of any number of registries; a `with` block's, safe to use from several threads.
 
     *env* is the user's environment (credentials, proxies, CAs).  Plain HTTP is spoken to loopback
     and to the `host[:port]`s in *insecure* only.  Secrets go to the registry that they belong to
-    and to the token server it names, nowhere else.
+    and to the token server it names, nowhere else.  *access* is what is asked for: some token
+    servers refuse strangers who ask for more than they may do.
     """
 
     def __init__(
@@ -58,14 +43,16 @@ class Registry:
         *,
         insecure: Collection[str] = (),
         limits: Limits | None = None,
+        access: Access = "push",
     ) -> None:
         self.limits = limits or Limits()
-        self.patience = Patience(self.limits)
+        self.patience = Patience(self.limits, access)
+        self._access = access
         self._env = env
         self._insecure = frozenset(host.lower() for host in insecure)
         self._transport = Transport(env, self.limits)
         self._secrets = Secrets()
-        self._sites: dict[str, _Site] = {}
+        self._sites: dict[str, Site] = {}
         self._found: dict[Repository, Credentials] = {}
         self._answers: dict[tuple[str, str], tuple[str, str] | None] = {}
         self._lock = threading.Lock()
@@ -102,23 +89,33 @@ class Registry:
         pull_from: str = "",
         limit: int = _ANSWER_LIMIT,
         tries: int | None = None,
+        receive: Receive | None = None,
     ) -> Answer:
         """The answer to *method* on *target*: `manifests/1.2` of *repository*, or a whole URL.
 
         *wanted* are the statuses that are no failure.  Transient failures are tried again, up to
         *tries* times (Limits.attempts).  *pull_from* is the path of a second repository that must
         be readable.  HEAD and GET follow redirects; to another host nothing secret goes along.
+        *receive* is given the body, as by Transport.exchange.
 
-        Raises: RegistryError with the registry's own words; SinkError, StoreError from *body*.
+        Raises: RegistryError with the registry's own words; SinkError, StoreError from *body*;
+        what *receive* raises.
         """
-        if not target.startswith(("http://", "https://")):
-            target = f"/v2/{repository.path}/{target}"
         site = self._site(repository)
 
         def attempt() -> Answer:
-            answer = self._follow(
-                site, repository, method, target, headers or {}, body, pull_from, limit
+            request = Request(
+                method=method,
+                # Made anew each time: the first answer may have changed how the site is reached.
+                url=target if _is_url(target) else f"{site.base}/v2/{repository.path}/{target}",
+                repository=repository,
+                headers=headers or {},
+                body=body,
+                pull_from=pull_from,
+                limit=limit,
+                receive=receive,
             )
+            answer = self._follow(site, request)
             if answer.status not in wanted:
                 raise self._refusal(answer, method, repository)
             return answer
@@ -149,113 +146,48 @@ class Registry:
         if not is_url or len(text) > _URL_LIMIT or not text.isascii() or not text.isprintable():
             raise RegistryError(where, f"answered {answer.status} with a Location that is no URL")
         url = url._replace(fragment="")
-        if url.netloc.lower() == site.host:
-            # Registries behind a proxy that ends TLS often say http here: the way in stays.
-            return urlunsplit(url._replace(scheme=site.scheme, netloc=site.host))
         if "@" in url.netloc:
             raise RegistryError(where, f"sends us to {url.hostname} with a password of its own")
+        if site.owns(url):  # the way in stays
+            return urlunsplit(url._replace(scheme=site.scheme, netloc=site.host))
         is_secure = urlsplit(answer.url).scheme == "https"
         if url.scheme == "http" and (is_secure or not self._is_plain_allowed(url.netloc)):
             raise RegistryError(where, f"sends us to {url.netloc} over plain HTTP, not followed")
         return urlunsplit(url)
 
-    def _follow(
-        self,
-        site: _Site,
-        repository: Repository,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: Body,
-        pull_from: str,
-        limit: int,
-    ) -> Answer:
+    def _follow(self, site: Site, request: Request) -> Answer:
         for _ in range(_REDIRECTS + 1):
-            answer = self._authorized(
-                site, repository, method, target, headers, body, pull_from, limit
-            )
+            answer = site.ask(request)
             if answer.status not in _MOVED:
                 return answer
-            target = self.location(answer, method, repository)
-            if method not in ("GET", "HEAD"):
+            target = self.location(answer, request.method, request.repository)
+            if not request.may_follow:
                 raise RegistryError(
-                    shown(method, answer.url),
+                    shown(request.method, answer.url),
                     f"answered {answer.status}, a redirect to {urlsplit(target).netloc}: "
                     "not followed with what is being sent",
                 )
-        raise RegistryError(shown(method, answer.url), f"more than {_REDIRECTS} redirects")
+            request = request.at(target)
+        raise RegistryError(shown(request.method, answer.url), f"more than {_REDIRECTS} redirects")
 
-    def _authorized(
-        self,
-        site: _Site,
-        repository: Repository,
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: Body,
-        pull_from: str,
-        limit: int,
-    ) -> Answer:
-        url = urljoin(site.base, target) if target.startswith("/") else target
-        if f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" != site.base:
-            return self._transport.exchange(method, url, headers, body, limit)
-        used = site.authorization.header(repository, pull_from)
-        answer = self._exchange(site, method, url, _with(headers, used), body, limit)
-        if answer.status == 401:
-            renewed = site.authorization.renew(answer, repository, pull_from, used)
-            if renewed:
-                url = answer.url
-                answer = self._exchange(site, method, url, _with(headers, renewed), body, limit)
-        return answer
-
-    def _exchange(
-        self,
-        site: _Site,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: Body,
-        limit: int,
-    ) -> Answer:
-        if site.is_known or site.scheme == "https" or site.host in self._insecure:
-            return self._transport.exchange(method, url, headers, body, limit)
-        # Loopback may speak either; this first request carries no secret yet.
-        failure: SinkError | None = None
-        answer: Answer | None = None
-        try:
-            answer = self._transport.exchange(method, url, headers, body, limit)
-            if answer.status != 400:
-                return answer
-        except RegistryError as error:
-            failure = error
-        try:
-            secure = "https://" + url.removeprefix("http://")
-            answer = self._transport.exchange(method, secure, headers, body, limit)
-            site.scheme = "https"
-        except RegistryError as error:
-            if "certificate" in error.what:
-                site.scheme = "https"
-                raise
-        if answer is None:
-            assert failure is not None
-            raise failure
-        return answer
-
-    def _site(self, repository: Repository) -> _Site:
+    def _site(self, repository: Repository) -> Site:
         host = repository.api_host
         with self._lock:
             if host not in self._sites:
-                scheme = "http" if self._is_plain_allowed(host) else "https"
-                self._sites[host] = _Site(
+                authorization = Authorization(
+                    self._credentials,
+                    self._transport.exchange,
+                    self.patience,
+                    self._secrets,
+                    self._is_plain_allowed,
+                    "pull,push" if self._access == "push" else "pull",
+                )
+                self._sites[host] = Site(
                     host,
-                    scheme,
-                    Authorization(
-                        self._credentials,
-                        self._transport.exchange,
-                        self.patience,
-                        self._secrets,
-                        self._is_plain_allowed,
-                    ),
+                    "http" if self._is_plain_allowed(host) else "https",
+                    self._transport,
+                    authorization,
+                    is_unsure=host not in self._insecure,
                 )
             return self._sites[host]
 
@@ -275,19 +207,20 @@ class Registry:
         return host.lower() in self._insecure or is_loopback(host)
 
     def _refusal(self, answer: Answer, method: str, repository: Repository) -> RegistryError:
-        what, codes = explain(answer.status, answer.body)
+        what, codes = explain(answer.status, answer.body, self._secrets.scrub)
         hint = ""
         if answer.status == 401:
             hint = login_hint(repository)
         elif answer.status == 403:
-            hint = f"may this account push to {repository.path}? {login_hint(repository)}"
-        elif "NAME_UNKNOWN" in codes:
+            deed = "push to" if self._access == "push" else "read"
+            hint = f"may this account {deed} {repository.path}? {login_hint(repository)}"
+        elif "NAME_UNKNOWN" in codes and self._access == "push":
             hint = f"create the repository {repository.path} first, if this registry wants that"
         elif answer.status == 413:
             hint = "the registry, or a proxy before it, limits the size of a request"
         return RegistryError(
             shown(method, answer.url),
-            self._secrets.scrub(what),
+            what,
             hint,
             status=answer.status,
             codes=codes,
@@ -296,5 +229,5 @@ class Registry:
         )
 
 
-def _with(headers: Mapping[str, str], authorization: str) -> Mapping[str, str]:
-    return {**headers, "Authorization": authorization} if authorization else headers
+def _is_url(target: str) -> bool:
+    return target.startswith(("http://", "https://"))

@@ -9,35 +9,68 @@ import threading
 from typing import Any
 
 
+class TooSlow(TimeoutError):
+    """The answer had not come to its end when patience had."""
+
+
+class Deadline(threading.Timer):
+    """Cuts *connection* off after *seconds*, unless it is cancelled before."""
+
+    def __init__(self, seconds: float, connection: Any) -> None:
+        super().__init__(seconds, self._cut)
+        self.daemon = True
+        self.has_passed = False
+        # TLS in a proxy's TLS is no socket, but has one.
+        self._sock: socket.socket | None = getattr(connection, "socket", connection)
+
+    def _cut(self) -> None:
+        self.has_passed = True
+        if self._sock is not None:
+            try:
+                # Not SSLSocket's: that one takes the TLS state away under the reading thread.
+                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            except OSError:
+                pass  # the other side was quicker
+
+
 class Bounded:
     """A connection whose answer is cut off when it takes too long, however steadily it drips.
 
     Mixed into urllib3's; *seconds* are from the first byte awaited until the answer's `deadline`
-    is cancelled.
+    is cancelled, *idle* is how long the other side may take nothing of what is sent.  Who reads
+    the answer has to ask its deadline whether it `has_passed`: where the end of the connection is
+    the end of the answer, a part looks like the whole.
     """
 
     seconds: float
-    sock: socket.socket | None
+    idle: float
+    sock: Any
+    timeout: Any
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        # urllib3 would send under the timeout for connecting: too short for a disk that is busy.
+        self.sock.settimeout(self.idle)
+
+    def request(self, *args: Any, **options: Any) -> None:
+        if self.sock is not None:
+            self.timeout = self.idle  # which urllib3 gives to the socket now
+        super().request(*args, **options)  # type: ignore[misc]
 
     def getresponse(self) -> Any:
-        timer = threading.Timer(self.seconds, self._cut)
-        timer.daemon = True
-        timer.start()
+        """Raises: TooSlow, and what urllib3's does."""
+        # The socket is taken now: http.client forgets it if the answer ends with its connection.
+        deadline = Deadline(self.seconds, self.sock)
+        deadline.start()
         try:
             response = super().getresponse()  # type: ignore[misc]
         except BaseException:
-            timer.cancel()
+            deadline.cancel()
+            if deadline.has_passed:
+                raise TooSlow from None
             raise
-        response.deadline = timer
+        response.deadline = deadline
         return response
-
-    def _cut(self) -> None:
-        if self.sock is not None:
-            try:
-                # Not SSLSocket's: that one takes the TLS state away under the reading thread.
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
-            except OSError:
-                pass  # the other side was quicker
 
 
 class WholeHead(http.client.HTTPResponse):

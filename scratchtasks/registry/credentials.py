@@ -118,9 +118,9 @@ def _from_config(
     for scope in _scopes(repository):
         spelled = next((key for key in auths if _plain(key) == scope), "")
         is_host = "/" not in scope
-        helper = next((name for key, name in helpers.items() if _plain(key) == scope), "")
-        if not helper and (spelled or is_host):
-            helper = config.get("credsStore") or ""
+        helper = next((name for key, name in helpers.items() if _plain(key) == scope), None)
+        if helper is None and (spelled or is_host):  # "" means: the file, and no store
+            helper = config.get("credsStore")
         if helper:
             # Asked by the name that docker uses; then by the one that `docker login` was given.
             usual = _server(repository) if is_host else scope

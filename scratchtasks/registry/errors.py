@@ -5,7 +5,7 @@ Source: OCI distribution-spec v1.1, "Error Codes".
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -71,9 +71,14 @@ def clean(text: object, limit: int = _TEXT_LIMIT) -> str:
     return line if len(line) <= limit else line[:limit] + "…"
 
 
-def explain(status: int, body: bytes) -> tuple[str, tuple[str, ...]]:
-    """The text of a refusal, `401 UNAUTHORIZED: authentication required`, and its codes."""
-    errors = _errors(body)
+def explain(
+    status: int, body: bytes, scrub: Callable[[str], str] = str
+) -> tuple[str, tuple[str, ...]]:
+    """The text of a refusal, `401 UNAUTHORIZED: authentication required`, and its codes.
+
+    *scrub* takes secrets out of what was said, before that is shortened.
+    """
+    errors = _errors(body, scrub)
     if errors:
         said = "; ".join(f"{code}: {message}" if message else code for code, message in errors)
         return f"{status} {said}", tuple(code for code, _ in errors)
@@ -81,13 +86,16 @@ def explain(status: int, body: bytes) -> tuple[str, tuple[str, ...]]:
         phrase = HTTPStatus(status).phrase.upper()
     except ValueError:
         phrase = "UNKNOWN STATUS"
-    text = clean(body.decode("utf-8", "replace"))
+    text = clean(scrub(body.decode("utf-8", "replace")))
     if not text or text.startswith(("<", "{", "[")) or text.upper() == phrase:
         return f"{status} {phrase}", ()
     return f"{status} {phrase}: {text}", ()
 
 
-def _errors(body: bytes) -> list[tuple[str, str]]:
+def _errors(body: bytes, scrub: Callable[[str], str]) -> list[tuple[str, str]]:
+    def told(text: object, limit: int = _TEXT_LIMIT) -> str:
+        return clean(scrub(str(text)), limit)
+
     try:
         value: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -99,9 +107,9 @@ def _errors(body: bytes) -> list[tuple[str, str]]:
             value.get("error_description") or value.get("details") or value.get("message")
         )
         code = isinstance(value, dict) and value.get("error")
-        return [(clean(code or "ERROR", 60), clean(said or ""))] if said or code else []
+        return [(told(code or "ERROR", 60), told(said or ""))] if said or code else []
     return [
-        (clean(error.get("code") or "UNKNOWN", 60), clean(error.get("message") or ""))
+        (told(error.get("code") or "UNKNOWN", 60), told(error.get("message") or ""))
         for error in errors[:_ERRORS_LIMIT]
         if isinstance(error, dict)
     ]

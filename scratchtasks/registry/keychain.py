@@ -8,15 +8,22 @@ import json
 import os
 import re
 import signal
-import threading
+import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import SinkError
 
 from .errors import clean
 
+if TYPE_CHECKING:
+    from subprocess import Popen
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OUTPUT_LIMIT = 1 << 20
+_LOOK = 50
+"""Milliseconds between looks whether the program has ended."""
+
 _NOT_FOUND = "credentials not found"
 
 
@@ -54,25 +61,13 @@ def ask_helper(
         )
     except OSError as error:
         raise SinkError(path, f"cannot be started: {error.strerror}") from None
-    hangs = threading.Event()
-    timer = threading.Timer(seconds, _end, (process.pid, hangs))
-    timer.start()
     with process:
-        assert process.stdin is not None
-        assert process.stdout is not None
         try:
-            try:
-                process.stdin.write(server.encode() + b"\n")
-                process.stdin.close()
-            except BrokenPipeError:
-                pass  # it does not care; its exit status tells why
-            output = process.stdout.read(_OUTPUT_LIMIT + 1)
-            if len(output) > _OUTPUT_LIMIT:
-                _end(process.pid, threading.Event())
-            process.wait()
+            output = _talk(process, server, time.monotonic() + seconds)
         finally:
-            timer.cancel()
-    if hangs.is_set():
+            if process.poll() is None:
+                _end(process.pid)
+    if output is None:
         raise SinkError(f"{program} get", f"no answer for {server} within {seconds:g} s")
     if len(output) > _OUTPUT_LIMIT:
         raise SinkError(f"{program} get", f"wanted at most {_OUTPUT_LIMIT} bytes for {server}")
@@ -88,8 +83,42 @@ def ask_helper(
     return _answer(output, program, server)
 
 
-def _end(group: int, mark: threading.Event) -> None:
-    mark.set()
+def _talk(process: "Popen[bytes]", server: str, until: float) -> bytes | None:
+    """What *process* says of *server*, up to a byte too many; None when it has not ended *until*.
+
+    A child that it leaves behind (an agent, say) may hold its output open for ever: what was
+    said when the helper itself has ended is all.
+    """
+    import select
+    import subprocess
+
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(server.encode() + b"\n")
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it does not care; its exit status tells why
+    pipe = select.poll()
+    pipe.register(process.stdout, select.POLLIN)
+    output, piece = b"", b"?"
+    while piece and len(output) <= _OUTPUT_LIMIT and time.monotonic() < until:
+        has_ended = process.poll() is not None
+        if pipe.poll(_LOOK):
+            piece = os.read(process.stdout.fileno(), 65536)
+            output += piece
+        elif has_ended:
+            return output
+    if len(output) > _OUTPUT_LIMIT:
+        return output
+    try:
+        process.wait(max(0.0, until - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None
+    return output
+
+
+def _end(group: int) -> None:
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:

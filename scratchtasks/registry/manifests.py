@@ -58,7 +58,8 @@ def digest_at(registry: Registry, repository: Repository, reference: str) -> Dig
 def fetch_manifest(registry: Registry, repository: Repository, reference: str) -> Manifest | None:
     """The manifest at *reference*, None when there is none.
 
-    Raises: RegistryError, also when it is larger than any manifest; SinkError.
+    Raises: RegistryError, also when it is larger than any manifest, or *reference* is a digest
+    and not that of what came; SinkError.
     """
     answer = registry.request(
         repository,
@@ -74,7 +75,13 @@ def fetch_manifest(registry: Registry, repository: Repository, reference: str) -
         raise RegistryError(
             shown("GET", answer.url), f"wanted a manifest of at most {_LIMIT} bytes, got more"
         )
-    return Manifest(answer.headers.get("content-type", ""), answer.body)
+    found = digest_of(answer.body)
+    if reference.startswith("sha256:") and reference != found:
+        raise RegistryError(
+            f"{repository}@{reference}", f"digest mismatch: the registry sent {found}"
+        )
+    media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
+    return Manifest(media_type, answer.body)
 
 
 def put_manifest(

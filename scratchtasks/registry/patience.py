@@ -6,7 +6,7 @@ Source: RFC 9110, section 10.2.3 (Retry-After).
 import random
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from scratchtasks.core.errors import SinkError
 
@@ -14,6 +14,7 @@ from .errors import RegistryError
 from .transport import Limits
 
 T = TypeVar("T")
+Access = Literal["pull", "push"]
 _TIMEOUT_TRIES = 2
 _LONGEST_BACKOFF = 10.0
 
@@ -21,8 +22,9 @@ _LONGEST_BACKOFF = 10.0
 class Patience:
     """Pauses between attempts, for all threads; `cancel` ends every pause and begins no more."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, access: Access = "push") -> None:
         self._limits = limits
+        self._access = access
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
@@ -32,7 +34,7 @@ class Patience:
     def check(self) -> None:
         """Raises: SinkError once `cancel` was called."""
         if self._cancelled.is_set():
-            raise SinkError("push", "interrupted", "run it again: it continues where it was")
+            raise SinkError(self._access, "interrupted", "run it again: it continues where it was")
 
     def pause(self, failure: RegistryError, tries: int) -> None:
         """Wait before the try that follows the *tries* (at least 1) that have failed.

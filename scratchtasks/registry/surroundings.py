@@ -6,6 +6,7 @@ Source: the folders are those of docker and of containers-certs.d(5); the variab
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from .errors import RegistryError
 from .reference import host_name, is_loopback
@@ -29,9 +30,10 @@ def tls_of(host: str, env: Mapping[str, str]) -> "ssl.SSLContext":
         if path:
             context.load_verify_locations(cafile=path)
         if env.get("SSL_CERT_DIR"):
-            context.load_verify_locations(capath=env["SSL_CERT_DIR"])
+            path = env["SSL_CERT_DIR"]
+            context.load_verify_locations(capath=path)
         for root in (*roots, "/etc/containers/certs.d", "/etc/docker/certs.d"):
-            folder = f"{root}/{host}"
+            folder = path = f"{root}/{host}"
             for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
                 path = f"{folder}/{name}"
                 if name.endswith(".crt"):
@@ -46,17 +48,40 @@ def tls_of(host: str, env: Mapping[str, str]) -> "ssl.SSLContext":
 
 
 def proxy_of(scheme: str, host: str, env: Mapping[str, str]) -> str:
-    """The URL of the HTTP proxy that *env* asks for, "" for none or for this very machine."""
-    proxy = env.get(f"{scheme}_proxy") or env.get(f"{scheme}_proxy".upper()) or ""
+    """The URL of the HTTP proxy that *env* asks for, "" for none or for this very machine.
+
+    Raises: RegistryError when it is no such URL; its text, which may hold a password, is not told.
+    """
+    names = (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+    name = next((name for name in names if env.get(name)), "")
     excluded = env.get("no_proxy") or env.get("NO_PROXY") or ""
-    if not proxy or is_loopback(host) or _is_excluded(host.lower(), excluded.lower()):
+    if not name or is_loopback(host) or _is_excluded(host.lower(), excluded.lower()):
         return ""
-    return proxy if "://" in proxy else f"http://{proxy}"
+    proxy = env[name] if "://" in env[name] else f"http://{env[name]}"
+    try:
+        parts = urlsplit(proxy)
+        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise RegistryError(name, "wanted the http:// or https:// URL of a proxy")
+    return proxy
 
 
 def _is_excluded(host: str, excluded: str) -> bool:
+    """Whether `no_proxy` names *host*: by name, by a domain it is in, or by a network (CIDR)."""
     names = {host, host_name(host)}
-    for entry in (part.strip().removeprefix("*").lstrip(".") for part in excluded.split(",")):
+    entries = [part.strip() for part in excluded.split(",")]
+    for entry in (part.removeprefix("*").lstrip(".") for part in entries):
         if any(name == entry or name.endswith(f".{entry}") for name in names if entry):
             return True
-    return "*" in (part.strip() for part in excluded.split(","))
+    return "*" in entries or any(_is_in_network(host_name(host), e) for e in entries if "/" in e)
+
+
+def _is_in_network(name: str, network: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(name) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False

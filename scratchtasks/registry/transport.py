@@ -7,14 +7,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from .errors import RegistryError
-from .reference import host_name
+from .failures import failure_of, too_slow
 from .surroundings import proxy_of, tls_of
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
+
+    from .connection import Deadline
 
 _DRAIN = 64 * 1024
 _HEADERS = {"User-Agent": "scratchtasks", "Accept-Encoding": "identity"}
@@ -47,6 +48,9 @@ class Body:
     size: int
     chunks: Callable[[], Iterator[bytes]]
 
+
+Receive = Callable[[int, bytes], None]
+"""Takes the body of a successful answer piece by piece, with the answer's status."""
 
 NO_BODY = Body(0, lambda: iter(()))
 
@@ -90,11 +94,21 @@ class Transport:
             manager.clear()
 
     def exchange(
-        self, method: str, url: str, headers: Mapping[str, str], body: Body, limit: int
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body,
+        limit: int,
+        receive: Receive | None = None,
     ) -> Answer:
         """Send one request to the absolute *url*; at most *limit* bytes of the answer are read.
 
-        Raises: RegistryError with status 0 when there is no whole answer; StoreError from *body*.
+        The body of an answer 200 or 206 goes to *receive*, if that is given, and not into the
+        Answer.
+
+        Raises: RegistryError with status 0 when there is no whole answer; StoreError from *body*;
+        what *receive* raises.
         """
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
@@ -116,24 +130,43 @@ class Transport:
                 decode_content=False,
                 timeout=Timeout(connect=self._limits.connect, read=self._limits.idle),
             )
-            return self._answer(response, url, limit)
+            answer = self._answer(response, url, limit, receive)
+            _deadline_of(response).cancel()
+            if _deadline_of(response).has_passed and not _tells_its_end(answer):
+                raise too_slow(shown(method, url), self._limits)
+            return answer
         except HTTPError as error:
-            raise _failure(shown(method, url), url, error, self._limits) from None
+            if response is not None and _deadline_of(response).has_passed:
+                raise too_slow(shown(method, url), self._limits) from None
+            raise failure_of(shown(method, url), url, error, self._limits) from None
         finally:
             if response is not None:
                 _deadline_of(response).cancel()
 
-    def _answer(self, response: "BaseHTTPResponse", url: str, limit: int) -> Answer:
+    def _answer(
+        self, response: "BaseHTTPResponse", url: str, limit: int, receive: Receive | None
+    ) -> Answer:
         data = bytearray()
-        for piece in response.stream(_DRAIN, decode_content=False):
-            data += piece
-            if len(data) > limit:
-                break
-        is_cut = len(data) > limit
+        size = 0
+        try:
+            for piece in response.stream(_DRAIN, decode_content=False):
+                size += len(piece)
+                if receive is None or response.status not in (200, 206):
+                    data += piece
+                elif size <= limit:
+                    receive(response.status, piece)
+                if size > limit:
+                    break
+        except BaseException:
+            response.close()  # what is still to come must not be taken for the next answer
+            raise
+        is_cut = size > limit
         if is_cut:
             response.close()
         response.release_conn()
         headers = {name.lower(): value for name, value in response.headers.items()}
+        if challenge := response.headers.get("WWW-Authenticate"):
+            headers["www-authenticate"] = challenge  # of all such headers: there may be two
         return Answer(response.status, headers, bytes(data[:limit]), url, is_cut)
 
     def _manager(self, url: str) -> "PoolManager":
@@ -153,7 +186,7 @@ class Transport:
         proxy = proxy_of(scheme, host, self._env)
         if proxy:
             address = urlsplit(proxy)
-            pair = f"{address.username or ''}:{address.password or ''}"
+            pair = f"{unquote(address.username or '')}:{unquote(address.password or '')}"
             secret = urllib3.make_headers(proxy_basic_auth=pair) if address.username else None
             plain = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
             manager: PoolManager = urllib3.ProxyManager(plain, proxy_headers=secret, **options)
@@ -168,61 +201,19 @@ class Transport:
     def _bounded(self, pool: Any) -> type:
         from .connection import Bounded, WholeHead
 
-        own = {"seconds": self._limits.answer, "response_class": WholeHead}
+        own = {
+            "seconds": self._limits.answer,
+            "idle": self._limits.idle,
+            "response_class": WholeHead,
+        }
         return type("Connection", (Bounded, pool.ConnectionCls), own)
 
 
-def _deadline_of(response: Any) -> threading.Timer:
-    return cast(threading.Timer, response.deadline)
+def _tells_its_end(answer: Answer) -> bool:
+    """Whether a part of *answer* would have been an error already."""
+    encoding = answer.headers.get("transfer-encoding", "")
+    return "content-length" in answer.headers or "chunked" in encoding.lower()
 
 
-def _failure(where: str, url: str, error: Exception, limits: Limits) -> RegistryError:
-    """Why there was no answer, in plain words."""
-    import ssl
-
-    from urllib3 import exceptions
-
-    host = urlsplit(url).netloc
-    if isinstance(error, exceptions.ProxyError):
-        return RegistryError(where, "the proxy gave no connection", "see HTTPS_PROXY, NO_PROXY")
-    if isinstance(error, exceptions.SSLError):
-        return _tls_failure(where, host, next(iter(error.args), None))
-    if isinstance(error, exceptions.NameResolutionError):
-        what = f"there is no host {host_name(host)}"
-    elif isinstance(error, exceptions.NewConnectionError):
-        cause = error.__cause__ or error.__context__
-        what = f"no connection: {getattr(cause, 'strerror', '') or 'refused'}"
-    elif isinstance(error, exceptions.ConnectTimeoutError):
-        what = f"no connection within {limits.connect:g} s"
-    elif isinstance(error, exceptions.ReadTimeoutError):
-        return RegistryError(
-            where, f"no answer within {limits.idle:g} s", is_transient=True, is_timeout=True
-        )
-    elif isinstance(error, exceptions.LocationValueError):
-        return RegistryError(where, "is not a URL that can be asked")
-    else:
-        cause = next((a for a in error.args if isinstance(a, ssl.SSLError)), None)
-        if cause is not None and "CERTIFICATE" in str(cause.reason):
-            return _tls_failure(where, host, cause)
-        what = "the connection was dropped"
-    return RegistryError(where, what, is_transient=True)
-
-
-def _tls_failure(where: str, host: str, cause: object) -> RegistryError:
-    import ssl
-
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return RegistryError(
-            where,
-            f"its certificate is not trusted: {cause.verify_message}",
-            f"put the CA's certificate into /etc/docker/certs.d/{host}/ca.crt, "
-            "or name it by SSL_CERT_FILE",
-        )
-    reason = str(getattr(cause, "reason", "") or "")
-    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
-        return RegistryError(
-            where, "does not speak TLS", f"allow plain HTTP for {host}, if you trust the network"
-        )
-    is_dropped = "EOF" in reason or not reason
-    what = "the connection was dropped" if is_dropped else f"TLS failed: {reason}"
-    return RegistryError(where, what, is_transient=is_dropped)
+def _deadline_of(response: Any) -> "Deadline":
+    return cast("Deadline", response.deadline)

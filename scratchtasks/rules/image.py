@@ -1,4 +1,4 @@
-"""scratch_image: shared layers first, the service's files next, its binaries last."""
+"""rootfs and image: shared layers first, the service's files next, its binaries last."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -11,13 +11,13 @@ from scratchtasks.core.target import Binary, Image, Service, Staged
 from .binary import Source
 
 
-def scratch_image(
+def rootfs(
     service: Service,
     layers: Mapping[str, Action],
     binaries: Sequence[tuple[Binary, Platform, Action]],
     source: Callable[[str], Source],
 ) -> Action:
-    """The action that stages *service*'s files, packs its own layers and writes its manifests."""
+    """The action that stages *service*'s files, checks the whole root, and writes the config."""
     deps = {f"layer:{kind}": action.name for kind, action in layers.items()}
     shipped: list[Json] = []
     for binary, platform, action in binaries:
@@ -31,11 +31,10 @@ def scratch_image(
             deps[f"file:{number}"] = origin.action
         files.append(_file_params(staged, origin, f"file:{number}"))
     return Action(
-        label=service.image_label,
-        mnemonic="Image",
-        op="image",
+        label=service.rootfs_label,
+        mnemonic="Rootfs",
+        op="rootfs",
         params={
-            "name": service.name,
             "layers": list(layers),
             "binaries": shipped,
             "files": files,
@@ -44,6 +43,21 @@ def scratch_image(
             "platforms": [str(platform) for platform in service.image.platforms],
         },
         deps=deps,
+    )
+
+
+def scratch_image(service: Service, root: Action) -> Action:
+    """The action that packs the layers of *root* and writes *service*'s manifests."""
+    return Action(
+        label=service.image_label,
+        mnemonic="Image",
+        op="image",
+        params={
+            "name": service.name,
+            "labels": dict(service.image.labels),
+            "max_size": service.image.max_size,
+        },
+        deps={"rootfs": root.name},
     )
 
 
@@ -67,5 +81,4 @@ def _config_params(image: Image) -> Json:
         "stop_signal": image.stop_signal,
         "healthcheck": None if health is None else {**asdict(health)},
         "labels": dict(image.labels),
-        "max_size": image.max_size,
     }

@@ -133,6 +133,19 @@ class ContentStore:
         except OSError as error:
             raise read_error(path, error) from error
 
+    def stream(self, digest: Digest) -> BinaryIO:
+        """Like `open`, for a reader that hashes what it reads: it is not looked at before.
+
+        Raises: StoreError when missing.
+        """
+        path = self.path(digest)
+        try:
+            return open(path, "rb", buffering=0)
+        except FileNotFoundError:
+            raise StoreError(path, f"blob {digest} is missing") from None
+        except OSError as error:
+            raise read_error(path, error) from error
+
     def read(self, digest: Digest) -> bytes:
         """All bytes of the blob, hashed as read.  Raises: StoreError when missing or damaged."""
         path = self.path(digest)
@@ -200,8 +213,14 @@ class ContentStore:
             return True
         fd = create(temp)
         try:
-            # read() hashes what it returns: a copy is never of other bytes than were asked for.
-            write_all(fd, self.read(digest))
+            found = hashlib.sha256()
+            with self.stream(digest) as file:
+                while chunk := file.read(_CHUNK):
+                    found.update(chunk)
+                    write_all(fd, chunk)
+            # A copy is never of other bytes than were asked for.
+            if "sha256:" + found.hexdigest() != digest:
+                raise StoreError(source, f"blob {digest} is damaged: its bytes have other digest")
             os.fchmod(fd, BLOB_MODE)
             if self._files.must_sync:
                 os.fsync(fd)

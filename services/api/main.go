@@ -5,19 +5,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"os"
-	"os/signal"
-	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
+	"example.com/platform/internal/command"
 	"example.com/platform/internal/respond"
 	"example.com/platform/internal/serve"
 )
@@ -43,32 +39,24 @@ environment:
   API_DIAGNOSTICS  "1" switches GET /write and GET /resolve on
 `
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
-}
+func main() { command.Main(run) }
 
-// run is main with the world passed in; it returns the exit code, 2 for wrong usage.
 func run(ctx context.Context, args []string, getenv func(string) string, out, messages io.Writer) int {
-	flags := flag.NewFlagSet("api", flag.ContinueOnError)
-	flags.SetOutput(messages)
-	flags.Usage = func() { fmt.Fprint(messages, usage) }
-	listen := flags.String("listen", fallback(getenv("API_LISTEN"), ":8080"), "")
-	if err := flags.Parse(args); err != nil {
+	line, ok := command.Parse("api", usage, cmp.Or(getenv("API_LISTEN"), ":8080"), args, messages)
+	if !ok {
 		return 2
 	}
-	command, operands := fallback(flags.Arg(0), "serve"), flags.Args()[min(1, flags.NArg()):]
-	if command == "serve" && len(operands) == 0 {
-		if err := serveHTTP(ctx, *listen, gatesOf(getenv), messages); err != nil {
+	if line.Command == "serve" && len(line.Operands) == 0 {
+		log := slog.New(slog.NewJSONHandler(messages, nil))
+		if err := serve.Listen(ctx, line.Listen, routes(gatesOf(getenv)), log); err != nil {
 			fmt.Fprintln(messages, "api:", err)
 			return 1
 		}
 		return 0
 	}
-	check, ok := checkOf(command, operands, *listen)
+	check, ok := checkOf(line)
 	if !ok {
-		flags.Usage()
+		fmt.Fprint(messages, usage)
 		return 2
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
@@ -78,16 +66,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, me
 }
 
 // checkOf finds the check a command line asks for; false if there is none of that name and arity.
-func checkOf(command string, operands []string, listen string) (func(context.Context) (any, error), bool) {
-	switch signature := fmt.Sprint(command, " ", len(operands)); signature {
+func checkOf(line command.Line) (func(context.Context) (any, error), bool) {
+	operands := line.Operands
+	switch signature := fmt.Sprint(line.Command, " ", len(operands)); signature {
 	case "health 0":
-		return func(ctx context.Context) (any, error) {
-			return map[string]string{"status": "ok"}, serve.CheckHealth(ctx, listen)
-		}, true
+		return func(ctx context.Context) (any, error) { return command.Health(serve.CheckHealth(ctx, line.Listen)) }, true
 	case "version 0":
-		return func(context.Context) (any, error) {
-			return map[string]string{"name": "api", "version": version, "go": runtime.Version()}, nil
-		}, true
+		return func(context.Context) (any, error) { return command.Version("api", version), nil }, true
 	case "fetch 1":
 		return func(ctx context.Context) (any, error) { return fetch(ctx, operands[0], []string{"*"}) }, true
 	case "time 1":
@@ -104,15 +89,6 @@ func checkOf(command string, operands []string, listen string) (func(context.Con
 	return nil, false
 }
 
-func serveHTTP(ctx context.Context, address string, gates gates, messages io.Writer) error {
-	log := slog.New(slog.NewJSONHandler(messages, nil))
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	return serve.Run(ctx, listener, routes(gates), log)
-}
-
 // gatesOf reads what the environment opens up; by default all of it stays shut.
 func gatesOf(getenv func(string) string) gates {
 	var hosts []string
@@ -122,11 +98,4 @@ func gatesOf(getenv func(string) string) gates {
 		}
 	}
 	return gates{fetchHosts: hosts, diagnostics: getenv("API_DIAGNOSTICS") == "1"}
-}
-
-func fallback(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }

@@ -5,18 +5,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
-	"runtime"
-	"syscall"
 	"time"
 
+	"example.com/platform/internal/command"
 	"example.com/platform/internal/probe"
 	"example.com/platform/internal/respond"
 	"example.com/platform/internal/serve"
@@ -48,28 +46,20 @@ type settings struct {
 	state    string
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
-}
+func main() { command.Main(run) }
 
-// run is main with the world passed in; it returns the exit code, 2 for wrong usage.
 func run(ctx context.Context, args []string, getenv func(string) string, out, messages io.Writer) int {
-	flags := flag.NewFlagSet("dashboard", flag.ContinueOnError)
-	flags.SetOutput(messages)
-	flags.Usage = func() { fmt.Fprint(messages, usage) }
-	listen := flags.String("listen", fallback(getenv("DASHBOARD_LISTEN"), ":8081"), "")
-	if err := flags.Parse(args); err != nil {
+	line, ok := command.Parse("dashboard", usage, cmp.Or(getenv("DASHBOARD_LISTEN"), ":8081"), args, messages)
+	if !ok {
 		return 2
 	}
-	if flags.NArg() > 1 {
-		flags.Usage()
+	if len(line.Operands) > 0 {
+		fmt.Fprint(messages, usage)
 		return 2
 	}
-	switch command := fallback(flags.Arg(0), "serve"); command {
+	switch line.Command {
 	case "serve":
-		config, err := settingsOf(*listen, getenv)
+		config, err := settingsOf(line.Listen, getenv)
 		if err == nil {
 			err = serveHTTP(ctx, config, slog.New(slog.NewJSONHandler(messages, nil)))
 		}
@@ -79,18 +69,19 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, me
 		}
 		return 0
 	case "check":
-		config, err := settingsOf(*listen, getenv)
+		config, err := settingsOf(line.Listen, getenv)
 		if err != nil {
 			return respond.Print(out, nil, err)
 		}
 		result, err := checkFiles(config.www)
 		return respond.Print(out, result, err)
 	case "health":
-		return respond.Print(out, map[string]string{"status": "ok"}, serve.CheckHealth(ctx, *listen))
+		answer, err := command.Health(serve.CheckHealth(ctx, line.Listen))
+		return respond.Print(out, answer, err)
 	case "version":
-		return respond.Print(out, map[string]string{"name": "dashboard", "version": version, "go": runtime.Version()}, nil)
+		return respond.Print(out, command.Version("dashboard", version), nil)
 	}
-	flags.Usage()
+	fmt.Fprint(messages, usage)
 	return 2
 }
 
@@ -99,7 +90,7 @@ func settingsOf(listen string, getenv func(string) string) (settings, error) {
 	if err != nil {
 		return settings{}, err
 	}
-	interval, err := time.ParseDuration(fallback(getenv("DASHBOARD_INTERVAL"), "15s"))
+	interval, err := time.ParseDuration(cmp.Or(getenv("DASHBOARD_INTERVAL"), "15s"))
 	if err != nil || interval < time.Second {
 		return settings{}, fmt.Errorf("DASHBOARD_INTERVAL: wanted a duration of at least 1s, got %q", getenv("DASHBOARD_INTERVAL"))
 	}
@@ -107,7 +98,7 @@ func settingsOf(listen string, getenv func(string) string) (settings, error) {
 		listen:   listen,
 		services: services,
 		interval: interval,
-		www:      fallback(getenv("DASHBOARD_WWW"), "/srv/www"),
+		www:      cmp.Or(getenv("DASHBOARD_WWW"), "/srv/www"),
 		state:    getenv("DASHBOARD_STATE"),
 	}, nil
 }
@@ -124,6 +115,7 @@ func serveHTTP(ctx context.Context, config settings, log *slog.Logger) error {
 	}
 	measure, metrics := newMetrics()
 	watcher := probe.New(config.services, past, measure)
+	// Before the watcher: a second dashboard by mistake must not touch the first one's states.
 	listener, err := net.Listen("tcp", config.listen)
 	if err != nil {
 		return err
@@ -141,11 +133,4 @@ func serveHTTP(ctx context.Context, config settings, log *slog.Logger) error {
 	// The watcher must not be writing its file any more when the process ends.
 	defer func() { stop(); <-watched }()
 	return serve.Run(ctx, listener, routes(files.FS(), metrics, watcher.States), log)
-}
-
-func fallback(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }

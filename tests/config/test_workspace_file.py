@@ -70,6 +70,8 @@ def test_all_faults_are_told_with_their_path() -> None:
         cooldown_days = true
         [tool.scratchtasks.cache]
         limit = "0B"
+        [tool.scratchtasks.load]
+        engine = "kind:"
         [tool.scratchtasks.push]
         plain_http = ["https://registry.example.com", "registry.local:5000"]
     """
@@ -94,6 +96,8 @@ def test_all_faults_are_told_with_their_path() -> None:
         "got the boolean true",
         'pyproject.toml: tool.scratchtasks.cache.limit: wanted a size such as "20MiB" or "500kB", '
         'got the string "0B"',
+        'pyproject.toml: tool.scratchtasks.load.engine: wanted "docker", "podman" or '
+        '"kind:CLUSTER", got the string "kind:"',
         "pyproject.toml: tool.scratchtasks.push.plain_http[0]: wanted a registry such as "
         '"registry.example.com:5000", got the string "https://registry.example.com"',
     ]
@@ -105,3 +109,9 @@ def test_all_faults_are_told_with_their_path() -> None:
 def test_policies_are_kept_as_written(policy: str) -> None:
     config = parse_workspace(f'[refresh]\ntzdata = "{policy}"', "scratch.toml")
     assert config.refresh == {"tzdata": policy}
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman", "kind", "kind:dev", "kind:team-a.1"])
+def test_engines(engine: str) -> None:
+    assert parse_workspace(f'[load]\nengine = "{engine}"', "scratch.toml").engine == engine
+    assert parse_workspace("", "scratch.toml").engine == "docker"

@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from scratchtasks.core.action import Action, Input
-from scratchtasks.core.descriptor import layer_from_json
+from scratchtasks.core.digest import DiffID
 from scratchtasks.core.errors import StageError
 from scratchtasks.core.label import Label
+from scratchtasks.core.rootfs import plain_layer_from_json
 from scratchtasks.core.target import Pin
 from scratchtasks.core.tree import entry_from_json
 from scratchtasks.execute.essentials import Essentials
@@ -225,12 +226,13 @@ def test_outputs_and_facts_agree(worlds: Callable[..., World]) -> None:
     world = worlds()
     for params in (ETC, {"kind": "zoneinfo", "zones": ["Asia/*"]}, {"kind": "certs", "extra": []}):
         result = done(world, params)
-        layer = layer_from_json(result.facts["layer"])
-        assert (layer.blob, layer.kind) == (result.outputs["layer"], params["kind"])
+        layer = plain_layer_from_json(result.facts["layer"])
+        assert (layer.source, layer.kind) == (result.outputs["layer"], params["kind"])
         assert all(world.store.has(blob) for blob in result.outputs.values())
         tree = world.store.read(result.outputs["tree"].digest)
         entries = [entry_from_json(entry) for entry in json.loads(tree)]
-        with tarfile.open(world.store.path(layer.blob.digest)) as archive:
+        assert (layer.diff_id, layer.size) == (DiffID(layer.source.digest), layer.source.size)
+        with tarfile.open(world.store.path(layer.source.digest)) as archive:
             assert {entry.path for entry in entries} <= set(archive.getnames())
 
 

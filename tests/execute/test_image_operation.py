@@ -1,4 +1,4 @@
-"""The image action: what the composed root has to hold, and what the manifest says."""
+"""rootfs and image: what the composed root has to hold, and what config and manifest say."""
 
 import json
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.label import Label
 from scratchtasks.execute.image import ImageOperation
 from scratchtasks.execute.operation import Done, Job, World
+from scratchtasks.execute.rootfs import RootfsOperation
 
 CONFIG: Mapping[str, Any] = {
     "user": ["app", 1001, 1002],
@@ -23,17 +24,15 @@ CONFIG: Mapping[str, Any] = {
     "stop_signal": "",
     "healthcheck": None,
     "labels": {},
-    "max_size": 0,
 }
 
 
 OPT = {"path": "/opt", "mode": 0o755, "owner": ""}
 
 
-def outcome(world: World, *, platforms: tuple[str, ...] = ("linux/amd64",), **config: Any) -> Any:
+def root_of(world: World, *, platforms: tuple[str, ...] = ("linux/amd64",), **config: Any) -> Any:
     binary = world.store.put_bytes(b"\x7fELF", "application/octet-stream")
     params: dict[str, Any] = {
-        "name": "x",
         "layers": [],
         "binaries": [
             {"dep": f"binary@{each}", "dest": "/usr/bin/x", "platform": each} for each in platforms
@@ -43,8 +42,25 @@ def outcome(world: World, *, platforms: tuple[str, ...] = ("linux/amd64",), **co
         "config": {**CONFIG, **config},
         "platforms": list(platforms),
     }
-    action = Action(label=Label("s", "image"), mnemonic="Image", op="image", params=params)
+    action = Action(label=Label("s", "rootfs"), mnemonic="Rootfs", op="rootfs", params=params)
     deps = {f"binary@{each}": ActionResult(outputs={"binary": binary}) for each in platforms}
+    return RootfsOperation().run([Job(action, deps)], world)["//s:rootfs"]
+
+
+def outcome(
+    world: World,
+    *,
+    platforms: tuple[str, ...] = ("linux/amd64",),
+    max_size: int = 0,
+    **config: Any,
+) -> Any:
+    root = root_of(world, platforms=platforms, **config)
+    if isinstance(root, ScratchError):
+        return root
+    labels = config.get("labels", {})
+    params = {"name": "x", "labels": labels, "max_size": max_size}
+    action = Action(label=Label("s", "image"), mnemonic="Image", op="image", params=params)
+    deps = {"rootfs": ActionResult(outputs=root.outputs, facts=root.facts)}
     return ImageOperation().run([Job(action, deps)], world)["//s:image"]
 
 
@@ -89,24 +105,37 @@ def test_annotations_are_the_standard_labels(world: World) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"entrypoint": []}, "image.entrypoint: wanted a program to start, got nothing"),
+        ({"entrypoint": []}, "rootfs: image.entrypoint: wanted a program to start, got nothing"),
         (
             {"entrypoint": ["/usr/bin/y"]},
-            "image.entrypoint: /usr/bin/y is not in the image\n"
+            "rootfs: image.entrypoint: /usr/bin/y is not in the image\n"
             "    hint: did you mean '/usr/bin/x'?",
         ),
-        ({"entrypoint": ["/opt"]}, "image.entrypoint: /opt is not executable"),
-        ({"entrypoint": [], "cmd": ["/y"]}, "image.entrypoint: /y is not in the image"),
-        ({"max_size": 10}, "image.max_size: wanted at most 10 bytes, got "),
+        ({"entrypoint": ["/opt"]}, "rootfs: image.entrypoint: /opt is not executable"),
+        ({"entrypoint": [], "cmd": ["/y"]}, "rootfs: image.entrypoint: /y is not in the image"),
+        ({"max_size": 10}, "image: image.max_size: wanted at most 10 bytes, got "),
     ],
 )
 def test_images_that_cannot_start(config: dict[str, Any], message: str, world: World) -> None:
     error = outcome(world, **config)
     assert isinstance(error, ScratchError)
-    assert str(error).startswith(f"//s:image: {message}")
+    assert str(error).startswith(f"//s:{message}")
 
 
 def test_equal_wishes_give_equal_images(world: World) -> None:
     one = outcome(world, env={"A": "1", "B": "2"}, labels={"a": "1", "b": "2"})
     two = outcome(world, env={"B": "2", "A": "1"}, labels={"b": "2", "a": "1"})
     assert one.outputs["top"].digest == two.outputs["top"].digest
+
+
+def test_a_root_names_all_that_it_needs_and_nothing_of_it_is_compressed(world: World) -> None:
+    done = root_of(world)
+    for blob in done.outputs.values():
+        assert world.store.fault(blob) == ""
+    image = outcome(world)
+    (root,) = done.facts["roots"]
+    assert root["config"] == image.facts["images"][0]["config"]
+    assert root["config"]["digest"] in done.outputs
+    layers = [layer["diffID"] for layer in root["layers"]]
+    assert layers == [layer["diffID"] for layer in image.facts["images"][0]["layers"]]
+    assert not any("gzip" in blob.media_type for blob in done.outputs.values())

@@ -12,7 +12,7 @@ from scratchtasks.core.target import Image, User
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.oci import media
 from scratchtasks.oci.image import config_bytes, index_bytes, manifest_bytes
-from scratchtasks.oci.layer import pack_layer
+from tests.packing import pack_layer
 
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")

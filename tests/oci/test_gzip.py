@@ -102,7 +102,7 @@ sys.path.insert(0, sys.argv[1])
 import deflate, concurrent.futures.thread, datetime
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.tree import FileEntry
-from scratchtasks.oci.layer import pack_layer
+from tests.packing import pack_layer
 path, digest, size = sys.argv[2:]
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

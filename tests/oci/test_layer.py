@@ -10,7 +10,7 @@ from scratchtasks.core.digest import DiffID, digest_of
 from scratchtasks.core.errors import StageError
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.oci import media
-from scratchtasks.oci.layer import pack_layer
+from tests.packing import pack_layer
 
 from .memory_blobs import MemoryBlobs
 

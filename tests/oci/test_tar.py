@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.tree import FileEntry, with_parents
-from scratchtasks.oci.tar import write_tar
+from scratchtasks.oci.tar import tar_chunks
 
 from .memory_blobs import MemoryBlobs
 
@@ -63,9 +63,7 @@ def trees(draw: st.DrawFn) -> tuple[MemoryBlobs, list[FileEntry]]:
 
 
 def packed(blobs: MemoryBlobs, entries: Iterable[FileEntry], mtime: int = 0) -> bytes:
-    out = io.BytesIO()
-    assert write_tar(entries, blobs.open, out.write, mtime) == len(out.getvalue())
-    return out.getvalue()
+    return b"".join(tar_chunks(entries, blobs.open, mtime))
 
 
 @given(trees(), st.integers(0, 2**34))
@@ -167,7 +165,9 @@ def test_a_file_of_8_gib_gets_a_pax_size() -> None:
     for size in (8 * 1024**3 - 1, 8 * 1024**3):
         out = io.BytesIO()
         with pytest.raises(ScratchError):  # nobody has that many bytes here; the header is out
-            write_tar([FileEntry(path="big", digest=digest, size=size)], blobs.open, out.write)
+            out.writelines(
+                tar_chunks([FileEntry(path="big", digest=digest, size=size)], blobs.open)
+            )
         header = io.BytesIO(out.getvalue() + bytes(512))
         with tarfile.open(fileobj=header) as tar:
             member = tar.next()

@@ -1,30 +1,13 @@
-"""A registry and a program, one for all tests of a run, and workspaces that ship to it."""
+"""A program, one for all tests of a run, and workspaces that ship it to a registry."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.registry.proxy import Proxy
 from tests.scenarios.workspaces import Site
-from tests.sinks.registry.proxy import Proxy
-from tests.sinks.registry.servers import registry, serving
 
 from .shipyard import Yard, compile_program
-
-
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An open registry's `host:port`."""
-    with registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
-
-
-@pytest.fixture
-def proxy(host: str) -> Iterator[Proxy]:
-    """What stands before the registry, counts requests, and breaks what it is told to."""
-    server = Proxy(host)
-    with serving(server):
-        yield server
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.registry.servers import digest_in
 from tests.scenarios.workspaces import DODO, LOADER, QUICK, Ran, Site
-from tests.sinks.registry.servers import digest_in
 
 _SOURCE = """\
 package main

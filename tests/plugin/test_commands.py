@@ -36,7 +36,7 @@ def test_why_of_all_images(root: Path) -> None:
     doit(root)
     code, out, _ = doit(root, "why")
     assert code == 0
-    assert [line.partition(": ")[2] for line in out.splitlines()] == ["up to date"] * 6
+    assert [line.partition(": ")[2] for line in out.splitlines()] == ["up to date"] * 8
 
 
 def test_why_of_nothing_there_is(root: Path) -> None:

@@ -90,6 +90,8 @@ def test_two_workspaces_are_refused(root: Path) -> None:
         loader()
 
 
+WEB_IMAGE = ["//services/web:rootfs", "//services/web:image"]
+
 USERS = [
     Task("plain", ["true"]),
     Task("after", ["true"], task_dep=["binary:api"]),
@@ -115,11 +117,11 @@ USERS = [
         (["chain.txt"], API),
         (["wild"], [*API, *WEB]),
         (["setup"], WEB),
-        (["reads"], ["//gen:words", *WEB, "//services/web:image"]),
-        (["dist/web/index.json"], ["//gen:words", *WEB, "//services/web:image"]),
-        (["load:a*"], [*API, "//services/api:image"]),
-        (["load:api"], [*API, "//services/api:image"]),
-        (["load"], ["//gen:words", *API, *WEB, "//services/api:image", "//services/web:image"]),
+        (["reads"], ["//gen:words", *WEB, *WEB_IMAGE]),
+        (["dist/web/index.json"], ["//gen:words", *WEB, *WEB_IMAGE]),
+        (["load:a*"], [*API, "//services/api:rootfs"]),
+        (["load:api"], [*API, "//services/api:rootfs"]),
+        (["load"], ["//gen:words", *API, *WEB, "//services/api:rootfs", "//services/web:rootfs"]),
     ],
 )
 def test_the_actions_behind_a_selection(words: list[str], actions: list[str], root: Path) -> None:

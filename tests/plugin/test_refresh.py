@@ -13,7 +13,7 @@ import pytest
 from scratchtasks.config.lockfile import format_lockfile
 from tests.refresh.index_server import Index, serving
 from tests.refresh.wheels import UPLOADED, pin_of, wheel
-from tests.sinks.registry.proxy import Proxy
+from tests.registry.proxy import Proxy
 
 from .shipyard import FAILS, PASSES, Yard
 

@@ -9,7 +9,7 @@ from docker import DockerClient
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.sinks.docker import connect
-from tests.sinks.registry.proxy import Proxy
+from tests.registry.proxy import Proxy
 
 from .shipyard import BROKEN, FAILS, SMOKE_FAULT, Yard
 

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
+from tests.registry.proxy import Fault, Proxy
 from tests.scenarios.workspaces import DODO
-from tests.sinks.registry.proxy import Fault, Proxy
 
 from .shipyard import BROKEN, Yard
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.sinks.registry.proxy import Proxy
+from tests.registry.proxy import Proxy
 
 from .shipyard import FAILS, PASSES, SMOKE_FAULT, Yard
 

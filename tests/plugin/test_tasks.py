@@ -28,10 +28,12 @@ def by_name(found: Session, **more: Any) -> dict[str, dict[str, Any]]:
 def test_names_and_links(shop: Session) -> None:
     found = by_name(shop)
     assert {"image", "binary", "layer", "rule", "load", "image:api", "binary:api", "load:api",
+            "rootfs:api",
             "rule:gen/words"} <= set(found)  # fmt: skip
     (layer,) = (name for name in found if name.startswith("layer:"))
-    assert set(found["image:web"]["task_dep"]) == {layer, "rule:gen/words", "binary:web"}
-    assert found["load:web"]["task_dep"] == ["image:web"]
+    assert set(found["rootfs:web"]["task_dep"]) == {layer, "rule:gen/words", "binary:web"}
+    assert found["image:web"]["task_dep"] == ["rootfs:web"]
+    assert found["load:web"]["task_dep"] == ["rootfs:web"]
     assert found["binary:api"]["doc"] == "//services/api:binary: static binary api"
 
 

@@ -104,3 +104,18 @@ def test_images_and_rules_of_dodo_py_and_their_faults(tmp_path: Path) -> None:
     with pytest.raises(ConfigErrors) as caught:
         Workspace(images=[bad, good], root=str(tmp_path)).declared()
     assert str(caught.value).startswith("dodo.py: scratch_image('bad'): ")
+
+
+def test_the_environment_chooses_an_engine_before_the_file_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = workspace(tmp_path, {"scratch.toml": '[load]\nengine = "podman"\n'})
+    assert found.declared().engine == "podman"
+    monkeypatch.setenv("SCRATCH_ENGINE", "kind:dev")
+    assert found.declared().engine == "kind:dev"
+    monkeypatch.setenv("SCRATCH_ENGINE", "kond")
+    with pytest.raises(ConfigErrors) as caught:
+        found.declared()
+    assert str(caught.value) == (
+        'SCRATCH_ENGINE: wanted "docker", "podman" or "kind:CLUSTER", got the string "kond"'
+    )

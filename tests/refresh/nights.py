@@ -64,12 +64,19 @@ def session_at(root: Path, env: Mapping[str, str] | None = None) -> Session:
 def build_all(root: Path) -> dict[str, str]:
     """Build every image; their digests by name, as dist/ has them."""
     session = session_at(root)
+    done: set[str] = set()
+
+    def build(name: str) -> None:
+        if name not in done:
+            done.add(name)
+            task = session.graph.tasks[name]
+            for dep in task.deps:
+                build(dep)
+            session.build(task)
+
     try:
-        for name, task in session.graph.tasks.items():
-            if name.startswith("image:"):
-                for dep in task.deps:
-                    session.build(session.graph.tasks[dep])
-                session.build(task)
+        for name in session.graph.services:
+            build(f"image:{name}")
     finally:
         session.close()
     return digests(root)

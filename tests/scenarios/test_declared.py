@@ -75,6 +75,7 @@ def test_python_and_toml_give_the_same_image(tmp_path: Path) -> None:
         "//gen:again",
         "//services/api:binary",
         "//services/api:image",
+        "//services/api:rootfs",
     }
     assert python.doit().summary == "1 image up to date"
     dodo = PYTHON[: PYTHON.index("api = ")] + (
@@ -95,6 +96,7 @@ def test_rules_of_ones_own_are_cached_like_ours(tmp_path: Path) -> None:
         "//gen:again Genrule",
         "//gen:words Genrule",
         "//services/api:image Image",
+        "//services/api:rootfs Rootfs",
     ]
     assert site.images() == site.clean_build(tmp_path / "clean")
     (site.root / "gen/c.txt").unlink()

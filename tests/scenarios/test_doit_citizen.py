@@ -10,7 +10,7 @@ import pytest
 from .workspaces import DODO, ETC, LOADER, QUICK, TWO_SERVICES, Site, shop, site_of
 
 BINARY = ["//services/api:binary GoCompile"]
-IMAGE = [f"{ETC} Stage", *BINARY, "//services/api:image Image"]
+IMAGE = [f"{ETC} Stage", *BINARY, "//services/api:image Image", "//services/api:rootfs Rootfs"]
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ IMAGE = [f"{ETC} Stage", *BINARY, "//services/api:image Image"]
         (["image:api"], IMAGE),
         (["//services/api:binary"], BINARY),
         (["//services/api:image"], IMAGE),
+        (["//services/api:rootfs"], [action for action in IMAGE if "image" not in action]),
         (["binary:a*"], BINARY),
         (["layer"], [f"{ETC} Stage"]),
         (["binary"], [*BINARY, "//services/web:binary GoCompile"]),
@@ -65,6 +66,9 @@ def test_list_is_by_name_with_labels_and_builds_nothing(tmp_path: Path) -> None:
         "layer",
         f"layer:{ETC[3:]}",
         "push",
+        "rootfs",
+        "rootfs:api",
+        "rootfs:web",
         "smoke",
     ]
     assert rows["binary:api"] == "//services/api:binary: static binary api"
@@ -197,7 +201,11 @@ def test_tasks_of_the_users_own_live_beside_ours(tmp_path: Path) -> None:
     assert (site.root / "notes.txt").read_text() == TWO_SERVICES["services/web/main.go"]
     size = (site.root / "dist/api/index.json").stat().st_size
     assert (site.root / "sum.txt").read_text() == str(size)
-    assert site.doit().actions == ["//services/web:binary GoCompile", "//services/web:image Image"]
+    assert site.doit().actions == [
+        "//services/web:binary GoCompile",
+        "//services/web:image Image",
+        "//services/web:rootfs Rootfs",
+    ]
     assert ".  notes" not in site.doit("notes").out
     assert "-- sum" in site.doit("sum").out
 

@@ -27,6 +27,9 @@ FILES = {
 }
 
 
+WEB_IMAGE = ["//services/web:image Image", "//services/web:rootfs Rootfs"]
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """FILES, built; tests put back what they change."""
@@ -40,7 +43,7 @@ def rebuilt(*names: str) -> list[str]:
     return sorted(
         f"//services/{name}:{action}"
         for name in names
-        for action in ("binary GoCompile", "image Image")
+        for action in ("binary GoCompile", "image Image", "rootfs Rootfs")
     )
 
 
@@ -110,7 +113,7 @@ def test_what_is_read_rebuilds_exactly_its_users(
 def test_a_staged_file_moves_one_layer_and_compiles_nothing(built: Site) -> None:
     before = built.layers("web")
     built.write({"services/web/static/new.html": "new\n"})
-    assert built.doit().actions == ["//services/web:image Image"]
+    assert built.doit().actions == WEB_IMAGE
     after = built.layers("web")
     assert {kind for kind in after if after[kind] != before[kind]} == {"files"}
     (built.root / "services/web/static/new.html").unlink()
@@ -119,7 +122,7 @@ def test_a_staged_file_moves_one_layer_and_compiles_nothing(built: Site) -> None
 
 def test_the_executable_bit_of_a_staged_file_counts_and_no_other(built: Site) -> None:
     page = built.root / "services/web/static/index.html"
-    for mode, actions in ((0o600, []), (0o755, ["//services/web:image Image"]), (0o644, [])):
+    for mode, actions in ((0o600, []), (0o755, WEB_IMAGE), (0o644, [])):
         page.chmod(mode)
         assert built.doit().actions == actions
 
@@ -135,7 +138,7 @@ def test_an_edit_that_gives_the_same_result_stops_there(tmp_path: Path) -> None:
     assert ran.summary == "2 images up to date"
     assert site.images() == images
     site.write({"gen/words.txt": "two\n"})
-    assert site.doit().actions == ["//gen:words Genrule", "//services/web:image Image"]
+    assert site.doit().actions == ["//gen:words Genrule", *WEB_IMAGE]
 
 
 GENERATED = {
@@ -170,7 +173,10 @@ def test_why_names_the_file_that_changed(built: Site) -> None:
     assert said == [
         f"{ETC}: up to date",
         "//services/api:binary: lib/lib.go changed",
-        "//services/api:image: //services/api:binary@linux/amd64 is to be rebuilt: "
-        "lib/lib.go changed",
+        *(
+            f"//services/api:{name}: //services/api:binary@linux/amd64 is to be rebuilt: "
+            "lib/lib.go changed"
+            for name in ("rootfs", "image")
+        ),
     ]
     assert "//services/api:image: up to date" in built.doit("why", "api").out

@@ -35,7 +35,11 @@ def test_with_continue_all_others_are_built(options: tuple[str, ...], tmp_path: 
     assert ran.summary == "2 images, 1 rebuilt, 1 not built"
     assert list(site.images()) == ["web"]
     site.write({"services/api/main.go": TWO_SERVICES["services/api/main.go"]})
-    assert site.doit().actions == ["//services/api:binary GoCompile", "//services/api:image Image"]
+    assert site.doit().actions == [
+        "//services/api:binary GoCompile",
+        "//services/api:image Image",
+        "//services/api:rootfs Rootfs",
+    ]
     assert site.images() == site.clean_build(tmp_path / "clean")
 
 
@@ -159,11 +163,11 @@ def test_a_dynamic_binary_never_reaches_an_image(tmp_path: Path) -> None:
     [
         (
             '[{ src = "missing", dest = "/srv" }]',
-            "//services/web:image: cannot stage services/web/missing: No such file or directory",
+            "//services/web:rootfs: cannot stage services/web/missing: No such file or directory",
         ),
         (
             '[{ src = "static", dest = "/a" }, { src = "main.go", dest = "/a/index.html" }]',
-            "//services/web:image: ",
+            "//services/web:rootfs: ",
         ),
     ],
 )

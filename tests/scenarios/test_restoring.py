@@ -14,8 +14,10 @@ FIRST = [
     f"{ETC} Stage",
     "//services/api:binary GoCompile",
     "//services/api:image Image",
+    "//services/api:rootfs Rootfs",
     "//services/web:binary GoCompile",
     "//services/web:image Image",
+    "//services/web:rootfs Rootfs",
 ]
 """What a build from nothing runs."""
 
@@ -78,7 +80,11 @@ def test_switching_back_and_forth_compiles_once(built: Site) -> None:
     one = built.images()
     branch = {"services/api/main.go": main_go("API"), "lib/lib.go": 'package lib\n\nconst Word="2"'}
     built.write(branch)
-    assert built.doit().actions == ["//services/api:binary GoCompile", "//services/api:image Image"]
+    assert built.doit().actions == [
+        "//services/api:binary GoCompile",
+        "//services/api:image Image",
+        "//services/api:rootfs Rootfs",
+    ]
     other = built.images()
     assert other["api"] != one["api"]
     assert other["web"] == one["web"]

@@ -12,23 +12,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from scratchtasks.core.action import Input
-from scratchtasks.core.digest import Json, canonical_json, digest_of
+from scratchtasks.core.digest import DiffID, Json, canonical_json, digest_of
 from scratchtasks.core.errors import ScratchError, StageError
+from scratchtasks.core.rootfs import PlainLayer
 from scratchtasks.core.target import Pin, User
+from scratchtasks.oci.layer import complete
+from scratchtasks.oci.media import LAYER_TAR
+from scratchtasks.oci.tar import tar_chunks
 
+from ..layers import tar_identity
 from ..operation import Done, Job, Outcome, World
-from ..pack import pack, packing_identity
 from ..pins import pin_of, pinned_wheel, read_folder, read_member
 from .accounts import accounts_tree, users_of
 from .certs import certs_tree, expiry_of
 from .etc_files import hosts_file, nsswitch_file, os_release_file, services_file, tmp_folders
 from .made import Made
+from .tree import TREE_MEDIA_TYPE
 from .zoneinfo import check_tz, zoneinfo_tree
 
 __all__ = ["TREE_MEDIA_TYPE", "Essentials", "check_tz"]
-
-TREE_MEDIA_TYPE = "application/vnd.scratchtasks.tree.v1+json"
-"""A JSON list of FileEntry.to_json(), sorted by path."""
 
 _MAX_PEM = 4 << 20
 _MAX_ROOTS = 8 << 20
@@ -39,27 +41,27 @@ _PINS = {"certs": "certifi", "zoneinfo": "tzdata"}
 
 
 class Essentials:
-    """Operation `essentials`: makes and packs one layer; *clock* gives seconds since 1970.
+    """Operation `essentials`: makes one layer; *clock* gives seconds since 1970.
 
-    Outputs: `layer` (its blob) and `tree` (TREE_MEDIA_TYPE).  Facts: `layer` (Layer.to_json),
-    `versions` of the pins used, `zones` (sorted ids, zoneinfo only), `users` (name → [uid, gid],
-    etc only).
+    Outputs: `layer` (its tar: hundreds of small files are handier in one) and `tree`
+    (TREE_MEDIA_TYPE).  Facts: `layer` (PlainLayer.to_json), `versions` of the pins used, `zones`
+    (sorted ids, zoneinfo only), `users` (name → [uid, gid], etc only).
     """
 
-    version = 1
+    version = 2
     is_probe = False
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
 
     def identity(self, job: Job, world: World) -> Json:
-        """The pins used, how layers are packed, and which private CAs have expired by now.
+        """The pins used, the form of tars, and which private CAs have expired by now.
 
         Raises: StageError without a pin.
         """
         return {
             "pins": [[pin.name, pin.version, pin.sha256] for pin in _pins(job, world)],
-            "packing": packing_identity(world),
+            "tar": tar_identity(world),
             "expired": [path for path in _extra_of(job) if self._has_expired(path, world)],
         }
 
@@ -72,7 +74,7 @@ class Essentials:
         return ""
 
     def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
-        """Make and pack each layer."""
+        """Make each layer."""
         return {job.action.name: self._outcome(job, world) for job in jobs}
 
     def _outcome(self, job: Job, world: World) -> Outcome:
@@ -86,7 +88,7 @@ class Essentials:
                 made, facts["zones"] = _zoneinfo(params, world)
             else:
                 made, facts["users"] = _etc(params)
-            return _packed(made, kind, facts, world)
+            return _layer(made, kind, facts, world)
         except ScratchError as error:
             return error
 
@@ -135,12 +137,18 @@ def _etc(params: Mapping[str, Any]) -> tuple[list[Made], dict[str, list[int]]]:
     return made, users
 
 
-def _packed(made: list[Made], kind: str, facts: dict[str, Any], world: World) -> Done:
+def _layer(made: list[Made], kind: str, facts: dict[str, Any], world: World) -> Done:
     contents = {entry.digest: data for entry, data in made}
     entries = sorted((entry for entry, _ in made), key=lambda entry: entry.path)
-    layer = pack(world, entries, lambda digest: io.BytesIO(contents[digest]), kind)
+    with world.store.writer(LAYER_TAR) as out:
+        for chunk in tar_chunks(
+            complete(entries), lambda digest: io.BytesIO(contents[digest]), world.epoch
+        ):
+            out.write(chunk)
+        blob = out.commit()
+    layer = PlainLayer(blob, DiffID(blob.digest), blob.size, kind)
     tree = canonical_json([entry.to_json() for entry in entries])
-    outputs = {"layer": layer.blob, "tree": world.store.put_bytes(tree, TREE_MEDIA_TYPE)}
+    outputs = {"layer": blob, "tree": world.store.put_bytes(tree, TREE_MEDIA_TYPE)}
     return Done(outputs=outputs, facts={**facts, "layer": layer.to_json()})
 
 

@@ -17,6 +17,8 @@ from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.roots import Expiring, expiring, roots_of
 from scratchtasks.refresh.upstream import Ended, RunModule
 
+from .parts import parts_of
+
 _MAX_ROOTS = 8 << 20
 _MAX_ZONES = 16 << 20
 _MAX_PEM = 4 << 20
@@ -83,9 +85,8 @@ def _private(session: Session) -> Mapping[str, set[str]]:
     """The files of private CAs, and the names of the services that ship each."""
     found: dict[str, set[str]] = {}
     for name in session.graph.services:
-        image = session.graph.actions[session.graph.tasks[f"image:{name}"].actions[-1]]
-        layer = image.deps.get("layer:certs")
-        extra = session.graph.actions[layer].params.get("extra", []) if layer else []
+        layer = parts_of(session, name).get("layer:certs")
+        extra = layer.params.get("extra", []) if layer else []
         assert isinstance(extra, list)
         for path in extra:
             found.setdefault(str(path), set()).add(name)

@@ -12,11 +12,13 @@ from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.target import Pin
 from scratchtasks.execute.engine import Engine, How
-from scratchtasks.execute.operation import Done, Job
+from scratchtasks.execute.operation import Done, Job, World
 from scratchtasks.execute.operations import OPERATIONS
 from scratchtasks.execute.plan import run_probes
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.proposal import Alarm, Fate
+
+from .parts import parts_of
 
 Results = Mapping[str, ActionResult | ScratchError]
 
@@ -42,20 +44,20 @@ def forecast(
     An image without reasons is byte-identical.  Binaries and rules are taken as they are.
     """
     images = {name: _image_action(session, name) for name in session.graph.services}
-    behind = _behind(session, images.values())
+    behind = _behind(session)
     before = results_under(session, behind, session.world.pins, "before")
     after = results_under(session, behind, pins, "after")
     run_probes(session.engine, behind)
     fates, alarms = [], []
     for name, action in images.items():
         reasons = []
-        for alias, dep in action.deps.items():
-            if dep not in after:
+        for alias, part in parts_of(session, name).items():
+            if part.name not in after:
                 continue
-            new = after[dep]
+            new = after[part.name]
             if isinstance(new, ScratchError):
                 alarms.append(Alarm(str(action.label), f"cannot be built: {new}"))
-            reasons.append(_reason(alias, session.graph.actions[dep], before[dep], new))
+            reasons.append(_reason(alias, part, before[part.name], new))
         reasons = [reason for reason in reasons if reason]
         if reasons:
             old = _digest(session, action, before, session.world.pins)
@@ -95,8 +97,8 @@ def _image_action(session: Session, name: str) -> Action:
     return session.graph.actions[session.graph.tasks[f"image:{name}"].actions[-1]]
 
 
-def _behind(session: Session, images: Iterable[Action]) -> list[str]:
-    """Names of all actions behind *images*, dependencies first."""
+def _behind(session: Session) -> list[str]:
+    """Names of all actions that root file systems are made from, dependencies first."""
     found: dict[str, None] = {}
 
     def visit(name: str) -> None:
@@ -104,9 +106,9 @@ def _behind(session: Session, images: Iterable[Action]) -> list[str]:
             visit(dep)
         found[name] = None
 
-    for image in images:
-        for dep in image.deps.values():
-            visit(dep)
+    for service in session.graph.services:
+        for part in parts_of(session, service).values():
+            visit(part.name)
     return list(found)
 
 
@@ -137,13 +139,27 @@ def _versions(result: ActionResult) -> str:
 
 
 def _digest(session: Session, image: Action, results: Results, pins: Mapping[str, Pin]) -> str:
-    """The digest of *image* with *layers*; "" when something else that it needs is not built."""
+    """The digest of *image* with *results*; "" when something else that it needs is not built."""
+    made = _made(session, image.name, results, replace(session.world, pins=pins))
+    return made.outputs["top"].digest if made else ""
+
+
+def _made(session: Session, name: str, results: Results, world: World) -> ActionResult | None:
+    if name in results:
+        result = results[name]
+        return None if isinstance(result, ScratchError) else result
+    action = session.graph.actions[name]
+    if action.op not in ("image", "rootfs"):
+        return session.engine.verdict(name).result
     deps: dict[str, ActionResult] = {}
-    for alias, dep in image.deps.items():
-        result = results[dep] if dep in results else session.engine.verdict(dep).result
-        if result is None or isinstance(result, ScratchError):
-            return ""
-        deps[alias] = result
-    world = replace(session.world, pins=pins)
-    outcome = OPERATIONS[image.op].run([Job(image, deps)], world)[image.name]
-    return outcome.outputs["top"].digest if isinstance(outcome, Done) else ""
+    for alias, dep in action.deps.items():
+        made = _made(session, dep, results, world)
+        if made is None:
+            return None
+        deps[alias] = made
+    outcome = OPERATIONS[action.op].run([Job(action, deps)], world)[name]
+    return (
+        ActionResult(outputs=outcome.outputs, facts=outcome.facts)
+        if isinstance(outcome, Done)
+        else None
+    )

@@ -11,6 +11,7 @@ from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.policy import policy_of
 
 from .contents import module_runner
+from .parts import parts_of
 from .propose import look_up
 
 KINDS = {"certs": "certifi", "zoneinfo": "tzdata"}
@@ -70,11 +71,11 @@ def shipped(session: Session, now: float) -> tuple[list[Shipped], str]:
     rows = []
     for name in session.graph.services:
         image = session.graph.tasks[f"image:{name}"]
-        deps = session.graph.actions[image.actions[-1]].deps
+        parts = parts_of(session, name)
         built = _annotations(session.layout_of(image))
         for kind, project in KINDS.items():
-            layer = deps.get(f"layer:{kind}")
-            if layer is None or session.graph.actions[layer].params.get("public") is False:
+            layer = parts.get(f"layer:{kind}")
+            if layer is None or layer.params.get("public") is False:
                 continue
             pin = pins[project]
             locked = f"{pin.name} {pin.version}"

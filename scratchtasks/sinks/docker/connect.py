@@ -28,15 +28,24 @@ def connect(env: Mapping[str, str]) -> "DockerClient":
 
     Raises: SinkError when there is no engine, or what is there does not answer as one.
     """
+    return connect_to(endpoint(env), env)
+
+
+def connect_to(
+    found: Endpoint, env: Mapping[str, str], where: str = "docker", hint: str = ""
+) -> "DockerClient":
+    """A client of the engine at *found*; *where* names it in messages, *hint* says what to do.
+
+    Raises: SinkError when what is there does not answer as an engine.
+    """
     from docker.errors import DockerException
 
-    found = endpoint(env)
     try:
         version = env.get("DOCKER_API_VERSION") or _version(found, env)
         return _client(found, env, version)
     except (OSError, ValueError, DockerException) as error:
         raise SinkError(
-            "docker", f"no engine answers at {found}: {reason_of(error)}", hint_for(error)
+            where, f"no engine answers at {found}: {reason_of(error)}", hint or hint_for(error)
         ) from None
 
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 from scratchtasks.core.digest import Digest, digest_of
 from scratchtasks.core.errors import SinkError
-from scratchtasks.core.image import PlatformImage
+from scratchtasks.core.rootfs import Rootfs
 from scratchtasks.store.blobs import ContentStore
-from scratchtasks.store.files import FileStates
 
-from .archive import PlainImage, plain_image, write_archive
+from .archive import PlainImage, write_archive
 from .engine import Engine, Found, familiar
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ _MOST_LOOKED_AT = 200
 class Loadable:
     """An image for the engine's platform, and the references (`NAME:TAG`) it gets there."""
 
-    image: PlatformImage
+    root: Rootfs
     references: tuple[str, ...]
 
 
@@ -51,17 +50,15 @@ def image_id(client: "DockerClient", reference: str) -> str:
     return found.id
 
 
-def for_engine(
-    images: Sequence[PlatformImage], platform: tuple[str, str], where: str
-) -> PlatformImage:
-    """The one of *images* that an engine of *platform* can run natively.
+def for_engine(roots: Sequence[Rootfs], platform: tuple[str, str], where: str) -> Rootfs:
+    """The one of *roots* that an engine of *platform* can run natively.
 
     Raises: SinkError naming the platforms there are.
     """
-    for image in images:
-        if (image.platform.os, image.platform.architecture) == platform:
-            return image
-    there = ", ".join(str(image.platform) for image in images)
+    for root in roots:
+        if (root.platform.os, root.platform.architecture) == platform:
+            return root
+    there = ", ".join(str(root.platform) for root in roots)
     raise SinkError(
         where,
         f"the Docker Engine runs {'/'.join(platform)}, the image is for {there}",
@@ -69,9 +66,7 @@ def for_engine(
     )
 
 
-def load(
-    images: Sequence[Loadable], client: "DockerClient", store: ContentStore, files: FileStates
-) -> list[How]:
+def load(images: Sequence[Loadable], client: "DockerClient", store: ContentStore) -> list[How]:
     """Bring *images* into the engine with all their references; what was done for each.
 
     Nothing is sent that the engine has.  A reference moves only to an image that is whole there,
@@ -80,7 +75,7 @@ def load(
     Raises: SinkError when the engine refuses or is lost; StoreError when a blob is damaged.
     """
     engine = Engine(client)
-    plain = [plain_image(each.image, store, files) for each in images]
+    plain = [PlainImage(each.root) for each in images]
     ids = [_id_of(image, engine) for image in plain]
     there = [_found(id, engine) for id in ids]
     lacking = {
@@ -102,7 +97,7 @@ def load(
 
 
 def _id_of(image: PlainImage, engine: Engine) -> str:
-    return digest_of(image.manifest) if engine.is_containerd else image.config.digest
+    return digest_of(image.manifest) if engine.is_containerd else image.root.config.digest
 
 
 def _found(id: str, engine: Engine) -> Found | None:

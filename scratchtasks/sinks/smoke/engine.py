@@ -6,9 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from scratchtasks.core.digest import hex_of
-from scratchtasks.core.errors import SinkError
+from scratchtasks.core.descriptor import Layer
+from scratchtasks.core.digest import Json, hex_of
+from scratchtasks.core.errors import SinkError, StoreError
 from scratchtasks.core.image import PlatformImage
+from scratchtasks.core.rootfs import PlainLayer, Rootfs
+from scratchtasks.oci.inflate import LayerReader
+from scratchtasks.oci.media import LAYER_GZIP
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 _FORMAT = "exec format error"
+_LARGEST = 1 << 40
+"""Bytes of the largest layer that is believed."""
 
 
 def run_in_engine(
@@ -44,7 +50,8 @@ def run_in_engine(
     try:
         if trial.definition.http_path and "localhost" not in client.api.base_url:
             raise Unusable("the engine is on another machine, out of the probe's reach")
-        with _image(trial.image, client, store, files) as name:
+        root = _root_of(trial.image, store, files)
+        with _image(trial.image, root, client, store) as name:
             hosts = _extra_hosts(read_file(trial, store, "etc/hosts", where))
             return _run(trial, name, hosts, client)
     except (DockerException, OSError) as error:  # what requests raises is an OSError
@@ -54,16 +61,39 @@ def run_in_engine(
         client.close()
 
 
+def _root_of(image: PlatformImage, store: ContentStore, files: FileStates) -> Rootfs:
+    """*image* as engines take it; sizes of tars are measured once and kept in *files*."""
+
+    def size_of(layer: Layer) -> int:
+        key: Json = ["tar size", layer.blob.digest]
+        return int(files.probe(key, lambda: str(_tar_size(layer, store))))
+
+    layers = tuple(
+        PlainLayer(layer.blob, layer.diff_id, size_of(layer), layer.kind) for layer in image.layers
+    )
+    return Rootfs(image.platform, image.config, layers)
+
+
+def _tar_size(layer: Layer, store: ContentStore) -> int:
+    is_gzip = layer.blob.media_type == LAYER_GZIP
+    with store.open(layer.blob.digest) as file:
+        tar = LayerReader(file, is_gzip=is_gzip, size=layer.blob.size, limit=_LARGEST)
+        size = sum(map(len, iter(lambda: tar.read(1 << 20), b"")))
+    if tar.fault:
+        raise StoreError(store.path(layer.blob.digest), f"layer is damaged: {tar.fault}")
+    return size
+
+
 @contextmanager
 def _image(
-    image: PlatformImage, client: "DockerClient", store: ContentStore, files: FileStates
+    image: PlatformImage, root: Rootfs, client: "DockerClient", store: ContentStore
 ) -> Iterator[str]:
     """A name of *image* in the engine that nobody else has, for as long as it is used.
 
     An image that came for the trial only goes with its name.
     """
     name = f"scratchtasks-smoke:{hex_of(image.manifest.digest)[:16]}-{os.urandom(4).hex()}"
-    load([Loadable(image, (name,))], client, store, files)
+    load([Loadable(root, (name,))], client, store)
     try:
         yield name
     finally:

@@ -14,6 +14,15 @@ import (
 
 const grace = 10 * time.Second
 
+// Listen is Run on a listener of its own at address.
+func Listen(ctx context.Context, address string, handler http.Handler, log *slog.Logger) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	return Run(ctx, listener, handler, log)
+}
+
 // Run serves handler on listener until ctx is done, then lets open requests finish for ten seconds.
 func Run(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{

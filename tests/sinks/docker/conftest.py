@@ -53,7 +53,7 @@ class Engine:
         self.relay.sent = 0
         client = docker.connect({"DOCKER_HOST": self.host})
         try:
-            return docker.load(images, client, self.made.store, self.made.files)
+            return docker.load(images, client, self.made.store)
         finally:
             client.close()
 

@@ -1,19 +1,20 @@
 """Small real images, put together without the rest of scratchtasks."""
 
+import gzip
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from scratchtasks.core.descriptor import Layer
-from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.platform import Platform, parse_platform
+from scratchtasks.core.rootfs import PlainLayer, Rootfs
 from scratchtasks.core.target import Image, User
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.oci import media
-from scratchtasks.oci.image import config_bytes, manifest_bytes
-from scratchtasks.oci.layer import pack_layer
+from scratchtasks.oci.image import config_bytes
+from scratchtasks.oci.layer import RECIPE, complete, measure, recipe_bytes
+from scratchtasks.oci.tar import tar_chunks
 from scratchtasks.sinks.docker import Loadable
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
@@ -59,20 +60,26 @@ class Made:
     files: FileStates
     program: bytes
     owner: str
-    packed: dict[str, Layer] = field(default_factory=dict)
+    packed: dict[str, PlainLayer] = field(default_factory=dict)
 
-    def layer(self, contents: Files, *, compress: bool = True) -> Layer:
-        """A layer of files with mode 0755, by path."""
+    def layer(self, contents: Files, *, source: str = RECIPE) -> PlainLayer:
+        """A layer of files with mode 0755, by path; *source* is the media type of what is kept."""
         entries = []
         for path, data in contents.items():
             blob = self.store.put_bytes(data, "")
             entries.append(FileEntry(path=path, mode=0o755, digest=blob.digest, size=blob.size))
-        media_type = media.LAYER_GZIP if compress else media.LAYER_TAR
-        with self.store.writer(media_type) as out:
-            layer = pack_layer(entries, self.store.open, out, compress=compress)
-            return replace(layer, blob=out.commit())
+        whole = complete(entries)
+        chunks = list(tar_chunks(whole, self.store.open))
+        diff_id, size = measure(chunks)
+        if source == RECIPE:
+            kept = self.store.put_bytes(recipe_bytes(whole, 0), RECIPE)
+            return PlainLayer(kept, diff_id, size)
+        data = b"".join(chunks)
+        if source == media.LAYER_GZIP:
+            data = gzip.compress(data, mtime=0)
+        return PlainLayer(self.store.put_bytes(data, source), diff_id, size)
 
-    def image(self, *layers: Layer, platform: Platform = AMD64) -> PlatformImage:
+    def image(self, *layers: PlainLayer, platform: Platform = AMD64) -> Rootfs:
         """The image of *layers*, which starts /say."""
         what = Image(
             platforms=(platform,),
@@ -81,11 +88,9 @@ class Made:
             labels={OWNER: self.owner},
         )
         config = self.store.put_bytes(config_bytes(what, platform, layers), media.CONFIG)
-        manifest = manifest_bytes(config, [layer.blob for layer in layers])
-        blob = self.store.put_bytes(manifest, media.MANIFEST)
-        return PlatformImage(platform, blob, config, layers)
+        return Rootfs(platform, config, layers)
 
-    def say(self, message: str, base: bytes = b"base") -> PlatformImage:
+    def say(self, message: str, base: bytes = b"base") -> Rootfs:
         """Three layers: *base*, the program (the same for all messages), *message* on top."""
         return self.image(
             self.layer({"etc/base": base}),
@@ -93,7 +98,7 @@ class Made:
             self.layer({"etc/message": message.encode()}),
         )
 
-    def _program_layer(self) -> Layer:
+    def _program_layer(self) -> PlainLayer:
         if "say" not in self.packed:
             self.packed["say"] = self.layer({"say": self.program})
         return self.packed["say"]

@@ -154,7 +154,7 @@ def _load(fake: Callable[[Answer], str], made: Made, answers: dict[str, bytes]) 
 
     client = docker.connect({"DOCKER_HOST": fake(answer)})
     try:
-        return docker.load([made.named("api", "hello")], client, made.store, made.files)
+        return docker.load([made.named("api", "hello")], client, made.store)
     finally:
         client.close()
 

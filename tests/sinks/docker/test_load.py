@@ -4,6 +4,7 @@ import pytest
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.platform import parse_platform
+from scratchtasks.oci import media
 from scratchtasks.sinks import docker
 from scratchtasks.sinks.docker import Loadable
 
@@ -120,10 +121,11 @@ def test_two_names_of_one_image(engine: Engine, name: str) -> None:
     assert engine.read(f"{name}-2") == "same"
 
 
-def test_layers_that_were_never_compressed(engine: Engine, name: str) -> None:
+@pytest.mark.parametrize("source", [media.LAYER_TAR, media.LAYER_GZIP])
+def test_layers_that_are_kept_whole(source: str, engine: Engine, name: str) -> None:
     made = engine.made
     files = {"say": made.program, "etc/message": b"plain"}
-    image = made.image(made.layer(files, compress=False))
+    image = made.image(made.layer(files, source=source))
     assert engine.load(Loadable(image, (f"{name}:latest",))) == ["loaded"]
     assert engine.run(name) == "plain"
 

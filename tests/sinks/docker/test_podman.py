@@ -1,5 +1,6 @@
 """Podman by its docker-compatible socket: it takes whole archives only."""
 
+import json
 import os
 import subprocess
 import tempfile
@@ -9,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from scratchtasks.core.errors import SinkError
+from scratchtasks.sinks.engines import open_engine
+from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, lone_go, site_of
+
 from .conftest import Engine
+from .made import Made
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +55,10 @@ def test_load_change_and_load_again(engine: Engine, name: str) -> None:
     assert engine.load(one) == ["loaded"]
     assert engine.load(one) == ["present"]
     assert engine.relay.loads() == 0
-    assert engine.id(name) == one.image.config.digest
+    assert engine.id(name) == one.root.config.digest
     assert engine.load(two) == ["loaded"]
     assert engine.relay.loads() == 1
-    assert engine.id(name) == two.image.config.digest
+    assert engine.id(name) == two.root.config.digest
     assert engine.load(one) == ["tagged"]
     assert engine.read(name) == "one"
 
@@ -64,3 +70,59 @@ def test_several_images_in_one_archive(engine: Engine, name: str) -> None:
     assert engine.relay.loads() == 1
     assert [engine.read(each) for each in names] == names
     assert engine.load(*images) == ["present"] * 3
+
+
+def test_load_by_doit_into_podman(engine: Engine, podman: str, name: str, tmp_path: Path) -> None:
+    label = f'labels = {{ "scratchtasks.test" = "{engine.made.owner}" }}\n'
+    files = {"dodo.py": DODO, "pyproject.toml": LOADER, "go.mod": GO_MOD}
+    files["scratch.toml"] = f'{QUICK}{label}[load]\nengine = "podman"\n'
+    files[f"services/{name}/main.go"] = lone_go("hello")
+    files[f"services/{name}/service.toml"] = SERVICE
+    site = site_of(tmp_path / "site", files)
+    site.env |= {"CONTAINER_HOST": podman, "DOCKER_HOST": "unix:///no/engine.sock"}
+    assert f"{name}:latest loaded\n" in site.doit("load").err
+    assert f"{name}:latest is already loaded\n" in site.doit("load").err
+    site.doit("image")
+    (image,) = json.loads((site.root / "dist/images.json").read_text())["images"]
+    assert engine.id(name) == image["image_id"]
+
+
+def test_a_service_is_run_where_none_listens(made: Made, name: str, tmp_path: Path) -> None:
+    """With storage of its own; it ends with the block."""
+    storage = f"[storage]\ndriver = 'vfs'\ngraphroot = '{tmp_path}/root'\n"
+    (tmp_path / "storage.conf").write_text(storage + f"runroot = '{tmp_path}/run'\n")
+    env = {**os.environ, "CONTAINERS_STORAGE_CONF": str(tmp_path / "storage.conf")}
+    env["TMPDIR"] = str(tmp_path)
+    env.pop("CONTAINER_HOST", None)
+    image = made.named(name, "hello")
+    for said in ("loaded", "present"):
+        with open_engine("podman", env) as target:
+            assert target.platform == ("linux", "amd64")
+            assert target.load([image], made.store) == [said]
+            assert target.id_of(f"{name}:latest") == image.root.config.digest
+
+
+def test_podman_that_does_not_answer_or_is_not_there(tmp_path: Path) -> None:
+    with (
+        pytest.raises(SinkError) as caught,
+        open_engine("podman", {"CONTAINER_HOST": "unix:///no/podman.sock"}),
+    ):
+        pass
+    assert str(caught.value) == (
+        "podman: no engine answers at unix:///no/podman.sock (from CONTAINER_HOST): "
+        "No such file or directory\n"
+        "    hint: start podman's service, or correct CONTAINER_HOST"
+    )
+    (tmp_path / "podman").write_text("#!/bin/sh\necho storage is broken >&2\nexit 125\n")
+    (tmp_path / "podman").chmod(0o755)
+    for path, message in (
+        (f"{tmp_path}:/bin", "podman: its service does not start: storage is broken"),
+        (
+            "/nowhere",
+            "podman: cannot be run: No such file or directory\n"
+            '    hint: install it, or set load.engine = "docker"',
+        ),
+    ):
+        with pytest.raises(SinkError) as caught, open_engine("podman", {"PATH": path}):
+            pass
+        assert str(caught.value) == message

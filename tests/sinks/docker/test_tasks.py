@@ -1,5 +1,9 @@
 """`doit load` on real services: one archive for all that are built."""
 
+import hashlib
+import io
+import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -76,3 +80,43 @@ def test_parallel_loads(engine: Engine, site: Site, names: list[str]) -> None:
     site.doit("-n", "3", "load")
     tags = {tag for image in engine.client.images.list() for tag in image.tags}
     assert {f"{each}:latest" for each in names} <= tags
+
+
+def test_an_edit_is_loaded_without_any_compression(
+    engine: Engine, site: Site, names: list[str]
+) -> None:
+    name = names[0]
+    site.doit(f"load:{name}")
+    site.write({f"services/{name}/main.go": lone_go("edited")})
+    site.doit(f"load:{name}")
+    assert engine.run(name) == "edited\n"
+    assert engine.relay.sent > 1_000_000  # both loads' programs, and little else
+    assert gzip_blobs(site) == []
+    assert not (site.root / "dist").exists()
+
+    site.doit(f"image:{name}")
+    assert len(gzip_blobs(site)) == 2  # etc and the program
+    (image,) = json.loads((site.root / "dist/images.json").read_text())["images"]
+    assert config_digest(engine, name) == image["image_id"]
+    if engine.kind == "classic":
+        assert engine.id(name) == image["image_id"]
+    loads = engine.relay.loads()
+    assert f"{name}:latest is already loaded\n" in site.doit(f"load:{name}").err
+    assert engine.relay.loads() == loads
+
+
+def gzip_blobs(site: Site) -> list[Path]:
+    """What is compressed in the store of *site*."""
+    blobs = (site.root / ".scratch/blobs").rglob("*")
+    return [path for path in blobs if path.is_file() and path.read_bytes()[:2] == b"\x1f\x8b"]
+
+
+def config_digest(engine: Engine, name: str) -> str:
+    """The digest of the config of *name*, as the engine hands it out."""
+    with tarfile.open(fileobj=io.BytesIO(b"".join(engine.client.images.get(name).save()))) as tar:
+        listed = tar.extractfile("manifest.json")
+        assert listed is not None
+        (entry,) = json.load(listed)
+        config = tar.extractfile(entry["Config"])
+        assert config is not None
+        return f"sha256:{hashlib.sha256(config.read()).hexdigest()}"

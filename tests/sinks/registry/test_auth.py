@@ -11,10 +11,8 @@ from scratchtasks.core.errors import SinkError
 from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
 from scratchtasks.sinks.registry.push import push
-
-from .bench import QUICK, Bench
-from .proxy import Fault, Proxy
-from .servers import (
+from tests.registry.proxy import Fault, Proxy
+from tests.registry.servers import (
     PASSWORD,
     Authority,
     TokenServer,
@@ -23,6 +21,8 @@ from .servers import (
     registry,
     serving,
 )
+
+from .bench import QUICK, Bench
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +140,20 @@ def test_tokens_by_repository(
     sizes = [seen.size for seen in token_proxy.seen if seen.method == "PUT"]
     assert sizes.count(len(shared)) == 1
     assert all("Authorization" in seen.headers for seen in token_proxy.seen[1:])
+
+
+def test_who_may_not_mount_may_still_push(
+    token_proxy: Proxy, tokens: TokenServer, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    images = [bench.image(f"{token_proxy.host}/{team}/{name}", b"shared" * 99) for name in "ab"]
+    tokens.grants_mounts = False
+    try:
+        bench.push(*images, env=_env(tmp_path, token_proxy.host))
+    finally:
+        tokens.grants_mounts = True
+    assert sum("mount=" in seen.path for seen in token_proxy.seen) == 0
+    sizes = [seen.size for seen in token_proxy.seen if seen.method == "PUT"]
+    assert sizes.count(99 * 6) == 2
 
 
 def test_an_identity_token_is_exchanged(

@@ -8,11 +8,11 @@ import pytest
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError
+from tests.registry.proxy import Fault, Proxy, Seen
+from tests.registry.servers import digest_in, serving
+from tests.registry.small import SmallRegistry
 
 from .bench import QUICK, Bench
-from .proxy import Fault, Proxy, Seen
-from .servers import digest_in, serving
-from .small import SmallRegistry
 
 BIG = bytes(range(256)) * 4 * 1024 * 5  # 5 MiB: five chunks
 
@@ -111,8 +111,43 @@ def test_chunks_that_are_not_supported(proxy: Proxy, bench: Bench, team: str) ->
     assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
 
 
+@pytest.mark.parametrize("status", [400, 404, 405, 416])
+def test_a_second_chunk_that_is_not_supported(
+    proxy: Proxy, bench: Bench, team: str, status: int
+) -> None:
+    def is_later(seen: Seen) -> bool:
+        return _is_patch(seen) and not seen.headers["Content-Range"].startswith("0-")
+
+    proxy.faults.append(Fault(is_later, times=99, status=status))
+    image = bench.image(f"{proxy.host}/{team}/api", BIG)
+    bench.push(image)
+    assert len(BIG) in [seen.size for seen in proxy.seen if seen.method == "PUT"]
+    assert len(_patches(proxy)) <= 3
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+def test_a_session_that_is_gone_is_asked_for_before_all_is_sent_at_once(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    proxy.faults.append(Fault(_starts_at(2 << 20), status=404))
+    image = bench.image(f"{proxy.host}/{team}/api", BIG)
+    bench.push(image)
+    starts = [int(s.headers["Content-Range"].partition("-")[0]) for s in _patches(proxy)]
+    assert [start >> 20 for start in starts] == [0, 1, 2, 2, 3, 4]
+
+
+@pytest.mark.parametrize("status", [403, 405, 500])
+def test_a_mount_that_is_not_possible(proxy: Proxy, bench: Bench, team: str, status: int) -> None:
+    images = [bench.image(f"{proxy.host}/{team}/{name}", b"shared" * 99) for name in "ab"]
+    proxy.faults.append(Fault(lambda seen: "mount=" in seen.path, times=99, status=status))
+    bench.push(*images)
+    assert digest_in(proxy.host, f"{team}/b", "latest") == images[1].top.digest
+
+
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT"])
-@pytest.mark.parametrize("fault", [Fault(bool, status=503), Fault(bool, deaf=True)])
+@pytest.mark.parametrize(
+    "fault", [Fault(bool, status=408), Fault(bool, status=503), Fault(bool, deaf=True)]
+)
 def test_one_failure_of_each_kind(
     proxy: Proxy, bench: Bench, team: str, method: str, fault: Fault
 ) -> None:

@@ -2,15 +2,18 @@
 
 import json
 import subprocess
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
+from tests.registry.proxy import Fault, Proxy
+from tests.registry.servers import digest_in
 
 from .bench import AMD64, ARM64, QUICK, Bench
-from .proxy import Proxy
-from .servers import digest_in
 
 
 def test_first_push_and_what_skopeo_finds(
@@ -55,10 +58,13 @@ def test_a_changed_layer_is_all_that_is_sent(proxy: Proxy, bench: Bench, team: s
     bench.push(bench.image(repository, b"certs" * 1000, b"binary 1"))
     proxy.seen.clear()
     image = bench.image(repository, b"certs" * 1000, b"binary 2")
-    config = image.blobs[1]
+    top, config = image.top, image.blobs[1]
     bench.push(image)
-    sent = [seen.size for seen in proxy.seen if seen.method == "PUT" and "/blobs/" in seen.path]
-    assert sorted(sent) == sorted([8, config.size])
+    bodies = sorted(seen.size for seen in proxy.seen if seen.size)
+    assert bodies == sorted([len(b"binary 2"), config.size, top.size, top.size])
+    # HEAD: the tag, the digest, three blobs; POST and PUT: two blobs; PUT: the digest, the tag.
+    assert (proxy.count("HEAD"), proxy.count("POST"), proxy.count("PUT")) == (5, 2, 4)
+    assert len(proxy.seen) == 11
     assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
 
 
@@ -84,20 +90,32 @@ def test_without_tags_the_image_is_there_by_digest(proxy: Proxy, bench: Bench, t
     assert digest_in(proxy.host, f"{team}/api", image.top.digest) == image.top.digest
 
 
-def test_images_share_a_blob_that_is_sent_once(proxy: Proxy, bench: Bench, team: str) -> None:
-    certs = bytes(range(256)) * 400
+def test_twenty_images_that_share_essentials(proxy: Proxy, bench: Bench, team: str) -> None:
+    certs, zones = bytes(range(256)) * 400, b"zones" * 9000
     images = [
-        bench.image(f"{proxy.host}/{team}/s{n}", certs, f"binary {n}".encode()) for n in range(12)
+        bench.image(f"{proxy.host}/{team}/s{n}", zones, certs, f"binary {n}".encode())
+        for n in range(20)
     ]
     bench.push(*images)
-    uploads = [seen for seen in proxy.seen if seen.method == "PUT" and "/blobs/" in seen.path]
-    mounts = [seen for seen in proxy.seen if "mount=" in seen.path]
-    assert [seen.size for seen in uploads].count(len(certs)) == 1
-    # The config names the layers, so each image has its own; certs come 11 times by mount.
-    assert len(uploads) == 1 + 12 + 12
-    assert len(mounts) == 11
+    uploads = [seen.size for seen in proxy.seen if seen.method == "PUT" and "/blobs/" in seen.path]
+    # The config names the layers, so each image has its own; what is shared is sent once and
+    # comes to the other nineteen by mounts.
+    assert (uploads.count(len(certs)), uploads.count(len(zones))) == (1, 1)
+    assert len(uploads) == 2 + 20 + 20
+    assert sum("mount=" in seen.path for seen in proxy.seen) == 2 * 19
+    # HEAD: a tag, a digest, four blobs for each; POST: each blob; PUT: the digest and the tag.
+    assert proxy.count("HEAD") == 20 * 6
+    assert proxy.count("POST") == 20 * 4
+    assert proxy.count("PUT") == len(uploads) + 20 * 2
+    assert len(proxy.seen) == 20 * 6 + 20 * 4 + len(uploads) + 20 * 2
     for number, image in enumerate(images):
         assert digest_in(proxy.host, f"{team}/s{number}", "latest") == image.top.digest
+
+    proxy.seen.clear()
+    bench.push(*images)
+    assert sorted(map(str, proxy.seen)) == sorted(
+        f"HEAD /v2/{team}/s{n}/manifests/latest" for n in range(20)
+    )
 
 
 def test_a_blob_is_mounted_from_an_image_that_is_not_pushed_now(
@@ -117,7 +135,7 @@ def test_a_blob_is_mounted_from_an_image_that_is_not_pushed_now(
 
 
 def test_a_mount_that_is_refused_is_an_upload_session(
-    proxy: Proxy, bench: Bench, team: str, host: str
+    proxy: Proxy, bench: Bench, team: str, registry_host: str
 ) -> None:
     first = bench.image(f"{proxy.host}/{team}/a", b"shared" * 99)
     second = bench.image(f"{proxy.host}/{team}/b", b"shared" * 99, b"b")
@@ -126,7 +144,7 @@ def test_a_mount_that_is_refused_is_an_upload_session(
         plan = make_plan([second], registry, bench.store, [first])
         shared = next(step for step in plan.blobs if step.mount_from)
         # Between plan and push somebody deletes the source.
-        url = f"http://{host}/v2/{team}/a/blobs/{shared.blob.digest}"
+        url = f"http://{registry_host}/v2/{team}/a/blobs/{shared.blob.digest}"
         _run("/usr/bin/env", "python3", "-c", _DELETE, url)
         proxy.seen.clear()
         from scratchtasks.sinks.registry.push import push
@@ -153,6 +171,27 @@ def test_platforms_come_before_the_index_and_the_index_before_tags(
     source = f"docker://{proxy.host}/{team}/api"
     raw = _run("skopeo", "inspect", "--tls-verify=false", "--raw", source)
     assert digest_of(raw) == image.top.digest
+
+
+def test_requests_go_side_by_side_and_no_more_than_allowed(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    lock, now, most = threading.Lock(), 0, 0
+
+    def count() -> None:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.03)
+        with lock:
+            now -= 1
+
+    proxy.faults.append(Fault(lambda _: True, times=9999, act=count))
+    images = [bench.image(f"{proxy.host}/{team}/s{n}", str(n).encode()) for n in range(4)]
+    bench.push(*images, limits=replace(QUICK, workers=3))
+    assert 1 < most <= 3
+    assert now == 0
 
 
 _DELETE = """

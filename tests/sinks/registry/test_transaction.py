@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError
 from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
 from scratchtasks.sinks.registry.push import push
+from tests.registry.proxy import Fault, Proxy, Seen
+from tests.registry.servers import digest_in, serving
+from tests.registry.small import SmallRegistry
 
 from .bench import QUICK, Bench
-from .proxy import Fault, Proxy, Seen
-from .servers import digest_in, serving
-from .small import SmallRegistry
 
 REFUSED = b'{"errors": [{"code": "DENIED", "message": "tag is immutable"}]}'
 
@@ -50,6 +51,22 @@ def test_a_refused_tag_puts_the_others_back(proxy: Proxy, bench: Bench, team: st
     assert proxy.count("POST") == 0  # blobs and manifests were there
     for name, image in zip("abc", new, strict=True):
         assert digest_in(proxy.host, f"{team}/{name}", "latest") == image.top.digest
+
+
+def test_a_tag_is_not_put_back_to_something_else(proxy: Proxy, bench: Bench, team: str) -> None:
+    names = [f"{proxy.host}/{team}/{name}" for name in "ab"]
+    old = bench.push(*(bench.image(name, b"old") for name in names))
+    new = [bench.image(name, b"new") for name in names]
+    proxy.faults += [
+        _puts_tag(f"/v2/{team}/b/manifests/latest"),
+        Fault(lambda s: s.method == "GET" and "/manifests/" in s.path, 99, 200, body=b"{}"),
+    ]
+    with pytest.raises(SinkError) as error:
+        bench.push(*new, limits=replace(QUICK, workers=1))
+    assert str(error.value).splitlines()[1] == (
+        f"    {names[0]}:latest may have moved to {new[0].top.digest}: "
+        f"{names[0]}@{old[0].digest}: digest mismatch: the registry sent {digest_of(b'{}')}"
+    )
 
 
 def test_a_new_tag_that_cannot_be_taken_away_is_told(proxy: Proxy, bench: Bench, team: str) -> None:

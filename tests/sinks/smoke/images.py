@@ -14,11 +14,11 @@ from scratchtasks.core.tree import FileEntry
 from scratchtasks.execute.process import Processes
 from scratchtasks.oci import media
 from scratchtasks.oci.image import config_bytes, manifest_bytes
-from scratchtasks.oci.layer import pack_layer
 from scratchtasks.sinks.smoke.verdict import Verdict, Way, smoke
 from scratchtasks.store.actions import ActionCache
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
+from tests.packing import pack_layer
 
 APP = User("app", 1001, 1001)
 PROGRAM = "/usr/bin/api"

@@ -15,10 +15,10 @@ from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.target import Smoke
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.oci import media
-from scratchtasks.oci.layer import pack_layer
 from scratchtasks.sinks.smoke.private import private_folder
 from scratchtasks.sinks.smoke.root import read_file, rights, unpack
 from scratchtasks.sinks.smoke.trial import Trial, trial_of
+from tests.packing import pack_layer
 
 from .images import Bench
 

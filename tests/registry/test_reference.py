@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchtasks.core.errors import SinkError
+from scratchtasks.config.names import REPOSITORY
+from scratchtasks.config.spot import Spot
+from scratchtasks.core.errors import ConfigError, SinkError
 from scratchtasks.registry.reference import (
     Repository,
     check_tag,
@@ -108,3 +110,21 @@ def test_what_is_accepted_reads_the_same_again(text: str) -> None:
     except SinkError:
         return
     assert parse_reference(str(reference)) == reference
+
+
+@given(st.text("aA0-.", max_size=5), st.text(":19", max_size=7), st.text("a0._-/", max_size=9))
+def test_what_a_configuration_may_name_can_be_pushed_to(host: str, port: str, path: str) -> None:
+    text = f"r.example{host}{port}/{path}a"
+    try:
+        REPOSITORY.read(text, Spot("service.toml"))
+    except ConfigError:
+        return
+    parse_repository(text)
+
+
+@pytest.mark.parametrize("host", ["r.example:0", "r.example:65536", "r-.example", "r.example:"])
+def test_hosts_that_a_configuration_may_not_name(host: str) -> None:
+    with pytest.raises(ConfigError, match=r'wanted "registry\.example\.com/path"'):
+        REPOSITORY.read(f"{host}/api", Spot("service.toml"))
+    with pytest.raises(SinkError):
+        parse_repository(f"{host}/api")

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -187,6 +188,44 @@ def test_a_helper_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
             return
         time.sleep(0.02)
     raise AssertionError("the child still runs")
+
+
+def test_a_helper_whose_child_keeps_its_output_open(tmp_path: Path) -> None:
+    answer = """'{"Username": "team", "Secret": "s3cret"}'"""
+    env = _helper(
+        tmp_path / "bin", "own", f"setsid sleep 60 & echo $! > {tmp_path}/pid\necho {answer}"
+    )
+    start = time.monotonic()
+    try:
+        assert ask_helper("own", "registry.example.com", "config.json", env, 20) == (
+            "team",
+            "s3cret",
+        )
+        assert time.monotonic() - start < 5
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("ending", ["wait", "exec >&-; sleep 60"])
+def test_a_helper_that_goes_on_and_on(tmp_path: Path, ending: str) -> None:
+    script = f"(while echo -n x; do sleep 0.02; done) & {ending}"
+    env = _helper(tmp_path / "bin", "slow", script)
+    start = time.monotonic()
+    with pytest.raises(SinkError, match=r"no answer for registry\.example\.com within 0\.3 s"):
+        ask_helper("slow", "registry.example.com", "config.json", env, 0.3)
+    assert time.monotonic() - start < 5
+
+
+def test_a_registry_that_is_excepted_from_the_store(tmp_path: Path) -> None:
+    _config(
+        tmp_path,
+        {
+            "credsStore": "absent",
+            "credHelpers": {"registry.example.com": ""},
+            "auths": {"registry.example.com": _auth("a:b")},
+        },
+    )
+    assert _find({"DOCKER_CONFIG": str(tmp_path), "PATH": "/nowhere"}).username == "a"
 
 
 def _state(pid: int) -> str:

@@ -1,0 +1,240 @@
+"""Assembling one image of a changed binary, against the work that nobody can save.
+
+    python benchmarks/assembly.py [--runs N]
+
+prints JSON.  Ratios of medians of interleaved runs over equal bytes, for 6 MB and 100 MB:
+
+- `compressed`: from a binary in the store to the image in `dist/`, against read + sha256 +
+  compress + sha256 + write with the same compressor;
+- `plain`: from a binary in the store to a root file system that an engine can be asked about and
+  sent, against read + sha256 + write;
+- `archive`: the same and the archive that the engine gets, written to a file, without the
+  essentials, which the engine has.
+
+  `peak_mib` is the peak resident memory of a process that assembles the
+100 MB image, above that of a bare interpreter.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from glob import glob
+from pathlib import Path
+
+from scratchtasks.core.descriptor import layer_from_json
+from scratchtasks.oci.gzip import GzipWriter
+from scratchtasks.plugin.session import Session
+from scratchtasks.plugin.workspace import Workspace
+from scratchtasks.sinks.docker.archive import PlainImage, write_archive
+
+SIZES = {"6MB": 6_000_000, "100MB": 100_000_000}
+CHUNK = 1 << 20
+
+_FILES = {
+    "dodo.py": 'from scratchtasks import Workspace\ntask_i = Workspace(services=["services/*"])\n',
+    "services/api/service.toml": '[binary]\nrule = "prebuilt"\npath = "api"\n',
+}
+_MACHINES = {"x86_64": 62, "aarch64": 183}
+
+
+class Bench:
+    """A workspace in *folder* with one prebuilt service and all essentials, in one process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name, text in _FILES.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        space: dict[str, object] = {"__file__": str(folder / "dodo.py")}
+        exec(_FILES["dodo.py"], space)
+        found = space["task_i"]
+        assert isinstance(found, Workspace)
+        self.session = Session(found.root, found.declared(), dict(os.environ), found.events)
+        self._count = 0
+
+    def change(self, size: int) -> Path:
+        """Put another binary of *size* bytes into the store; returns where it is there."""
+        self._count += 1
+        path = self.folder / "services/api/api"
+        path.write_bytes(program(size, self._count))
+        path.chmod(0o755)
+        self.session.engine.reset()
+        tasks = self.session.graph.tasks
+        for task in tasks.values():
+            if task.name.startswith("layer:"):
+                self.session.build(task)
+        (action,) = tasks["binary:api"].actions
+        blob = self.session.engine.build(action).outputs["binary"]
+        return Path(self.session.world.store.path(blob.digest))
+
+    def image(self) -> None:
+        """Make the image and put it into `dist/`."""
+        tasks = self.session.graph.tasks
+        self.session.build(tasks["rootfs:api"])
+        self.session.build(tasks["image:api"])
+
+    def plain(self) -> None:
+        """Make the root file system."""
+        self.session.build(self.session.graph.tasks["rootfs:api"])
+
+    def archive(self) -> None:
+        """Write the archive that an engine would get."""
+        (root,) = self.session.roots_of("api")
+        image = PlainImage(root)
+        known = {tar.digest for tar in image.tars[:-1]}
+        with open(self.folder / "archive", "wb", buffering=0) as file:
+            for chunk in write_archive([image], known, self.session.world.store):
+                file.write(chunk)
+
+    def check(self, size: int) -> None:
+        """Make sure that both forms hold a layer of *size* bytes or more, under one config."""
+        entries = json.loads((self.folder / "dist/images.json").read_text())["images"]
+        (root,) = self.session.roots_of("api")
+        assert entries[0]["image_id"] == root.config.digest
+        assert root.layers[-1].size > size
+        top = entries[0]["layers"][-1]
+        layer = layer_from_json({**top, "mediaType": "", "diffID": top["diff_id"]})
+        assert layer.diff_id == root.layers[-1].diff_id
+
+
+def program(size: int, number: int) -> bytes:
+    """A static ELF program of *size* bytes, unlike that of any other *number*.
+
+    It holds machine code of this interpreter, which compresses as programs do.
+    """
+    machine = _MACHINES[platform.machine()]
+    start = 0x400000
+    header = b"\x7fELF\2\1\1" + bytes(9)
+    header += struct.pack("<HHIQQQI", 2, machine, 1, start + 120, 64, 0, 0)
+    header += struct.pack("<HHHHHH", 64, 56, 1, 0, 0, 0)
+    header += struct.pack("<IIQQQQQQ", 1, 5, 0, start, start, size, size, 4096)
+    body = bytearray()
+    for block in _code():
+        body += struct.pack("<Q", number) + block
+        if len(body) >= size:
+            break
+    return bytes(header + body)[:size]
+
+
+def _code() -> Iterator[bytes]:
+    paths = [os.path.realpath(sys.executable)]
+    paths += sorted(glob(f"{os.path.dirname(os.__file__)}/lib-dynload/*.so"))
+    while True:
+        for path in paths:
+            with open(path, "rb") as file:
+                while block := file.read(1 << 16):
+                    yield block
+
+
+def floor_compressed(source: Path, dest: Path) -> None:
+    """Read, hash, compress, hash and write *source*; nothing else."""
+    raw, packed = hashlib.sha256(), hashlib.sha256()
+    with open(source, "rb", buffering=0) as file, open(dest, "wb", buffering=0) as out:
+
+        def write(member: bytearray) -> None:
+            packed.update(member)
+            out.write(member)
+
+        with GzipWriter(write) as gzip:
+            while chunk := file.read(CHUNK):
+                raw.update(chunk)
+                gzip.write(chunk)
+
+
+def floor_plain(source: Path, dest: Path) -> None:
+    """Read, hash and write *source*; nothing else."""
+    raw = hashlib.sha256()
+    with open(source, "rb", buffering=0) as file, open(dest, "wb", buffering=0) as out:
+        while chunk := file.read(CHUNK):
+            raw.update(chunk)
+            out.write(chunk)
+
+
+def measure(bench: Bench, size: int, runs: int) -> dict[str, object]:
+    """Seconds and ratios for a binary of *size* bytes."""
+    from statistics import median
+
+    seconds: dict[str, list[float]] = {}
+    floor, archive = bench.folder / "floor", bench.folder / "archive"
+
+    def turn(name: str, work: Callable[[], object]) -> None:
+        floor.unlink(missing_ok=True)
+        archive.unlink(missing_ok=True)
+        began = time.perf_counter()
+        work()
+        seconds.setdefault(name, []).append(time.perf_counter() - began)
+
+    for run in range(runs + 1):  # the first warms up
+        source = bench.change(size)
+        turn("plain floor", partial(floor_plain, source, floor))
+        turn("plain", bench.plain)
+        turn("archive alone", bench.archive)
+        turn("compressed floor", partial(floor_compressed, source, floor))
+        bench.change(size)
+        turn("compressed", bench.image)
+        if not run:
+            bench.session.write_summary()
+            bench.check(size)
+    found = {name: median(values[1:]) for name, values in seconds.items()}
+    found["archive"] = found["plain"] + found.pop("archive alone")
+    floors = {"plain": "plain floor", "archive": "plain floor", "compressed": "compressed floor"}
+    return {
+        "seconds": {name: round(value, 4) for name, value in found.items()},
+        "ratio": {name: round(found[name] / found[base], 2) for name, base in floors.items()},
+    }
+
+
+_PEAK = "import re; print(re.search('VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
+"""The peak of this very program; ru_maxrss would count what its parent had before it."""
+
+
+def peak_mib(folder: Path) -> float:
+    """Peak memory of assembling the 100 MB image in *folder*, above a bare interpreter's."""
+    script = (
+        "import sys; sys.path[:0] = sys.argv[1:2]\n"
+        "from pathlib import Path\n"
+        "from benchmarks.assembly import Bench\n"
+        "bench = Bench(Path(sys.argv[2]))\n"
+        "bench.session.build(bench.session.graph.tasks['binary:api'])\n"
+        "bench.plain(); bench.archive(); bench.image()\n" + _PEAK
+    )
+    here = str(Path(__file__).parent.parent)
+    peaks = [
+        int(subprocess.run([sys.executable, "-c", *argv], check=True, stdout=-1).stdout)
+        for argv in ([script, here, str(folder)], [_PEAK])
+    ]
+    return (peaks[0] - peaks[1]) / 1024
+
+
+def main() -> None:
+    """Measure and print."""
+    # Here, so that they do not count as memory of the process that imports this module.
+    import argparse
+    import tempfile
+
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=9)
+    runs = parser.parse_args().runs
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bench = Bench(folder)
+        found: dict[str, object] = {
+            label: measure(bench, size, runs) for label, size in SIZES.items()
+        }
+        bench.change(SIZES["100MB"])
+        bench.session.close()
+        found["peak_mib"] = round(peak_mib(folder), 1)
+    found["cores"] = os.cpu_count()
+    found["load"] = round(os.getloadavg()[0], 2)
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Layers made once: no tar is hashed twice and none compressed twice, whoever asks for it."""
+
+from collections.abc import Iterable, Mapping
+
+from scratchtasks.core.action import ActionResult
+from scratchtasks.core.descriptor import Layer
+from scratchtasks.core.digest import DiffID, Json, digest_of, key_of, parse_digest
+from scratchtasks.core.rootfs import PlainLayer
+from scratchtasks.core.tree import FileEntry
+from scratchtasks.oci.gzip import GzipWriter, compressor
+from scratchtasks.oci.layer import NO_DIRS, RECIPE, complete, measure, plain_chunks, recipe_bytes
+from scratchtasks.oci.media import LAYER_GZIP
+from scratchtasks.oci.tar import tar_chunks
+
+from .operation import World
+
+VERSION = 1
+"""Raised whenever equal entries would give another tar."""
+
+
+def tar_identity(world: World) -> Json:
+    """All that a tar depends on besides its entries: key material for whoever makes layers."""
+    return {"version": VERSION, "epoch": world.epoch}
+
+
+def plain_layer(
+    world: World,
+    entries: Iterable[FileEntry],
+    kind: str,
+    known_dirs: Mapping[str, FileEntry] = NO_DIRS,
+) -> PlainLayer:
+    """The layer of *entries* as a recipe; their content has to be in the store.
+
+    *known_dirs* are folders of the layers below, by path.  The content is read once, to hash the
+    tar, which is kept nowhere; equal recipes are read once for all.
+
+    Raises: StageError (two entries for one path, …), StoreError (missing or damaged content).
+    """
+    whole = complete(entries, known_dirs)
+    recipe = recipe_bytes(whole, world.epoch)
+    key = key_of("tar", VERSION, digest_of(recipe))
+    known = world.cache.get(key)
+    if known is not None:
+        diff_id = DiffID(parse_digest(known.facts["diff_id"]))
+        return PlainLayer(known.outputs["recipe"], diff_id, known.facts["size"], kind)
+    diff_id, size = measure(tar_chunks(whole, world.store.stream, world.epoch))
+    source = world.store.put_bytes(recipe, RECIPE)
+    facts = {"diff_id": diff_id, "size": size}
+    world.cache.put(key, ActionResult(outputs={"recipe": source}, facts=facts))
+    return PlainLayer(source, diff_id, size, kind)
+
+
+def pack(world: World, plain: PlainLayer) -> Layer:
+    """*plain*, compressed and in the store: from the action cache, else packed now.
+
+    Raises: StoreError (content is missing or damaged, disk full).
+    """
+    key = key_of("pack", compressor(), plain.diff_id)
+    known = world.cache.get(key)
+    if known is not None:
+        return Layer(known.outputs["layer"], plain.diff_id, plain.kind)
+    with world.store.writer(LAYER_GZIP) as out:
+        with GzipWriter(out.write) as gzip:
+            for chunk in plain_chunks(plain, world.store.stream):
+                gzip.write(chunk)
+        blob = out.commit()
+    world.cache.put(key, ActionResult(outputs={"layer": blob}))
+    return Layer(blob, plain.diff_id, plain.kind)

@@ -1,0 +1,153 @@
+"""Put a root file system together: stage what only this image has, and check the whole.
+
+It is all that an engine needs, and nothing in it is compressed; only images for others are.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.descriptor import Descriptor
+from scratchtasks.core.digest import Json
+from scratchtasks.core.errors import StageError, did_you_mean
+from scratchtasks.core.platform import Platform, parse_platform
+from scratchtasks.core.rootfs import Rootfs, plain_layer_from_json
+from scratchtasks.core.target import Healthcheck, Image, User
+from scratchtasks.core.tree import FileEntry, check_path, merge_trees
+from scratchtasks.oci import media
+from scratchtasks.oci.image import config_bytes
+
+from .essentials import check_tz
+from .essentials.tree import tree_of
+from .layers import plain_layer, tar_identity
+from .operation import Done, Job, Outcome, World, each_alone
+from .staging import Owners, Staging, stage
+
+
+class RootfsOperation:
+    """op `rootfs`: facts hold `roots`, a Rootfs for each platform; outputs, all they need.
+
+    Fact `versions`: for `certs` and `zoneinfo`, the versions of what they are from, by name.
+    """
+
+    version = 2
+    is_probe = False
+
+    def identity(self, job: Job, world: World) -> Json:
+        """The form of tars, and the clock that images carry."""
+        return tar_identity(world)
+
+    def inputs(self, job: Job, world: World) -> Iterable[Input]:
+        return ()
+
+    def batch_key(self, job: Job, world: World) -> str:
+        return ""
+
+    def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
+        return each_alone(jobs, lambda job: _compose(job, world))
+
+
+def _compose(job: Job, world: World) -> Done:
+    image = _image(job.action.params)
+    staging = stage(job, _owners(image), world)
+    outputs: dict[str, Descriptor] = {blob.digest: blob for blob in staging.contents}
+    roots = [_for_platform(each, image, staging, job, world, outputs) for each in image.platforms]
+    for root in roots:
+        for blob in (root.config, *(layer.source for layer in root.layers)):
+            outputs[blob.digest] = blob
+    facts = {"roots": [root.to_json() for root in roots], "versions": _versions(job)}
+    return Done(outputs=outputs, facts=facts, inputs=staging.inputs)
+
+
+def _versions(job: Job) -> dict[str, Any]:
+    layers = {kind: job.deps.get(f"layer:{kind}") for kind in ("certs", "zoneinfo")}
+    return {kind: layer.facts["versions"] for kind, layer in layers.items() if layer}
+
+
+def _for_platform(
+    platform: Platform,
+    image: Image,
+    staging: Staging,
+    job: Job,
+    world: World,
+    outputs: dict[str, Descriptor],
+) -> Rootfs:
+    params: Mapping[str, Any] = job.action.params
+    where = str(job.action.label)
+    shared = [job.deps[f"layer:{kind}"] for kind in params["layers"]]
+    lower = [tree_of(result, world) for result in shared]
+    binaries = []
+    for binary in params["binaries"]:
+        if binary["platform"] == str(platform):
+            blob = job.deps[binary["dep"]].outputs["binary"]
+            outputs[blob.digest] = blob
+            binaries.append(_binary_entry(binary["dest"], blob))
+    root = merge_trees([*lower, staging.entries, binaries], where)
+    check_root(image, {entry.path: entry for entry in root}, where)
+    _check_zone(image, params["layers"], job, where)
+    dirs = {entry.path: entry for entry in root if entry.kind == "dir"}
+    layers = [plain_layer_from_json(result.facts["layer"]) for result in shared]
+    if staging.entries:
+        layers.append(plain_layer(world, staging.entries, "files", dirs))
+    layers += [plain_layer(world, [entry], "binary", dirs) for entry in binaries]
+    config = config_bytes(image, platform, layers, world.epoch)
+    return Rootfs(platform, world.store.put_bytes(config, media.CONFIG), tuple(layers))
+
+
+def check_root(image: Image, root: Mapping[str, FileEntry], where: str) -> None:
+    """Refuse a root file system in which the image's program cannot start.
+
+    Raises: StageError when the entrypoint is not in the image or not executable.
+    """
+    command = [*image.entrypoint, *image.cmd]
+    if not command:
+        raise StageError(where, "image.entrypoint: wanted a program to start, got nothing")
+    program = command[0]
+    if not program.startswith("/"):
+        return  # looked up by the runtime on the image's PATH
+    entry = root.get(check_path(program, where))
+    if entry is None:
+        files = tuple(f"/{path}" for path, each in root.items() if each.mode & 0o111)
+        programs = tuple(path for path in files if root[path[1:]].kind == "file")
+        raise StageError(
+            where,
+            f"image.entrypoint: {program} is not in the image",
+            did_you_mean(program, programs),
+        )
+    if entry.kind == "dir" or (entry.kind == "file" and not entry.mode & 0o111):
+        raise StageError(where, f"image.entrypoint: {program} is not executable")
+
+
+def _check_zone(image: Image, kinds: Sequence[str], job: Job, where: str) -> None:
+    zones = job.deps["layer:zoneinfo"].facts["zones"] if "zoneinfo" in kinds else None
+    check_tz(image.env, zones, where)
+
+
+def _binary_entry(dest: str, blob: Descriptor) -> FileEntry:
+    path = check_path(dest, "binary.dest")
+    return FileEntry(path=path, mode=0o755, digest=blob.digest, size=blob.size, origin="binary")
+
+
+def _owners(image: Image) -> Owners:
+    user = image.user
+    return {"root": (0, 0), "nobody": (65534, 65534), user.name: (user.uid, user.gid)}
+
+
+def _image(params: Mapping[str, Any]) -> Image:
+    config: Mapping[str, Any] = params["config"]
+    health = config["healthcheck"]
+    return Image(
+        platforms=tuple(parse_platform(text) for text in params["platforms"]),
+        user=User(*config["user"]),
+        env=config["env"],
+        workdir=config["workdir"],
+        stop_signal=config["stop_signal"],
+        healthcheck=Healthcheck(**{**health, "command": tuple(health["command"])})
+        if health
+        else None,
+        labels=config["labels"],
+        entrypoint=tuple(config["entrypoint"]),
+        cmd=tuple(config["cmd"]),
+        ports=tuple(config["ports"]),
+        volumes=tuple(config["volumes"]),
+    )

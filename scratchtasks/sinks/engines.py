@@ -1,0 +1,71 @@
+"""The engines that `load` can bring images to, by the names that users give them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from scratchtasks.store.blobs import ContentStore
+
+from . import docker
+from .docker import How, Loadable
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+class Target(Protocol):
+    """Somewhere images run; whatever fails is a SinkError."""
+
+    @property
+    def platform(self) -> tuple[str, str]:
+        """The operating system and architecture that it runs natively."""
+        ...
+
+    def load(self, images: Sequence[Loadable], store: ContentStore) -> list[How]:
+        """Bring *images* there, only what is lacking; what was done for each."""
+        ...
+
+    def id_of(self, reference: str) -> str:
+        """What names the image *reference* there, and will never name another."""
+        ...
+
+
+@contextmanager
+def open_engine(engine: str, env: Mapping[str, str]) -> Iterator[Target]:
+    """The target *engine*: `docker`, `podman`, `kind` or `kind:CLUSTER`, as *env* places it.
+
+    Raises: SinkError when it cannot be reached.
+    """
+    name, _, cluster = engine.partition(":")
+    if name == "kind":
+        from .kind import Kind
+
+        yield Kind(cluster or env.get("KIND_CLUSTER_NAME") or "kind", env)
+    elif name == "podman":
+        from .docker.podman import podman
+
+        with podman(env) as client:
+            yield _ByApi(client)
+    else:
+        client = docker.connect(env)
+        try:
+            yield _ByApi(client)
+        finally:
+            client.close()
+
+
+class _ByApi:
+    """What speaks the API of Docker Engine."""
+
+    def __init__(self, client: "DockerClient") -> None:
+        self._client = client
+
+    @property
+    def platform(self) -> tuple[str, str]:
+        return docker.platform_of(self._client)
+
+    def load(self, images: Sequence[Loadable], store: ContentStore) -> list[How]:
+        return docker.load(images, self._client, store)
+
+    def id_of(self, reference: str) -> str:
+        return docker.image_id(self._client, reference)

@@ -1,0 +1,219 @@
+"""Load images into the nodes of a kind cluster: containers that run containerd for a kubelet.
+
+Each node that lacks an image gets it by `docker exec NODE ctr images import`, as `kind load` does;
+names are set when the image is known to be whole there.
+Source: kind, user guide ("Loading an Image Into Your Cluster"); containerd, `ctr images --help`.
+"""
+
+import os
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from scratchtasks.core.digest import digest_of
+from scratchtasks.core.errors import SinkError, StoreError
+from scratchtasks.store.blobs import ContentStore
+
+from .docker.archive import PlainImage, write_archive
+from .docker.load import How, Loadable
+
+_CLUSTER = "io.x-k8s.kind.cluster"
+_ROLE = "io.x-k8s.kind.role"
+_BALANCER = "external-load-balancer"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """An image, the digest that names it in containerd, and its names there."""
+
+    image: PlainImage
+    digest: str
+    names: tuple[str, ...]
+
+
+class Kind:
+    """The nodes of *cluster*; they are containers of docker, or of podman if kind is told so."""
+
+    def __init__(self, cluster: str, env: Mapping[str, str]) -> None:
+        self._cluster = cluster
+        self._env = dict(env)
+        # What images are called until they are known to be whole: no registry has that name.
+        self._new = f"scratchtasks.invalid/{os.urandom(8).hex()}"
+        self._cli = "podman" if env.get("KIND_EXPERIMENTAL_PROVIDER") == "podman" else "docker"
+
+    @property
+    def platform(self) -> tuple[str, str]:
+        """The operating system and architecture of the nodes.  Raises: SinkError."""
+        machine = self._exec(self._nodes()[0], "uname", "-m").strip()
+        known = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+        return "linux", known.get(machine, machine)
+
+    def id_of(self, reference: str) -> str:
+        """A name of the image *reference* in the cluster that will never mean another one.
+
+        Raises: SinkError when no node has it.
+        """
+        name = canonical(reference)
+        for node in self._nodes():
+            found = self._images(node, [name]).get(name)
+            if found is not None:
+                return f"{_repository(name)}@{found}"
+        raise SinkError("kind", f"{reference} is not in the cluster {self._cluster}")
+
+    def load(self, images: Sequence[Loadable], store: ContentStore) -> list[How]:
+        """Bring *images* to each node with all their references; what was done for each.
+
+        Nothing is sent to a node that has an image.  Raises: SinkError, StoreError.
+        """
+        wanted = [_wanted(each) for each in images]
+        done: list[How] = ["present"] * len(wanted)
+        for node in self._nodes():
+            there = self._images(node, [name for each in wanted for name in each.names])
+            lacking = [each for each in wanted if each.digest not in there.values()]
+            if lacking:
+                self._import(node, lacking, store)
+            for number, each in enumerate(wanted):
+                missing = [name for name in each.names if there.get(name) != each.digest]
+                if missing:
+                    source = next((n for n in each.names if there.get(n) == each.digest), "")
+                    self._ctr(node, "tag", "--force", source or self._name(each), *missing)
+                if each in lacking:
+                    done[number] = "loaded"
+                elif missing and done[number] == "present":
+                    done[number] = "tagged"
+            if lacking:
+                self._clear(node)
+        return done
+
+    def _nodes(self) -> list[str]:
+        listed = self._run(
+            "ps",
+            "--filter",
+            f"label={_CLUSTER}={self._cluster}",
+            "--format",
+            f'{{{{.Names}}}} {{{{.Label "{_ROLE}"}}}}',
+        )
+        rows = [line.split() for line in listed.splitlines() if line.strip()]
+        nodes = sorted(row[0] for row in rows if row[1:] != [_BALANCER])
+        if not nodes:
+            raise SinkError(
+                "kind", f"no node of a cluster {self._cluster!r} runs", "see `kind get clusters`"
+            )
+        return nodes
+
+    def _images(self, node: str, names: Iterable[str]) -> dict[str, str]:
+        """Digests by name, of those *names* whose content the node has in full."""
+        filters = [f"name=={name}" for name in dict.fromkeys(names)]
+        rows = [line.split() for line in self._ctr(node, "check", *filters).splitlines()[1:]]
+        return {row[0]: row[2] for row in rows if len(row) > 3 and row[3] == "complete"}
+
+    def _import(self, node: str, lacking: Sequence[_Wanted], store: ContentStore) -> None:
+        archive = write_archive([each.image for each in lacking], (), store)
+        snapshotter = _snapshotter(self._exec(node, "containerd", "config", "dump"))
+        options = ["--digests", "--base-name", self._new, "--snapshotter", snapshotter]
+        names = [self._name(each) for each in lacking]
+        try:
+            self._send(node, ["import", *options, "-"], archive)
+            there = self._images(node, names)
+            for each, name in zip(lacking, names, strict=True):
+                if there.get(name) != each.digest:
+                    raise SinkError("kind load", f"{node} said yes, but lacks {each.names[0]}")
+        except (SinkError, StoreError):
+            with suppress(SinkError):
+                self._clear(node)
+            raise
+
+    def _name(self, each: _Wanted) -> str:
+        return f"{self._new}@{each.digest}"
+
+    def _clear(self, node: str) -> None:
+        """Take the first names away again; the archive's index has got one, too."""
+        names = self._ctr(node, "ls", "-q", f"name~=^{self._new}@").split()
+        if names:
+            self._ctr(node, "rm", *names)
+
+    def _send(self, node: str, command: Sequence[str], archive: Iterator[bytes]) -> None:
+        argv = [self._cli, "exec", "-i", node, "ctr", "-n", "k8s.io", "images", *command]
+        with tempfile.TemporaryFile() as said:  # a pipe that nobody reads may fill up
+            process = self._start(argv, subprocess.DEVNULL, said.fileno())
+            assert process.stdin is not None
+            try:
+                for chunk in archive:
+                    process.stdin.write(chunk)
+                process.stdin.close()
+            except BrokenPipeError:
+                pass  # it ended, and says why
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                process.communicate()
+            if process.returncode:
+                said.seek(0)
+                raise SinkError("kind load", f"{node}: {_last_line(said.read())}")
+
+    def _ctr(self, node: str, *command: str) -> str:
+        return self._exec(node, "ctr", "-n", "k8s.io", "images", *command)
+
+    def _exec(self, node: str, *command: str) -> str:
+        return self._run("exec", node, *command)
+
+    def _run(self, *command: str) -> str:
+        process = self._start([self._cli, *command])
+        out, said = process.communicate()
+        if process.returncode:
+            raise SinkError("kind", f"{self._cli} {command[0]}: {_last_line(said)}")
+        return out.decode(errors="replace")
+
+    def _start(
+        self, argv: Sequence[str], out: int = subprocess.PIPE, err: int = subprocess.PIPE
+    ) -> "subprocess.Popen[bytes]":
+        try:
+            return subprocess.Popen(
+                argv, env=self._env, stdin=subprocess.PIPE, stdout=out, stderr=err
+            )
+        except OSError as error:
+            raise SinkError(
+                "kind", f"cannot run {argv[0]}: {error.strerror}", "kind needs it as well"
+            ) from None
+
+
+def canonical(reference: str) -> str:
+    """*reference* with its registry spelt out: `api:1` is `docker.io/library/api:1`."""
+    host, slash, _ = reference.partition("/")
+    if slash and ("." in host or ":" in host or host == "localhost"):
+        return reference
+    return f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"
+
+
+def _wanted(each: Loadable) -> _Wanted:
+    image = PlainImage(each.root)
+    digest = digest_of(image.manifest)
+    names = [canonical(reference) for reference in each.references]
+    # By digest too: a pod can name that, and it stays when a tag moves on.
+    return _Wanted(image, digest, (*names, f"{_repository(names[0])}@{digest}"))
+
+
+def _repository(name: str) -> str:
+    head, _, last = name.rpartition("/")
+    return f"{head}/{last.partition('@')[0].partition(':')[0]}"
+
+
+def _snapshotter(config: str) -> str:
+    """Where a node's kubelet looks for unpacked layers, by containerd's *config* (TOML)."""
+    try:
+        plugins: dict[str, Any] = tomllib.loads(config).get("plugins", {})
+    except tomllib.TOMLDecodeError:
+        plugins = {}
+    new = plugins.get("io.containerd.cri.v1.images", {})
+    old = plugins.get("io.containerd.grpc.v1.cri", {}).get("containerd", {})
+    return str(new.get("snapshotter") or old.get("snapshotter") or "overlayfs")
+
+
+def _last_line(said: bytes) -> str:
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no reason given"
