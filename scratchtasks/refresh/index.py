@@ -13,6 +13,7 @@ from scratchtasks.core.errors import ConfigError
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 _HTML_TYPES = ("text/html", "application/vnd.pypi.simple.v1+html")
 _WHEEL = re.compile(r"([A-Za-z0-9._]+)-([0-9A-Za-z._!+]+)(?:-\d[^-]*)?(?:-[A-Za-z0-9._]+){3}\.whl")
+_LONGEST = 200
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -103,8 +104,12 @@ def _json_file(file: dict[str, Any]) -> Release | None:
         sha256=sha256,
         size=size if type(size) is int and size > 0 else 0,
         uploaded=None if uploaded is None else _moment(uploaded),
-        yanked=(yanked if isinstance(yanked, str) else "no reason given") if yanked else "",
+        yanked=_reason(yanked) if yanked else "",
     )
+
+
+def _reason(given: object) -> str:
+    return (given[:_LONGEST] if isinstance(given, str) else "") or "no reason given"
 
 
 def _moment(text: str) -> float:
@@ -149,13 +154,17 @@ def _html_file(anchor: dict[str, str | None]) -> Release | None:
         version=match[2],
         filename=filename,
         sha256=sha256,
-        yanked=(anchor["data-yanked"] or "no reason given") if yanked else "",
+        yanked=_reason(anchor["data-yanked"]) if yanked else "",
     )
 
 
 def _is_of(release: Release, name: str) -> bool:
     match = _WHEEL.fullmatch(release.filename)
-    return match is not None and _normal(match[1]) == _normal(name)
+    return (
+        match is not None
+        and len(release.filename) <= _LONGEST
+        and _normal(match[1]) == _normal(name)
+    )
 
 
 def _normal(name: str) -> str:

@@ -10,6 +10,7 @@ from .wording import (
     headline,
     images_heading,
     move_text,
+    printable,
     short,
     zones_heading,
 )
@@ -110,4 +111,4 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """*text* without any meaning to Markdown: names come from certificates and upstream."""
-    return _SPECIAL.sub(r"\\\1", text.replace("\n", " "))
+    return _SPECIAL.sub(r"\\\1", printable(text)).replace("@", "&#64;")  # calls nobody

@@ -9,6 +9,7 @@ from .wording import (
     headline,
     images_heading,
     move_text,
+    printable,
     short,
     zones_heading,
 )
@@ -19,7 +20,8 @@ _COLORS = {"+": "32", "-": "31", "~": "33", "!": "33", "✗": "31", "=": "2"}
 
 def text_report(proposal: Proposal, *, is_colored: bool) -> str:
     """*proposal* as lines of text; with *is_colored*, ANSI colours."""
-    return "".join(f"{_colored(line, is_colored)}\n" for line in _lines(proposal))
+    lines = (printable(line) for line in _lines(proposal))
+    return "".join(f"{_colored(line, is_colored)}\n" for line in lines)
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

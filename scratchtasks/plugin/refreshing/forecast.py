@@ -123,11 +123,13 @@ def _reason(
         return f"{kind} cannot be made any more"
     if isinstance(old, ScratchError):
         return f"{kind}: {_versions(new)}, and what it was cannot be told"
-    if {blob.digest for blob in old.outputs.values()} != {
-        blob.digest for blob in new.outputs.values()
-    }:
+    # Not the tree: it tells the origin of each file, which is in no image.
+    output = "file" if action.op == "fetch" else "layer"
+    if old.outputs[output].digest != new.outputs[output].digest:
+        if _versions(old) == _versions(new):
+            return f"{kind}: other bytes of {_versions(new)}"
         return f"{kind}: {_versions(old)} → {_versions(new)}"
-    if old.facts != new.facts and action.op == "essentials":
+    if old.facts.get("versions") != new.facts.get("versions"):
         return f"{kind}: the same files, now of {_versions(new)} (annotation only)"
     return ""
 
