@@ -54,7 +54,7 @@ def refresh(
         return proposal, "nothing"
     if wishes.check:
         return proposal, "proposed"
-    text = lock.with_pins(pins_after(session.world.pins, proposal.moves))
+    text = lock.with_pins(pins_after(lock.pins or {}, proposal.moves))
     if wishes.build or wishes.push:
         if on_trial is not None:
             on_trial(proposal, "refreshed")
