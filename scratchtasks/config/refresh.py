@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from scratchtasks.core.errors import ConfigErrors
 
 from .default_pins import DEFAULT_PINS
-from .fields import Check, Field, attempt, integer, one_of, values_or_raise
+from .fields import Check, Field, attempt, integer, one_of, read_fields
 from .spot import Spot
 
 _NUMBERS = r"[0-9]{1,18}(?:\.[0-9]{1,18}){0,5}"
@@ -60,8 +60,8 @@ def _refresh(value: object, spot: Spot) -> Mapping[str, str | int]:
         raise spot.wanted("a table", value)
     others = {key for key in value if isinstance(key, str) and _OTHER_PIN.fullmatch(key)}
     plain = {key: raw for key, raw in value.items() if key not in others}
-    read = dict(values_or_raise(plain, spot, REFRESH))
     before = len(spot.faults)
+    read = dict(read_fields(plain, spot, REFRESH).good)
     read |= {key: attempt(_FOLLOW, value[key], spot.key(key)) for key in sorted(others)}
     if len(spot.faults) > before:
         raise ConfigErrors(())
