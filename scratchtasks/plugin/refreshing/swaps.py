@@ -1,7 +1,8 @@
 """Which sources of roots and zones have another content after a proposal, and who uses them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.errors import ScratchError
@@ -17,7 +18,11 @@ from .contents import certificates_of, zones_of
 from .forecast import Outlook
 from .parts import parts_of
 
+S = TypeVar("S")
+T = TypeVar("T")
+
 _MAX_ZONES = 32 << 20
+Result = ActionResult | ScratchError
 Swaps = tuple[tuple[RootsSwap, ...], tuple[ZonesSwap, ...]]
 
 
@@ -27,54 +32,44 @@ def swaps(session: Session, moves: Iterable[Move], outlook: Outlook) -> Swaps:
     zones: list[ZonesSwap] = []
     for move in moves:
         old, new = move.old, move.new
-        if old is None or not move.is_moved:
+        if old is None or not move.is_moved or old.name not in ("certifi", "tzdata"):
             continue
+        users = _users(session, old.name)
         was = f"{old.name} {old.version}"
         if old.name == "certifi":
-            read_roots = partial(certificates_of, world=session.world)
-            roots.append(
-                Swap(
-                    name=old.name,
-                    was=was,
-                    old=partial(read_roots, old),
-                    new=partial(read_roots, new),
-                    services=_users(session, old.name),
-                )
-            )
-        elif old.name == "tzdata":
-            read_zones = partial(zones_of, world=session.world)
-            zones.append(
-                Swap(
-                    name=old.name,
-                    was=was,
-                    old=partial(read_zones, old),
-                    new=partial(read_zones, new),
-                    services=_users(session, old.name),
-                )
-            )
-    for name, (before, after) in _other(session, outlook).items():
-        action = session.graph.actions[name]
-        (pin,) = pins_of(action)
-        if action.params["what"] == "roots":
-            read = partial(_certificates, pin, session)
-            roots.append(
-                Swap(name=pin, was=f"what {pin} was", old=partial(read, before),
-                     new=partial(read, after), services=_users(session, name))
-            )  # fmt: skip
+            read_wheel = partial(certificates_of, world=session.world)
+            roots.append(_swap(old.name, was, read_wheel, (old, new), users))
         else:
-            unpack = partial(_zones, pin, session)
-            zones.append(
-                Swap(name=pin, was=f"what {pin} was", old=partial(unpack, before),
-                     new=partial(unpack, after), services=_users(session, name))
-            )  # fmt: skip
+            read_folder = partial(zones_of, world=session.world)
+            zones.append(_swap(old.name, was, read_folder, (old, new), users))
+    for name, results in _other(session, outlook).items():
+        action = session.graph.actions[name]
+        users = _users(session, name)
+        source = " ".join([*pins_of(action), *([str(action.params["path"])] * _is_image(action))])
+        was = f"what {source} was"
+        if action.params["what"] == "roots":
+            roots.append(
+                _swap(source, was, partial(_certificates, source, session), results, users)
+            )
+        else:
+            zones.append(_swap(source, was, partial(_zones, source, session), results, users))
     return tuple(roots), tuple(zones)
 
 
-def _other(
-    session: Session, outlook: Outlook
-) -> dict[str, tuple[ActionResult | ScratchError, ActionResult]]:
+def _swap(
+    name: str, was: str, read: Callable[[S], T], two: tuple[S, S], users: Sequence[Service]
+) -> Swap[T]:
+    old, new = two
+    return Swap(name=name, was=was, old=partial(read, old), new=partial(read, new), services=users)
+
+
+def _is_image(action: Action) -> bool:
+    return action.params["kind"] == "image"
+
+
+def _other(session: Session, outlook: Outlook) -> dict[str, tuple[Result, Result]]:
     """Fetched roots and zones that differ, by action; what cannot be had any more is an alarm."""
-    found: dict[str, tuple[ActionResult | ScratchError, ActionResult]] = {}
+    found: dict[str, tuple[Result, Result]] = {}
     for name, after in outlook.after.items():
         action = session.graph.actions[name]
         if action.op != "fetch" or action.params["what"] == "file":
@@ -101,15 +96,13 @@ def _made_from(layer: Action) -> Sequence[str]:
     return (*pins_of(layer), *layer.deps.values()) if layer.op == "essentials" else ()
 
 
-def _file_of(result: ActionResult | ScratchError) -> ActionResult:
+def _file_of(result: Result) -> ActionResult:
     if isinstance(result, ScratchError):
         raise result
     return result
 
 
-def _certificates(
-    pin: str, session: Session, result: ActionResult | ScratchError
-) -> Sequence[bytes]:
+def _certificates(pin: str, session: Session, result: Result) -> Sequence[bytes]:
     blob = _file_of(result).outputs["file"]
     return parse_pem(session.world.store.read(blob.digest), pin)
 

@@ -100,7 +100,7 @@ def test_a_tag_that_moved(base: Base) -> None:
     pin = f"image:{base.image}"
     assert [move["name"] for move in told["moves"]] == [pin]
     (roots,), (zones,) = told["roots"], told["zones"]
-    assert (roots["source"], zones["source"]) == (pin, pin)
+    assert (roots["source"], zones["source"]) == (f"{pin} /{BUNDLE}", f"{pin} /usr/share/zoneinfo")
     assert len(roots["removed"]) > 20
     assert [change["zone"] for change in zones["changed"]] == ["Asia/Almaty"]
     after = base.site.images()
