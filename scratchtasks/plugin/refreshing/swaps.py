@@ -30,6 +30,8 @@ def swaps(session: Session, moves: Iterable[Move], outlook: Outlook) -> Swaps:
     """The swaps that *moves* bring about: of wheels, and of what else layers are made from."""
     roots: list[RootsSwap] = []
     zones: list[ZonesSwap] = []
+    moves = tuple(moves)
+    first = {move.new.name for move in moves if move.old is None}
     for move in moves:
         old, new = move.old, move.new
         if old is None or not move.is_moved or old.name not in ("certifi", "tzdata"):
@@ -44,8 +46,11 @@ def swaps(session: Session, moves: Iterable[Move], outlook: Outlook) -> Swaps:
             zones.append(_swap(old.name, was, read_folder, (old, new), users))
     for name, results in _other(session, outlook).items():
         action = session.graph.actions[name]
+        (pin,) = pins_of(action)
+        if pin in first:
+            continue  # there is nothing to compare with
         users = _users(session, name)
-        source = " ".join([*pins_of(action), *([str(action.params["path"])] * _is_image(action))])
+        source = f"{pin} {action.params['path']}" if action.params["kind"] == "image" else pin
         was = f"what {source} was"
         if action.params["what"] == "roots":
             roots.append(
@@ -61,10 +66,6 @@ def _swap(
 ) -> Swap[T]:
     old, new = two
     return Swap(name=name, was=was, old=partial(read, old), new=partial(read, new), services=users)
-
-
-def _is_image(action: Action) -> bool:
-    return action.params["kind"] == "image"
 
 
 def _other(session: Session, outlook: Outlook) -> dict[str, tuple[Result, Result]]:

@@ -1,17 +1,24 @@
 """`doit refresh` over images as sources: a tag that moves, and what it takes away."""
 
 import json
+import os
+import re
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scratchtasks.config.lockfile import parse_lockfile
+from tests.refresh.nights import PREBUILT, SERVICES, build_all, make_workspace, night
 from tests.refresh.wheels import bundle, zone_files
 from tests.registry.proxy import Proxy
+from tests.registry.servers import serving
 from tests.scenarios.workspaces import DODO, LOADER, site_of
 
 from .debian_root import BUNDLE, Entry, Layout, compressed, layer_of
+from .mirror import Mirror, Served
 
 TOML = """\
 [image]
@@ -166,3 +173,46 @@ def test_a_registry_that_is_gone(base: Base, proxy: Proxy) -> None:
     ran = base.site.run("refresh")
     assert (ran.code, base.lock) == (3, lock)
     assert "no connection: Connection refused" in ran.err
+
+
+def newer(package: Path, folder: Path, without: str) -> Path:
+    """A later version of *package*, which lacks the certificate *without*."""
+    root = folder / "package"
+    subprocess.run(["dpkg-deb", "-R", package, root], check=True)
+    (root / "usr/share/ca-certificates/mozilla" / without).unlink()
+    control = root / "DEBIAN/control"
+    text = control.read_text()
+    control.write_text(re.sub(r"(?m)^Version: .*$", "Version: 29990101", text))
+    made = folder / "ca-certificates_29990101_all.deb"
+    subprocess.run(["dpkg-deb", "-Zgzip", "-b", root, made], check=True, capture_output=True)
+    return made
+
+
+def test_a_debian_package_that_moved(tmp_path: Path, packages: dict[str, Path]) -> None:
+    mirror = Mirror(tmp_path / "mirror", tmp_path / "gpg")
+    mirror.publish(packages["ca-certificates"])
+    server = Served(mirror.folder)
+    with serving(server):
+        sources = f'[sources]\ndebian = "{server.url}"\ndebian_keyring = "{mirror.keyring}"\n'
+        text = 'essentials = ["certs"]\n[certs]\nsource = { debian = "ca-certificates" }\n'
+        text += 'require = ["ISRG Root X1"]\n'
+        root = make_workspace(tmp_path / "ws", None, {"tls": text, "plain": SERVICES["plain"]})
+        (root / "scratch.toml").write_text(sources)
+        env = dict(os.environ)
+        assert night(root, env, time.time())[1] == "refreshed"
+        before, lock = build_all(root), (root / "scratch.lock").read_text()
+        assert list(parse_lockfile(lock)) == ["debian:ca-certificates"]
+        assert night(root, env, time.time())[1] == "nothing"
+        mirror.publish(newer(packages["ca-certificates"], tmp_path, "ISRG_Root_X1.crt"))
+        proposal, outcome = night(root, env, time.time())
+        assert (outcome, (root / "scratch.lock").read_text()) == ("refused", lock)
+        assert str(proposal.alarms[0].where) == "s/tls/service.toml: certs.require[0]"
+        assert proposal.alarms[0].what == "root ISRG Root X1 is gone"
+        (removed,) = proposal.roots["debian:ca-certificates"].removed
+        assert removed.subject.startswith("CN=ISRG Root X1,")
+        (root / "s/tls/service.toml").write_text(PREBUILT + text.replace("X1", "X2"))
+        proposal, outcome = night(root, env, time.time())
+        assert (outcome, proposal.affected) == ("refreshed", ("tls",))
+        after = build_all(root)
+        assert after["plain"] == before["plain"]
+        assert {image.name: image.new for image in proposal.images} == after
