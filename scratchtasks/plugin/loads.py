@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from scratchtasks.analysis import Task
 from scratchtasks.core.errors import ScratchError, SinkError, StoreError
+from scratchtasks.core.task import Task
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
