@@ -34,6 +34,7 @@ ROOMS = {
 ALL = {"plugin", "__init__"}
 
 LAZY = {
+    "backports",
     "certifi",
     "cryptography",
     "deflate",
@@ -43,12 +44,14 @@ LAZY = {
     "requests",
     "tomli",
     "urllib3",
+    "watchfiles",
     "yaml",
 }
 """Imported inside the functions that use them: the command line starts dozens of times a day."""
 
 PACKAGE_FILES = sorted(PACKAGE.rglob("*.py"))
 TEST_FILES = sorted(TESTS.rglob("*.py"))
+BENCHMARK_FILES = sorted((ROOT / "benchmarks").rglob("*.py"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +191,12 @@ def dependencies() -> set[str]:
     """The packages that pyproject.toml says we need, as they are imported."""
     lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     names = {re.split(r"[^\w.-]", line)[0].lower() for line in lines}
-    return {{"pyelftools": "elftools", "pyyaml": "yaml"}.get(name, name) for name in names}
+    imported = {"backports-zstd": "backports", "pyelftools": "elftools", "pyyaml": "yaml"}
+    return {imported.get(name, name) for name in names}
 
 
 def test_only_plugin_imports_doit_and_nobody_a_package_we_do_not_depend_on() -> None:
-    known = sys.stdlib_module_names | dependencies()
+    known = sys.stdlib_module_names | dependencies() | {"compression"}  # new in 3.14
     strangers = [
         str(each)
         for path in PACKAGE_FILES
@@ -249,7 +253,9 @@ def test_pure_rooms_touch_neither_disk_nor_processes() -> None:
     assert touching == []
 
 
-@pytest.mark.parametrize(("files", "limit"), [(PACKAGE_FILES, 400), (TEST_FILES, 600)])
+@pytest.mark.parametrize(
+    ("files", "limit"), [(PACKAGE_FILES, 400), (TEST_FILES, 600), (BENCHMARK_FILES, 350)]
+)
 def test_files_stay_small(files: list[Path], limit: int) -> None:
     long = {
         str(path.relative_to(ROOT)): lines
@@ -278,7 +284,7 @@ def test_no_rooms_or_classes_for_odds_and_ends() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     silent = [
         str(path.relative_to(ROOT))
-        for path in [*PACKAGE_FILES, *TEST_FILES]
+        for path in [*PACKAGE_FILES, *TEST_FILES, *BENCHMARK_FILES]
         if path.stat().st_size and not ast.get_docstring(ast.parse(path.read_text()))
     ]
     assert silent == []

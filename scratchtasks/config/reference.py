@@ -9,7 +9,6 @@ from .image import (
     ALL_ESSENTIALS,
     CERTS,
     DIRS,
-    FILES,
     HEALTHCHECK,
     HOSTS,
     IMAGE,
@@ -19,8 +18,26 @@ from .image import (
 )
 from .lockfile import PIN
 from .service import SERVICE
+from .source import DEBIAN, FILES, IMAGE_FILES, ROOTS_IMAGE, SOURCES, ZONES_IMAGE
 from .spot import Spot
-from .workspace import CACHE, LOAD, REFRESH, WORKSPACE, WORKSPACE_IMAGE
+from .structure import (
+    COMMAND_TEST,
+    CONTENT_TEST,
+    EXISTENCE_TEST,
+    EXPECTED,
+    METADATA_TEST,
+    STRUCTURE,
+    VARIABLE,
+)
+from .workspace import (
+    CACHE,
+    LOAD,
+    REFRESH,
+    WORKSPACE,
+    WORKSPACE_CERTS,
+    WORKSPACE_IMAGE,
+    WORKSPACE_ZONEINFO,
+)
 
 _SERVICE_FILE = "services/api/service.toml"
 _HEAD = "| key | type | default | meaning |\n|---|---|---|---|\n"
@@ -42,9 +59,26 @@ def reference_markdown() -> str:
         _table("`[image]`", IMAGE, _SERVICE_FILE, "image", f"the essentials are {essentials}"),
         _table("`image.healthcheck`", HEALTHCHECK, _SERVICE_FILE, "image.healthcheck"),
         _table("Each of `image.files`", FILES, _SERVICE_FILE, "image.files[0]"),
+        _table("Each of `image.files` with `from`", IMAGE_FILES, _SERVICE_FILE, "image.files[0]"),
         _table("Each of `image.dirs`", DIRS, _SERVICE_FILE, "image.dirs[0]"),
         _table("`[certs]`", CERTS, _SERVICE_FILE, "certs"),
+        _table(
+            "`certs.source` from an image",
+            ROOTS_IMAGE,
+            _SERVICE_FILE,
+            "certs.source",
+            'the other sources are "certifi", "machine" (what /etc/ssl/certs has), and the '
+            'label of a PEM file such as "//certs:roots.pem"',
+        ),
+        _table("`certs.source` from Debian", DEBIAN, _SERVICE_FILE, "certs.source"),
         _table("`[zoneinfo]`", ZONEINFO, _SERVICE_FILE, "zoneinfo"),
+        _table(
+            "`zoneinfo.source` from an image",
+            ZONES_IMAGE,
+            _SERVICE_FILE,
+            "zoneinfo.source",
+            'the other sources are "tzdata" and "machine" (what /usr/share/zoneinfo has)',
+        ),
         _table("`[hosts]`", HOSTS, _SERVICE_FILE, "hosts"),
         _table("`[smoke]`", SMOKE, _SERVICE_FILE, "smoke"),
         _table("`[push]`", PUSH, _SERVICE_FILE, "push"),
@@ -55,8 +89,21 @@ def reference_markdown() -> str:
         _table("`[refresh]`", REFRESH, "scratch.toml", "refresh"),
         _table("`[cache]`", CACHE, "scratch.toml", "cache"),
         _table("`[load]`", LOAD, "scratch.toml", "load"),
+        _table("`[certs]`", WORKSPACE_CERTS, "scratch.toml", "certs"),
+        _table("`[zoneinfo]`", WORKSPACE_ZONEINFO, "scratch.toml", "zoneinfo"),
+        _table("`[sources]`", SOURCES, "scratch.toml", "sources"),
         "## scratch.lock\n\nGenerated and committed; `version = 1`, and a table per pin.\n",
         _table("`[pins.NAME]`", PIN, "scratch.lock", "pins.certifi"),
+        "## Structure tests\n\nFiles of `smoke.structure_test`: container-structure-test's YAML, "
+        "schema 2.0.0, with Go's regular expressions.  Files and metadata are read from the image "
+        "itself: its `/etc/hosts` is the image's, not Docker's.\n",
+        _table("The file", STRUCTURE, "cst.yaml", ""),
+        _table("Each of `commandTests`", COMMAND_TEST, "cst.yaml", "commandTests[0]"),
+        _table("Variables of commands", VARIABLE, "cst.yaml", "commandTests[0].envVars[0]"),
+        _table("Each of `fileExistenceTests`", EXISTENCE_TEST, "cst.yaml", "fileExistenceTests[0]"),
+        _table("Each of `fileContentTests`", CONTENT_TEST, "cst.yaml", "fileContentTests[0]"),
+        _table("`metadataTest`", METADATA_TEST, "cst.yaml", "metadataTest"),
+        _table("Variables and labels of metadata", EXPECTED, "cst.yaml", "metadataTest.labels[0]"),
         "## genrule\n\nDeclared in `dodo.py` only; the arguments of `genrule(…)`.\n",
         _table("Arguments", GENRULE, "dodo.py: genrule('schema')", ""),
     )

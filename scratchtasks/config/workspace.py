@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scratchtasks.core.platform import Platform
+from scratchtasks.core.source import DEBIAN, DebianMirror, Source
 from scratchtasks.core.target import User
 
 from .default_pins import DEFAULT_PINS
 from .document import parse_toml
 from .fields import Check, Field, array, integer, read_fields, record
-from .image import IMAGE
+from .image import CERTS, IMAGE, ZONEINFO
 from .names import REGISTRY
 from .quantities import SIZE
+from .source import SOURCES_TABLE
 from .spot import Spot
 
 _POLICY = re.compile(r"(?:(?:===?|>=?|<=?|!=|~=)? ?[0-9][0-9A-Za-z.+!*-]*(?:, ?(?!\Z)|\Z))+")
@@ -33,6 +35,10 @@ class WorkspaceDefaults:
     user: User | None = None
     platforms: tuple[Platform, ...] | None = None
     essentials: tuple[str, ...] | None = None
+    roots_source: Source | None = None
+    zone_source: Source | None = None
+    require: tuple[str, ...] = ()
+    """Roots that every service with certs must ship, besides those it names itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,7 @@ class WorkspaceConfig:
     cache_limit: int = 10 * 1024**3
     plain_http: tuple[str, ...] = ()
     engine: str = "docker"
+    debian: DebianMirror = DEBIAN
 
 
 def _policy(value: object, spot: Spot) -> str:
@@ -93,6 +100,10 @@ PUSH = (
 )  # fmt: skip
 
 
+WORKSPACE_CERTS = tuple(field for field in CERTS if field.key in ("source", "require"))
+WORKSPACE_ZONEINFO = tuple(field for field in ZONEINFO if field.key == "source")
+
+
 def _as_written(**values: Any) -> Mapping[str, Any]:
     return values
 
@@ -108,6 +119,12 @@ WORKSPACE = (
           meaning="how images are loaded"),
     Field(key="push", check=record(PUSH, _as_written), wrong="registry.example.com", default="{}",
           meaning="how images are pushed"),
+    Field(key="certs", check=record(WORKSPACE_CERTS, _as_written), wrong="machine", default="{}",
+          meaning="where public roots are from, and which are required, in all services"),
+    Field(key="zoneinfo", check=record(WORKSPACE_ZONEINFO, _as_written), wrong="machine",
+          default="{}", meaning="where zones are from, in all services"),
+    Field(key="sources", check=SOURCES_TABLE, wrong="http://deb.debian.org/debian", default="{}",
+          attribute="debian", meaning="where sources are reached"),
 )  # fmt: skip
 
 
@@ -126,6 +143,13 @@ def parse_workspace(text: str, origin: str, table_path: tuple[str, ...] = ()) ->
         table, spot = table[key], spot.key(key)
     values = dict(read_fields(table, spot, WORKSPACE).good)
     spot.raise_if_faulty()
+    certs, zoneinfo = values.pop("certs", {}), values.pop("zoneinfo", {})
+    values["defaults"] = replace(
+        values.get("defaults", WorkspaceDefaults()),
+        roots_source=certs.get("source"),
+        require=certs.get("require", ()),
+        zone_source=zoneinfo.get("zone_source"),
+    )
     for name in ("cache", "load", "push"):
         values |= values.pop(name, {})
     return WorkspaceConfig(**values)

@@ -50,6 +50,12 @@ def pinned_wheel(name: str, world: World) -> str:
     pin = pin_of(name, world)
     digest = parse_digest(f"sha256:{pin.sha256}", f"scratch.lock: {name}")
     if not world.store.has(Descriptor(MEDIA_TYPE, digest, pin.size)):
+        if world.is_offline:
+            raise StageError(
+                f"{pin.name} {pin.version}",
+                "is not in the store, and --offline forbids to fetch it",
+                "run once without --offline",
+            )
         _fetch(pin, world)
     return world.store.path(digest)
 

@@ -46,17 +46,23 @@ class RootfsOperation:
 
 def _compose(job: Job, world: World) -> Done:
     image = _image(job.action.params)
-    staging = stage(job, _owners(image), world)
+    owners = _owners(image)
     outputs: dict[str, Descriptor] = {}
-    if not staging.is_handier_in_one:
-        staging.keep(world.store)
-        outputs.update({blob.digest: blob for blob in staging.contents})
-    roots = [_for_platform(each, image, staging, job, world, outputs) for each in image.platforms]
+    stagings, roots = [], []
+    for platform in image.platforms:
+        # Each has its own, for files of other images are of one platform.
+        staging = stage(job, owners, world, platform)
+        if not staging.is_handier_in_one:
+            staging.keep(world.store)
+            outputs.update({blob.digest: blob for blob in staging.contents})
+        stagings.append(staging)
+        roots.append(_for_platform(platform, image, staging, job, world, outputs))
     for root in roots:
         for blob in (root.config, *(layer.source for layer in root.layers)):
             outputs[blob.digest] = blob
+    inputs = (item for staging in stagings for item in staging.inputs)
     facts = {"roots": [root.to_json() for root in roots]}
-    return Done(outputs=outputs, facts=facts, inputs=staging.inputs)
+    return Done(outputs=outputs, facts=facts, inputs=tuple(dict.fromkeys(inputs)))
 
 
 def _for_platform(

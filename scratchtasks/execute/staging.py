@@ -11,6 +11,7 @@ from scratchtasks.core.action import Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ScratchError, StageError, StoreError, did_you_mean
+from scratchtasks.core.platform import Platform
 from scratchtasks.core.tree import FileEntry, check_path
 from scratchtasks.oci.tar import OpenBlob
 from scratchtasks.store.blobs import ContentStore
@@ -82,8 +83,8 @@ class Staging:
         return open_content
 
 
-def stage(job: Job, owners: Owners, world: World) -> Staging:
-    """Entries for the `files` and `dirs` of a rootfs action.
+def stage(job: Job, owners: Owners, world: World, platform: Platform | None = None) -> Staging:
+    """Entries for the `files` and `dirs` of a rootfs action, on *platform* where that matters.
 
     Raises: StageError for what is missing, not a file or folder; StoreError for what cannot be
     read.
@@ -91,7 +92,8 @@ def stage(job: Job, owners: Owners, world: World) -> Staging:
     stager = _Stager(job, owners, world)
     params: Mapping[str, Any] = job.action.params
     for wanted in params["files"]:
-        stager.add_files(wanted)
+        if wanted.get("platform") in (None, str(platform)):
+            stager.add_files(wanted)
     for folder in params["dirs"]:
         stager.add_folder(folder)
     contents = tuple(stager.contents.values())
@@ -124,9 +126,10 @@ class _Stager:
         dest = check_path(wanted["dest"], self.where)
         owner = self._owner(wanted["owner"], wanted["dest"])
         if "dep" in wanted:
-            blob = self.job.deps[wanted["dep"]].outputs[wanted["output"]]
-            mode = 0o644 if wanted["mode"] is None else wanted["mode"]
-            self._file(dest, wanted["output"], blob, mode, owner)
+            made = self.job.deps[wanted["dep"]]
+            blob = made.outputs[wanted["output"]]
+            mode = made.facts.get("mode", 0o644) if wanted["mode"] is None else wanted["mode"]
+            self._file(dest, wanted.get("name", wanted["output"]), blob, mode, owner)
             return
         src: str = wanted["src"]
         if os.path.isdir(os.path.join(self.world.root, src)):

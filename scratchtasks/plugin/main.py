@@ -36,7 +36,9 @@ def run(arguments: Sequence[str]) -> int:
             )
     os.chdir(root)
     try:
-        return _doit(root, [from_root(argument, folder, root) for argument in arguments])
+        if arguments[:1] != ["resolve"]:  # all its words are paths, and there it knows best
+            arguments = [from_root(argument, folder, root) for argument in arguments]
+        return _doit(root, list(arguments), folder)
     except KeyboardInterrupt:  # before the run has its own handler
         sys.stderr.write("interrupted; finished work is kept\n")
         return 130
@@ -79,7 +81,7 @@ def from_root(argument: str, folder: str, root: str) -> str:
     return os.path.relpath(path, root) if is_path else argument
 
 
-def _doit(root: str, arguments: list[str]) -> int:
+def _doit(root: str, arguments: list[str], folder: str) -> int:
     from doit.doit_cmd import DoitMain
 
     class Scratch(DoitMain):  # type: ignore[misc]
@@ -87,7 +89,8 @@ def _doit(root: str, arguments: list[str]) -> int:
 
     try:
         # What pyproject.toml or doit.cfg says goes before extra_config.
-        doit = Scratch(extra_config={"GLOBAL": {"loader": "scratch"}})
+        config = {"GLOBAL": {"loader": "scratch"}, "resolve": {"started_in": folder}}
+        doit = Scratch(extra_config=config)
     except ValueError as error:
         return _refuse(f"{os.path.join(root, 'pyproject.toml')}: {error}")
     return int(doit.run(arguments) or 0)

@@ -4,10 +4,16 @@ import os
 from typing import TYPE_CHECKING
 
 from scratchtasks.analysis import Task
+from scratchtasks.core.errors import ConfigError
+from scratchtasks.core.label import parse_label
+from scratchtasks.core.target import Service
+from scratchtasks.store.atomic import read_error
 
 from .events import Finished, Outcome, Started, Work
 
 if TYPE_CHECKING:
+    from scratchtasks.core.structure import StructureTest
+
     from .session import Session
 
 
@@ -20,7 +26,8 @@ class Trials:
     def smoke(self, task: Task) -> None:
         """Try the image of *task* out, on every platform it has.
 
-        Raises: SinkError for the first that fails; ScratchError; Cancelled.
+        Raises: SinkError for the first that fails; ConfigErrors for all faults of a structure
+        test's file; ScratchError; Cancelled.
         """
         from scratchtasks.sinks.smoke.verdict import smoke
 
@@ -28,6 +35,7 @@ class Trials:
         service = session.graph.services[task.name.removeprefix("image:")]
         if service.smoke is None:
             return
+        structure = self._structure(service)
         _, images = session.images_of(task)
         for image in images:
             name = f"smoke:{service.name}@{image.platform}"
@@ -39,6 +47,7 @@ class Trials:
                 verdict = smoke(
                     image,
                     service.smoke,
+                    structure,
                     where=str(task.label),
                     store=world.store,
                     files=world.files,
@@ -50,3 +59,36 @@ class Trials:
                 outcome, seconds = "hit" if verdict.cached else "ran", verdict.seconds
             finally:
                 session.events.emit(Finished(work, outcome, seconds))
+
+    def _structure(self, service: Service) -> list["StructureTest"]:
+        """The structure tests of *service*, read anew each time: their content counts."""
+        if service.smoke is None or not service.smoke.structure_test:
+            return []
+        from scratchtasks.config.structure import parse_structure
+
+        tests = []
+        for source in service.smoke.structure_test:
+            path = self._path(source, service)
+            try:
+                with open(os.path.join(self._session.world.root, path), encoding="utf-8") as file:
+                    text = file.read()
+            except UnicodeDecodeError as error:
+                what = f"wanted UTF-8, got byte 0x{error.object[error.start]:02x}"
+                raise ConfigError(path, what) from None
+            except FileNotFoundError:
+                where = f"{service.origin}: smoke.structure_test"
+                raise ConfigError(where, f"there is no file {path}") from None
+            except OSError as error:
+                raise read_error(path, error) from error
+            tests.append(parse_structure(text, path))
+        return tests
+
+    def _path(self, source: str, service: Service) -> str:
+        """The file that *source* means, relative to the root."""
+        if not source.startswith("//"):
+            return os.path.normpath(os.path.join(service.folder, source))
+        label = parse_label(source)
+        if source in {str(rule.label) for rule in self._session.declared.genrules}:
+            where = f"{service.origin}: smoke.structure_test"
+            raise ConfigError(where, f"wanted a file, got the genrule {source}")
+        return os.path.join(label.package, label.name)

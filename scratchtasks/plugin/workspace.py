@@ -151,10 +151,10 @@ class Workspace:
             engine = _engine(os.environ, engine)
         except ConfigErrors as error:
             faults += error.errors
-        pins: Mapping[str, Pin] = {}
+        locked: Mapping[str, Pin] = {}
         try:
             lock = self._read("scratch.lock")
-            pins = effective_pins(None if lock is None else parse_lockfile(lock))
+            locked = {} if lock is None else parse_lockfile(lock)
         except ConfigErrors as error:
             faults += error.errors
         services: list[Service] = []
@@ -197,10 +197,12 @@ class Workspace:
         return Declared(
             services=tuple(services),
             genrules=tuple(rules),
-            pins=pins,
+            pins=effective_pins(locked),
+            locked=frozenset(locked),
             cache_limit=config.cache_limit,
             plain_http=config.plain_http,
             engine=engine,
+            debian=config.debian,
         )
 
     def _workspace_config(self) -> "WorkspaceConfig":

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from scratchtasks.core.errors import SinkError
 from scratchtasks.store.blobs import ContentStore
 
 from . import docker
@@ -41,17 +42,32 @@ def open_engine(engine: str, env: Mapping[str, str]) -> Iterator[Target]:
         from .kind import Kind
 
         yield Kind(cluster or env.get("KIND_CLUSTER_NAME") or "kind", env)
-    elif name == "podman":
+    else:
+        with open_client(engine, env) as client:
+            yield _ByApi(client)
+
+
+@contextmanager
+def open_client(engine: str, env: Mapping[str, str]) -> "Iterator[DockerClient]":
+    """A client of *engine*, where it speaks the API of Docker Engine and can run containers.
+
+    Raises: SinkError when it cannot be reached, or is a kind cluster.
+    """
+    if engine.partition(":")[0] == "kind":
+        what = f"the engine {engine} runs pods, not containers"
+        hint = "doit load, and `doit resolve --local` for manifests that name what is loaded"
+        raise SinkError("up", what, hint)
+    if engine == "podman":
         from .docker.podman import podman
 
         with podman(env) as client:
-            yield _ByApi(client)
-    else:
-        client = docker.connect(env)
-        try:
-            yield _ByApi(client)
-        finally:
-            client.close()
+            yield client
+        return
+    client = docker.connect(env)
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 class _ByApi:

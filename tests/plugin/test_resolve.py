@@ -1,6 +1,7 @@
 """`doit resolve`: build, push, then write manifests, or nothing at all."""
 
-import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from docker import DockerClient
 from scratchtasks.core.errors import SinkError
 from scratchtasks.sinks.docker import connect
 from tests.registry.proxy import Proxy
+from tests.sinks.docker.conftest import HOSTS, host_of
 
 from .shipyard import BROKEN, FAILS, SMOKE_FAULT, Yard
 
@@ -69,6 +71,24 @@ def test_a_folder_goes_to_a_folder(options: tuple[str, ...], two: Yard) -> None:
     assert found == {"pod.yaml", "jobs/job.yml"}
     assert (out / "pod.yaml").read_text() == resolved(two, POD)
     assert (out / "jobs/job.yml").read_text() == resolved(two, "image: scratch://api\n")
+
+
+def test_paths_are_from_where_it_was_typed(two: Yard) -> None:
+    start = [sys.executable, "-c", "from scratchtasks.plugin.main import main; main()", "resolve"]
+    for words in (
+        ["-f", "pod.yaml", "--output", "out"],
+        ["../k8s/pod.yaml", "--output=../k8s/out"],
+    ):
+        subprocess.run(
+            [*start, *words],
+            cwd=two.site.root / "k8s",
+            env=two.site.environment(),
+            check=True,
+            capture_output=True,
+        )
+        out = two.site.root / "k8s/out/pod.yaml"
+        assert out.read_text() == resolved(two, POD)
+        out.unlink()
 
 
 @pytest.mark.parametrize(
@@ -151,10 +171,10 @@ def test_where_nothing_can_be_resolved_no_task_runs(
     assert not (two.site.root / "ran").exists()
 
 
-@pytest.fixture
-def engine(yard: Yard) -> Iterator[DockerClient]:
-    """The engine that DOCKER_HOST names, which the workspace uses then; the test fails without."""
-    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+@pytest.fixture(params=list(HOSTS))
+def engine(request: pytest.FixtureRequest, yard: Yard) -> Iterator[DockerClient]:
+    """Each of the two engines, which the workspace uses then; the test fails without."""
+    host = host_of(request.param)
     try:
         client = connect({"DOCKER_HOST": host})
     except SinkError as error:

@@ -79,3 +79,59 @@ def test_a_gate_without_a_smoke_test_is_refused(yard: Yard) -> None:
     assert (ran.code, ran.out) == (3, "")
     assert "ERROR: services/web/service.toml: push.smoke: there is no [smoke] to pass\n" in ran.err
     assert not (yard.site.root / "dist").exists()
+
+
+CST = """\
+schemaVersion: "2.0.0"
+commandTests:
+- {name: version, command: /usr/bin/web, args: [--version], expectedOutput: ['^api 1[.]2$']}
+fileExistenceTests:
+- {name: no shell, path: /bin/sh, shouldExist: false}
+metadataTest: {user: "65532:65532", entrypoint: [/usr/bin/web]}
+"""
+MULTILINE = CST.replace("^api", "(?m)^api")
+
+
+def test_a_structure_test_is_an_input_of_the_verdict(yard: Yard) -> None:
+    yard.service("web", smoke='[smoke]\nstructure_test = "cst.yaml"\n')
+    path = "services/web/cst.yaml"
+    yard.site.write({path: CST})
+    ran = yard.run("smoke:web")
+    what = f"{path}: version: stdout: wanted a match of '^api 1[.]2$', got 'api 1.2\\n'"  # Go's `$`
+    assert (ran.code, ran.err) == (
+        1,
+        "//services/web:image: smoke: stdout:\napi 1.2\n"
+        f"error: //services/web:image: smoke: {what}\n",
+    )
+    yard.site.write({path: MULTILINE})
+    assert "  Smoke (linux/" in yard.doit("smoke:web").out
+    yard.site.write({path: MULTILINE + "# a comment\n"})
+    assert "Smoke" not in yard.doit("smoke:web").out
+    yard.site.write({path: MULTILINE.replace("/bin/sh", "/etc/passwd")})
+    ran = yard.run("smoke:web")
+    assert f"{path}: no shell: /etc/passwd: wanted none, got -rw-r--r--\n" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "message"),
+    [
+        (
+            "cst.yaml",
+            CST.replace("args", "arg"),
+            "services/web/cst.yaml: unknown key 'commandTests[0].arg'\n"
+            "    hint: did you mean 'args'?\n",
+        ),
+        (
+            "//:no.yaml",
+            CST,
+            "services/web/service.toml: smoke.structure_test: there is no file no.yaml\n",
+        ),
+    ],
+)
+def test_a_structure_test_that_cannot_be_read(
+    source: str, text: str, message: str, yard: Yard
+) -> None:
+    yard.service("web", smoke=f'[smoke]\nstructure_test = ["{source}"]\n')
+    yard.site.write({"services/web/cst.yaml": text})
+    ran = yard.run("smoke:web")
+    assert (ran.code, ran.err) == (1, f"error: {message}")

@@ -1,5 +1,6 @@
 """`doit resolve -f PATH…`: manifests with every `scratch://NAME` replaced by what was pushed."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
 from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.session import Session
 
+from .options import options_first
 from .why import session_of
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ _LOCAL = {
     "default": False,
     "help": "load into Docker and use local image ids; nothing is pushed",
 }
+_STARTED_IN = {"name": "started_in", "type": str, "default": ""}
+"""No option of the command line: `scratch` says where it was started, for paths are from there."""
 
 
 class Resolve(Run):  # type: ignore[misc]
@@ -48,7 +52,11 @@ class Resolve(Run):  # type: ignore[misc]
     doc_purpose = "build, push, and put digests into Kubernetes, Compose and Helm files"
     doc_usage = "-f PATH..."
     doc_description = "`scratch://NAME` becomes `repository@sha256:…`; all else stays as it is."
-    cmd_options = (*Run.cmd_options, _MANIFESTS, _OUTPUT, _LOCAL)
+    cmd_options = (*Run.cmd_options, _MANIFESTS, _OUTPUT, _LOCAL, _STARTED_IN)
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Options may follow paths."""
+        return int(super().parse_execute(options_first(in_args, self.cmdparser)))
 
     def get_options(self) -> list[CmdOption]:
         """doit's own -f names a dodo.py; here it is kubectl's."""
@@ -65,7 +73,10 @@ class Resolve(Run):  # type: ignore[misc]
             raise InvalidCommand("resolve: wanted -f PATH")
         if not isinstance(self.loader, ScratchLoader):  # doit would build all images
             raise InvalidCommand('resolve: wanted [tool.doit] loader = "scratch"')
-        self._paths, self._output, self._local = paths, params["output"], params["local"]
+        folder = params["started_in"]
+        self._paths = [_from_here(path, folder) for path in paths]
+        self._output = _from_here(params["output"], folder)
+        self._local = params["local"]
         params["outfile"] = sys.stderr  # stdout is for manifests
         code = int(super().execute(params, []))
         if code == 0:
@@ -106,6 +117,13 @@ class Resolve(Run):  # type: ignore[misc]
         else:
             sys.stdout.buffer.write(joined(list(texts.values())).encode())
             sys.stdout.buffer.flush()
+
+
+def _from_here(path: str, folder: str) -> str:
+    """*path*, as typed in *folder*, from the current one; `-` and "" stay."""
+    if not folder or path in ("", "-") or os.path.isabs(path):
+        return path
+    return os.path.relpath(os.path.join(folder, path))
 
 
 def _check_places(found: "Iterable[Reference]", session: Session) -> None:

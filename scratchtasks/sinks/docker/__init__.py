@@ -1,4 +1,4 @@
-"""Docker Engine: find it as the docker CLI does, and load images that it lacks."""
+"""Docker Engine: find it as the docker CLI does, load images that it lacks, run them."""
 
 from .connect import connect
 from .load import How, Loadable, for_engine, image_id, load, platform_of

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from scratchtasks.core.descriptor import Layer
@@ -19,12 +19,13 @@ from scratchtasks.store.files import FileStates
 from ..docker import Loadable, connect, load
 from .guard import KEPT, PAUSES, ask, keep
 from .root import read_file
-from .trial import Outcome, Trial, Unusable, is_satisfied
+from .trial import Outcome, Trial, Unusable, is_satisfied, stopped_before
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
+_NOT_ON_PATH = "executable file not found in $PATH"
 _FORMAT = "exec format error"
 _LARGEST = 1 << 40
 """Bytes of the largest layer that is believed."""
@@ -50,10 +51,15 @@ def run_in_engine(
     try:
         if trial.definition.http_path and "localhost" not in client.api.base_url:
             raise Unusable("the engine is on another machine, out of the probe's reach")
-        root = _root_of(trial.image, store, files)
+        root = root_of(trial.image, store, files)
         with _image(trial.image, root, client, store) as name:
             hosts = _extra_hosts(read_file(trial, store, "etc/hosts", where))
-            return _run(trial, name, hosts, client)
+            with ExitStack() as made:
+                for step in trial.before:
+                    outcome, name = _run(step, name, hosts, client, made)
+                    if (stopped := stopped_before(step, outcome)) is not None:
+                        return stopped
+                return _run(trial, name, hosts, client)[0]
     except (DockerException, OSError) as error:  # what requests raises is an OSError
         reason = str(getattr(error, "explanation", None) or error)
         raise SinkError(where, f"docker: {reason}") from None
@@ -61,7 +67,7 @@ def run_in_engine(
         client.close()
 
 
-def _root_of(image: PlatformImage, store: ContentStore, files: FileStates) -> Rootfs:
+def root_of(image: PlatformImage, store: ContentStore, files: FileStates) -> Rootfs:
     """*image* as engines take it; sizes of tars are measured once and kept in *files*."""
 
     def size_of(layer: Layer) -> int:
@@ -100,7 +106,15 @@ def _image(
         client.api.remove_image(name)
 
 
-def _run(trial: Trial, image: str, hosts: Mapping[str, str], client: "DockerClient") -> Outcome:
+def _run(
+    trial: Trial,
+    image: str,
+    hosts: Mapping[str, str],
+    client: "DockerClient",
+    made: ExitStack | None = None,
+) -> tuple[Outcome, str]:
+    """What comes of *trial* in *image*; with *made*, which removes it, also an image of what it
+    left behind."""
     from docker.errors import APIError
 
     wanted = trial.definition
@@ -112,7 +126,7 @@ def _run(trial: Trial, image: str, hosts: Mapping[str, str], client: "DockerClie
         image,
         list(trial.argv[1:]),
         entrypoint=[trial.argv[0]],
-        environment=dict(wanted.env),
+        environment=dict(trial.env),
         extra_hosts=dict(hosts),
         healthcheck={"test": ["NONE"]},
         read_only=wanted.read_only,
@@ -123,20 +137,34 @@ def _run(trial: Trial, image: str, hosts: Mapping[str, str], client: "DockerClie
         try:
             container.start()
         except APIError as error:
-            return _refused(trial, str(error.explanation or error))
+            return _refused(trial, str(error.explanation or error)), ""
         outcome = _watch(trial, container, port)
+        left = ""
+        if made is not None:
+            left = str(container.commit().id)
+            made.callback(_remove_image, client, left)
     finally:
         # Ends all that runs in it; its volumes go with it.
         container.remove(force=True, v=True)
     if outcome.code == 1 and _FORMAT.encode() in outcome.stderr and not _is_native(trial, client):
         raise Unusable(_foreign(trial))
-    return outcome
+    return outcome, left
+
+
+def _remove_image(client: "DockerClient", image: str) -> None:
+    from docker.errors import ImageNotFound
+
+    try:
+        client.api.remove_image(image)
+    except ImageNotFound:
+        pass  # it went with one that was made from it
 
 
 def _refused(trial: Trial, explanation: str) -> Outcome:
     if _FORMAT in explanation:
         raise Unusable(_foreign(trial))
     reason = explanation.removesuffix(": unknown").rpartition(": ")[2]
+    reason = "no such file or directory" if reason.endswith(_NOT_ON_PATH) else reason
     return Outcome(code=None, stdout=b"", stderr=b"", refusal=reason)
 
 

@@ -1,6 +1,7 @@
 """A program: runs a sandbox for a bounded time, probes what runs in it, leaves nothing behind.
 
-It gets an order as JSON on stdin, and prints what came of it as JSON:
+It gets an order as one line of JSON on stdin, with data behind it, and prints what came of it
+as JSON:
 
     program   argv of bubblewrap, or of `enter.py`: both speak bubblewrap's --args FD,
               --json-status-fd FD and --block-fd FD
@@ -8,6 +9,7 @@ It gets an order as JSON on stdin, and prints what came of it as JSON:
     command   argv inside
     seconds   after which all is ended
     probe     [port, path, status] for HTTP, or null
+    files     what follows `--file` in args: paths, and sizes of pieces of the data, in order
     patterns  regular expressions for stdout and stderr; with a probe, the trial is over once
               they are found and the probe succeeds
 
@@ -27,7 +29,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 KEPT = 1 << 20
 """Bytes of each output stream that are kept, from its end."""
@@ -42,6 +44,7 @@ _PR_SET_PDEATHSIG = 1
 _NS_GET_USERNS = 0xB701
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
+_FILE = re.compile("--file\0\x01([0-9]+)\0")
 _PORTS = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 
 
@@ -86,11 +89,22 @@ def _first_line(connection: socket.socket, deadline: float) -> bytes:
     return data.partition(b"\n")[0]
 
 
+def in_memory(data: bytes) -> int:
+    """A descriptor of a file in memory that holds *data*, at its start."""
+    fd = os.memfd_create("data")
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
 class Guard:
     """One sandbox, from its start to its end."""
 
-    def __init__(self, order: dict[str, Any]) -> None:
+    def __init__(self, order: dict[str, Any], data: BinaryIO) -> None:
         self._order = order
+        self._data = data
         self._patterns = [re.compile(pattern) for pattern in order["patterns"]]
         self._output = {"stdout": bytearray(), "stderr": bytearray()}
         self._status = bytearray()
@@ -104,9 +118,9 @@ class Guard:
         deadline = time.monotonic() + self._order["seconds"]
         status, told = os.pipe()
         gate, go = os.pipe()
-        given = os.memfd_create("args")
-        os.write(given, self._order["args"].encode("utf-8", "surrogateescape"))
-        os.lseek(given, 0, os.SEEK_SET)
+        files = [self._file(source) for source in self._order["files"]]
+        args = _FILE.sub(lambda found: f"--file\0{files[int(found[1])]}\0", self._order["args"])
+        given = in_memory(args.encode("utf-8", "surrogateescape"))
         options = ("--args", given, "--json-status-fd", told, "--block-fd", gate)
         process = subprocess.Popen(
             [*self._order["program"], *map(str, options), "--", *self._order["command"]],
@@ -114,9 +128,9 @@ class Guard:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={},
-            pass_fds=(given, told, gate),
+            pass_fds=(given, told, gate, *files),
         )
-        for fd in (given, told, gate):
+        for fd in (given, told, gate, *files):
             os.close(fd)
         assert process.stdout is not None
         assert process.stderr is not None
@@ -141,6 +155,12 @@ class Guard:
             "fault": self._fault,
             **{name: bytes(tail[-KEPT:]).decode("latin-1") for name, tail in self._output.items()},
         }
+
+    def _file(self, source: str | int) -> int:
+        """A descriptor of the file *source*, or of the next *source* bytes of the data."""
+        if isinstance(source, str):
+            return os.open(source, os.O_RDONLY)
+        return in_memory(self._data.read(source))
 
     def _read(self, fd: int, tail: bytearray) -> None:
         self._selector.register(fd, selectors.EVENT_READ, tail)
@@ -213,15 +233,15 @@ class Guard:
     def _end(self, process: "subprocess.Popen[bytes]", ended: int) -> None:
         """Kill what runs, and read the pipes to their ends: they are at EOF once all is gone."""
         self._selector.unregister(ended)
+        if self._neighbour:  # first, lest it take the program's end for an answer
+            os.kill(self._neighbour, signal.SIGKILL)
+            os.waitpid(self._neighbour, 0)
         if self._inside >= 0:
             # The first process of a pid namespace takes all others with it.
             try:
                 signal.pidfd_send_signal(self._inside, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        if self._neighbour:
-            os.kill(self._neighbour, signal.SIGKILL)
-            os.waitpid(self._neighbour, 0)
         if self._inside < 0:
             process.kill()
         process.wait()
@@ -289,11 +309,24 @@ def _probe(port: int, path: str, status: int, answer: int) -> None:
         time.sleep(next(pauses, PAUSES[-1]))
 
 
+def _allow_files(count: int) -> None:
+    """Raise the limit of open files so that *count* more may be open, as far as that is allowed."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + 100
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def main() -> None:
     """Do what stdin says.  Whoever started us ends, so do we."""
     die_with(os.getppid())
     try:
-        said = Guard(json.load(sys.stdin)).run()
+        order = json.loads(sys.stdin.buffer.readline())
+        _allow_files(len(order["files"]))
+        said = Guard(order, sys.stdin.buffer).run()
     except OSError as error:
         said = {"fault": str(error)}
     json.dump(said, sys.stdout)

@@ -1,4 +1,8 @@
-"""Trials without a daemon: in bubblewrap, or by unshare(2), on a private copy of the image.
+"""Trials without a daemon: in bubblewrap, or by unshare(2).
+
+bubblewrap puts the image together in memory (`composed.py`).  unshare has a private copy of it on
+disk, and so has bubblewrap where one trial needs what another has left behind, and for images of
+more files than its arguments can name.
 
 The program is the first process of its own pid, network, ipc, uts and mount namespaces, with the
 image's user, loopback only, a minimal /dev, and the image's own /etc/hosts.  What differs from a
@@ -15,10 +19,11 @@ from typing import Any, Protocol
 from scratchtasks.core.errors import SinkError
 from scratchtasks.store.blobs import ContentStore
 
+from .composed import Composed, compose
 from .private import private_folder
 from .qemu import emulator_for
 from .root import unpack
-from .trial import Outcome, Trial, Unusable
+from .trial import Outcome, Trial, Unusable, stopped_before
 
 _GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
 _ENTER = os.path.join(os.path.dirname(__file__), "enter.py")
@@ -60,7 +65,7 @@ def run_in_namespaces(
     processes: Processes,
     env: Mapping[str, str],
     folder: str,
-    make: "Callable[[Trial, str, str, Mapping[str, str]], tuple[list[str], str]]",
+    make: "Callable[..., tuple[list[str], str]]",
 ) -> Outcome:
     """Run *trial* in the sandbox that *make* (`bubblewrap` or `unshare`) describes.
 
@@ -73,6 +78,10 @@ def run_in_namespaces(
         raise Unusable("only Linux has namespaces")
     emulator = emulator_for(trial.image.platform, env)
     make(trial, "", emulator, env)  # refuses before the work of unpacking
+    composed = compose(trial, store, where) if make is bubblewrap and not trial.before else None
+    if composed is not None:
+        program, args = make(trial, "", emulator, env, composed)
+        return _run(trial, where, program, args, emulator, processes, composed)
     with private_folder(folder) as private:
         if os.statvfs(private).f_flag & os.ST_NOEXEC:
             raise Unusable(f"{folder} is mounted noexec")
@@ -82,14 +91,23 @@ def run_in_namespaces(
             with open(root + _QEMU, "xb"):
                 pass
         unpack(trial, store, root, where)
-        program, args = make(trial, root, emulator, env)
-        return _run(trial, where, program, args, emulator, processes)
+        for step in (*trial.before, trial):
+            program, args = make(step, root, emulator, env)
+            outcome = _run(step, where, program, args, emulator, processes)
+            if step is not trial and (stopped := stopped_before(step, outcome)) is not None:
+                return stopped
+        return outcome
 
 
 def bubblewrap(
-    trial: Trial, root: str, emulator: str, env: Mapping[str, str]
+    trial: Trial,
+    root: str,
+    emulator: str,
+    env: Mapping[str, str],
+    composed: Composed | None = None,
 ) -> tuple[list[str], str]:
-    """The program and its --args for *trial* in the private folder *root*.
+    """The program and its --args for *trial* in the private folder *root*, or in what *composed*
+    describes.
 
     Raises: Unusable when bubblewrap is not on *env*'s PATH.  Source: bwrap(1).
     """
@@ -105,15 +123,22 @@ def bubblewrap(
     if trial.uid == 0:
         for name in _CAPABILITIES:
             args += ["--cap-add", f"CAP_{name}"]
-    for name, value in _environment(trial, root).items():
+    passwd = _passwd(root) if composed is None else composed.passwd
+    for name, value in _environment(trial, passwd).items():
         args += ["--setenv", name, value]
-    args += ["--ro-bind" if trial.definition.read_only else "--bind", root, "/"]
-    if trial.definition.read_only:
-        for volume in trial.volumes:
+    is_fixed = trial.definition.read_only
+    if composed is not None:
+        args += composed.args
+    else:
+        args += ["--ro-bind" if is_fixed else "--bind", root, "/"]
+        for volume in trial.volumes if is_fixed else ():
             args += ["--bind", root + volume, volume]
     if emulator:
         args += ["--ro-bind", emulator, _QEMU]
-    args += ["--proc", "/proc", "--dev", "/dev", "--chdir", trial.workdir]
+    args += ["--proc", "/proc", "--dev", "/dev"]
+    if composed is not None and is_fixed:
+        args += ["--remount-ro", "/"]
+    args += ["--chdir", trial.workdir]
     return [program], "".join(f"{arg}\0" for arg in args)
 
 
@@ -125,7 +150,7 @@ def unshare(
         "root": root,
         "uid": trial.uid,
         "gid": trial.gid,
-        "env": _environment(trial, root),
+        "env": _environment(trial, _passwd(root)),
         "workdir": trial.workdir,
         "read_only": trial.definition.read_only,
         "volumes": list(trial.volumes),
@@ -135,7 +160,13 @@ def unshare(
 
 
 def _run(
-    trial: Trial, where: str, program: Sequence[str], args: str, emulator: str, processes: Processes
+    trial: Trial,
+    where: str,
+    program: Sequence[str],
+    args: str,
+    emulator: str,
+    processes: Processes,
+    composed: Composed | None = None,
 ) -> Outcome:
     wanted = trial.definition
     command = [_QEMU, "-0", trial.argv[0], *trial.argv] if emulator else [*trial.argv]
@@ -148,9 +179,11 @@ def _run(
             [wanted.http_port, wanted.http_path, wanted.http_status] if wanted.http_path else None
         ),
         "patterns": [wanted.stdout, wanted.stderr],
+        "files": composed.files if composed is not None else [],
     }
+    given = json.dumps(order).encode() + b"\n" + (composed.data if composed is not None else b"")
     argv = [sys.executable, "-I", "-S", _GUARD]
-    done = processes.run(argv, cwd="/", env={}, show_stderr=False, stdin=json.dumps(order).encode())
+    done = processes.run(argv, cwd="/", env={}, show_stderr=False, stdin=given)
     try:
         said: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
@@ -176,17 +209,22 @@ def _outcome(said: Mapping[str, Any]) -> Outcome:
     )
 
 
-def _environment(trial: Trial, root: str) -> dict[str, str]:
-    """The program's environment, with the HOME that /etc/passwd of the image gives its user."""
-    home = "/"
+def _passwd(root: str) -> bytes:
     path = f"{root}/etc/passwd"
-    if os.path.isfile(path) and not os.path.islink(path):
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                fields = line.rstrip("\n").split(":")
-                if len(fields) >= 6 and fields[2] == str(trial.uid):
-                    home = fields[5] or "/"
-                    break
+    if not os.path.isfile(path) or os.path.islink(path):
+        return b""
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _environment(trial: Trial, passwd: bytes) -> dict[str, str]:
+    """The program's environment, with the HOME that the image's *passwd* gives its user."""
+    home = "/"
+    for line in passwd.decode("utf-8", "surrogateescape").splitlines():
+        fields = line.split(":")
+        if len(fields) >= 6 and fields[2] == str(trial.uid):
+            home = fields[5] or "/"
+            break
     return {"HOME": home, "HOSTNAME": "localhost", **trial.env}
 
 

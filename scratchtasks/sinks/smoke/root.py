@@ -37,7 +37,7 @@ def unpack(trial: Trial, store: ContentStore, folder: str, where: str) -> None:
     """
     copy = _Copy(folder, (trial.uid, trial.gid), where)
     for layer in trial.image.layers:
-        for member, content in _members(layer, store, where):
+        for member, content in members(layer, store, where):
             copy.add(member, content)
     for path in (trial.workdir, *trial.volumes, "/proc", "/dev"):
         copy.add_folder(path.strip("/"))
@@ -51,8 +51,8 @@ def read_file(trial: Trial, store: ContentStore, path: str, where: str) -> bytes
     """
     found = b""
     for layer in trial.image.layers:
-        for member, content in _members(layer, store, where):
-            if _plain(member, where) == path:
+        for member, content in members(layer, store, where):
+            if plain_path(member, where) == path:
                 found = content.read(_MAX_FILE) if content else b""
     return found
 
@@ -69,7 +69,8 @@ def rights(mode: int, owner: tuple[int, int], user: tuple[int, int]) -> int:
     return mode & ~0o700 | (mode >> shift & 7) << 6
 
 
-def _plain(member: tarfile.TarInfo, where: str) -> str:
+def plain_path(member: tarfile.TarInfo, where: str) -> str:
+    """The path of *member* without a leading slash.  Raises: SinkError if it leads elsewhere."""
     try:
         return check_path("/" + member.name, where)
     except StageError as error:
@@ -92,9 +93,13 @@ def _open(layer: Layer, store: ContentStore, where: str) -> Iterator[BinaryIO]:
             raise SinkError(where, f"layer {layer.blob.digest}: {what}")
 
 
-def _members(
+def members(
     layer: Layer, store: ContentStore, where: str
 ) -> Iterator[tuple[tarfile.TarInfo, BinaryIO | None]]:
+    """Everything in *layer*, each with its content if it is a file, to be read before the next.
+
+    Raises: SinkError when it is not what its descriptor says; StoreError.
+    """
     try:
         with _open(layer, store, where) as raw, _tar(raw) as tar:
             for member in tar:
@@ -118,7 +123,7 @@ class _Copy:
 
     def add(self, member: tarfile.TarInfo, content: BinaryIO | None) -> None:
         """Write *member*, in place of what a lower layer has there."""
-        path = _plain(member, self._where)
+        path = plain_path(member, self._where)
         mode = rights(member.mode, (member.uid, member.gid), self._user)
         if member.isdir():
             self.add_folder(path)

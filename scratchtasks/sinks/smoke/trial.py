@@ -6,7 +6,7 @@ Source: OCI image-spec v1.1, config.md; how Docker combines entrypoint, cmd and 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scratchtasks.core.errors import SinkError
@@ -25,7 +25,8 @@ class Trial:
     """*argv* run in *image* as *uid*:*gid*, under the terms of *definition*.
 
     *env* is all of the program's environment except what every container gets (HOME and
-    HOSTNAME); *volumes* are the absolute paths that stay writable in a read-only root.
+    HOSTNAME); *volumes* are the absolute paths that stay writable in a read-only root.  Those
+    *before* it run first, in the same root file system, however they end.
     """
 
     image: PlatformImage
@@ -36,6 +37,7 @@ class Trial:
     gid: int
     workdir: str
     volumes: tuple[str, ...]
+    before: tuple["Trial", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,17 @@ class Outcome:
     stderr: bytes
     answer: str = ""
     refusal: str = ""
+
+
+def stopped_before(step: Trial, outcome: Outcome) -> Outcome | None:
+    """What a trial comes to if *outcome* of a *step* before it leaves nothing to try."""
+    if outcome.refusal:
+        reason = f"setup {step.argv[0]}: {outcome.refusal}"
+    elif outcome.code is None:
+        reason = f"setup {step.argv[0]} still ran after {step.definition.timeout_seconds} s"
+    else:
+        return None
+    return replace(outcome, refusal=reason)
 
 
 class Unusable(Exception):
@@ -92,7 +105,7 @@ def trial_of(image: PlatformImage, definition: Smoke, store: ContentStore, where
 def is_satisfied(definition: Smoke, stdout: bytes, stderr: bytes) -> bool:
     """Whether both outputs hold what they should."""
     wanted = ((definition.stdout, stdout), (definition.stderr, stderr))
-    return all(re.search(pattern, _text(output)) for pattern, output in wanted)
+    return all(re.search(pattern, text_of(output)) for pattern, output in wanted)
 
 
 def faults_of(trial: Trial, outcome: Outcome) -> list[str]:
@@ -111,7 +124,7 @@ def faults_of(trial: Trial, outcome: Outcome) -> list[str]:
         ("stdout", wanted.stdout, outcome.stdout),
         ("stderr", wanted.stderr, outcome.stderr),
     ):
-        if not re.search(pattern, _text(output)):
+        if not re.search(pattern, text_of(output)):
             faults.append(f"{name}: wanted a match of {pattern!r}, got {_shown_output(output)}")
     return faults
 
@@ -148,9 +161,10 @@ def _shown_code(code: int) -> str:
 def _shown_output(output: bytes) -> str:
     if not output:
         return "nothing"
-    text = _text(output)
+    text = text_of(output)
     return repr(text) if len(text) <= 80 else f"{len(output)} bytes without one"
 
 
-def _text(output: bytes) -> str:
+def text_of(output: bytes) -> str:
+    """*output* for patterns and people."""
     return output.decode(errors="replace")

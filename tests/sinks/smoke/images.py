@@ -47,7 +47,7 @@ class Bench:
         self.shown: list[bytes] = []
         self.processes = Processes(self.shown.append)
         self.env = dict(os.environ)
-        self._program = program
+        self.program = program
 
     def file(self, path: str, data: bytes, **rights: Any) -> FileEntry:
         blob = self.store.put_bytes(data, "application/octet-stream")
@@ -65,7 +65,7 @@ class Bench:
             FileEntry(path="home/app", kind="dir", mode=0o700, **own),
             FileEntry(path="tmp", kind="dir", mode=0o1777),
         ]
-        first = self.file("usr/bin/api", self._program, mode=0o755)
+        first = self.file("usr/bin/api", self.program, mode=0o755)
         second = FileEntry(path="usr/bin/other", kind="hardlink", link="usr/bin/api")
         settings: dict[str, Any] = {"user": APP, "entrypoint": (PROGRAM,), **config}
         image = Image(platforms=(self.platform,), **settings)

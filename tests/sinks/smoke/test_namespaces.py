@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.platform import Platform, host_platform
 from scratchtasks.core.target import Smoke
 from scratchtasks.execute.process import Cancelled
+from scratchtasks.sinks.smoke.composed import compose
 from scratchtasks.sinks.smoke.namespace import bubblewrap, unshare
 from scratchtasks.sinks.smoke.trial import trial_of
 from scratchtasks.sinks.smoke.verdict import WAYS, Way
@@ -39,11 +41,45 @@ def test_no_file_stays_behind_and_the_store_is_untouched(bench: Bench, way: Way)
     bench.smoke(image, way, "write", "/home/app/new", "write", PROGRAM)
     with pytest.raises(SinkError):
         bench.smoke(image, way, "exit", "1")
-    assert os.listdir(bench.folder) == []
+    assert left_in(bench) == []
+    assert os.path.exists(bench.folder) == (way == "unshare")  # bubblewrap unpacks nothing
     after = {path: path.stat() for path in Path(bench.folder).parent.rglob("sha256/*/*")}
     assert {path: (s.st_mtime_ns, s.st_mode, s.st_nlink) for path, s in after.items()} == {
         path: (s.st_mtime_ns, s.st_mode, s.st_nlink) for path, s in before.items()
     }
+
+
+def left_in(bench: Bench) -> list[str]:
+    """What is left where private copies are made."""
+    return os.listdir(bench.folder) if os.path.exists(bench.folder) else []
+
+
+LARGE = b"0123456789abcdef" * 8192
+
+
+def test_large_files_are_bound_and_others_are_in_memory(bench: Bench) -> None:
+    image = bench.image([bench.file("srv/large", LARGE), bench.file("srv/small", b"x")])
+    trial = trial_of(image, Smoke(), bench.store, WHERE)
+    composed = compose(trial, bench.store, WHERE)
+    assert composed is not None
+    bound = composed.args.index("/srv/large")
+    blob = bench.store.path(digest_of(LARGE))
+    assert composed.args[bound - 2 : bound] == ["--ro-bind", blob]
+    assert bench.store.path(digest_of(bench.program)) in composed.files  # blobs may not be run
+    assert b"x" in composed.data
+    refused = "read-only file system|permission denied"
+    bench.smoke(
+        image, "bubblewrap", "mode", "/srv/large", "write", "/srv/large", "write", "/srv/small",
+        stdout=rf"^mode /srv/large: 444\nwrite /srv/large: ({refused})\nwrite /srv/small: perm",
+    )  # fmt: skip
+    assert Path(blob).read_bytes() == LARGE
+
+
+def test_more_files_than_bubblewrap_takes_are_unpacked(bench: Bench) -> None:
+    image = bench.image([bench.file(f"srv/{number}", b"x") for number in range(2000)])
+    assert compose(trial_of(image, Smoke(), bench.store, WHERE), bench.store, WHERE) is None
+    bench.smoke(image, "bubblewrap", "cat", "/srv/1999", stdout='"x" fine')
+    assert os.listdir(bench.folder) == []
 
 
 @pytest.mark.parametrize("way", NAMESPACES)
@@ -77,10 +113,10 @@ def test_a_failure_is_never_remembered(bench: Bench) -> None:
 
 @pytest.mark.parametrize("way", NAMESPACES)
 def test_a_probe_that_nobody_answers(bench: Bench, way: Way) -> None:
-    probe = {"http_path": "/", "http_port": 8080, "timeout_seconds": 1}
+    probe = {"http_path": "/", "http_port": 8080, "timeout_seconds": 2}
     with pytest.raises(SinkError) as caught:
         bench.smoke(bench.image(), way, "sleep", "9s", **probe)
-    assert caught.value.what == "GET :8080/: wanted status 200 within 1 s, got connection refused"
+    assert caught.value.what == "GET :8080/: wanted status 200 within 2 s, got connection refused"
 
 
 def test_the_first_way_that_works_decides(bench: Bench) -> None:
@@ -167,6 +203,9 @@ def test_killed_ourselves_we_leave_no_process(bench: Bench, program: bytes, way:
         child.send_signal(signal.SIGKILL)
         child.wait()
     _eventually(lambda: processes_with(token) == [])
+    if way == "bubblewrap":
+        assert left_in(bench) == []
+        return
     [left] = Path(bench.folder).iterdir()
     bench.smoke(bench.image(), way, "exit", "0")
     assert left.exists()  # young: it may be somebody's who is about to lock it
@@ -184,7 +223,7 @@ def test_a_cancelled_run_ends_the_trial(bench: Bench, way: Way) -> None:
         bench.smoke(bench.image(), way, "fork", token, "sleep", token, timeout_seconds=60)
     timer.join()
     _eventually(lambda: processes_with(token) == [])
-    assert os.listdir(bench.folder) == []
+    assert left_in(bench) == []
 
 
 def _eventually(condition: Callable[[], bool], seconds: float = 20) -> None:

@@ -1,0 +1,195 @@
+"""`doit up NAME…`: load images and run them in Docker, as declared; `--down` ends them."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from doit.cmd_run import Run
+from doit.exceptions import InvalidCommand
+
+from scratchtasks.core.errors import ScratchError, SinkError, did_you_mean
+from scratchtasks.plugin.loader import ScratchLoader
+from scratchtasks.plugin.running import parse_choices, wanted
+from scratchtasks.plugin.session import Session
+from scratchtasks.plugin.watched import write_inputs
+
+from .options import options_first
+from .why import session_of
+
+if TYPE_CHECKING:
+    from scratchtasks.sinks.docker.containers import Up as Done
+
+PORTS = {
+    "name": "ports",
+    "short": "p",
+    "long": "port",
+    "type": list,
+    "default": [],
+    "help": "HOST:PORT or NAME:HOST:PORT, another host port than the declared one, 0 for any"
+    " free one; may be repeated",
+}
+ADDRESS = {
+    "name": "address",
+    "long": "address",
+    "type": str,
+    "default": "",
+    "help": "publish ports there [default: 127.0.0.1, or 0.0.0.0 of an engine on another machine]",
+}
+ENV = {
+    "name": "variables",
+    "short": "e",
+    "long": "env",
+    "type": list,
+    "default": [],
+    "help": "a variable of your own environment to pass on; may be repeated",
+}
+_DOWN = {
+    "name": "down",
+    "long": "down",
+    "type": bool,
+    "default": False,
+    "help": "remove the containers, all of this workspace's without a NAME; volumes stay",
+}
+_VOLUMES = {
+    "name": "volumes",
+    "long": "volumes",
+    "type": bool,
+    "default": False,
+    "help": "with --down: remove their volumes too",
+}
+_INPUTS = {
+    "name": "inputs",
+    "long": "inputs",
+    "type": str,
+    "default": "",
+    "help": "write the paths of all that the images depend on into this file, as JSON",
+}
+
+
+class Up(Run):  # type: ignore[misc]
+    """Builds and loads images, then runs each in a container of its own."""
+
+    name = "up"
+    doc_purpose = "load images and run them in Docker"
+    doc_usage = "NAME... [VARIABLE=VALUE...]"
+    doc_description = (
+        "Each service runs as `scratch-NAME`, detached, with its ports published on the same"
+        " numbers, its `[hosts]` entries, and the variables given here added to its own. What"
+        " runs is left alone if nothing has changed, replaced once the new one has started, and"
+        " started again if that one ends at once."
+    )
+    cmd_options = (*Run.cmd_options, PORTS, ADDRESS, ENV, _DOWN, _VOLUMES, _INPUTS)
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Options may follow names."""
+        self.words = options_first(in_args, self.cmdparser)
+        return int(super().parse_execute(self.words))
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Build and load; touch containers only when all of it went well."""
+        if not isinstance(self.loader, ScratchLoader):  # doit would build all images
+            raise InvalidCommand(f'{self.name}: wanted [tool.doit] loader = "scratch"')
+        if not args and not params["down"]:
+            raise InvalidCommand(f"{self.name}: wanted the NAME of a service")
+        self._args, self._is_down = args, params["down"]
+        self._inputs = params["inputs"]
+        self._names: list[str] = []
+        has_failed = True
+        try:
+            self._choices = parse_choices(
+                params["ports"], params["address"], params["variables"], variables(), os.environ
+            )
+            code = int(super().execute(params, []))
+            if code != 0:
+                return code
+            has_failed = False
+            session = session_of(self.loader)
+            if params["down"]:
+                self._take_down(session, with_volumes=params["volumes"])
+            else:
+                self._bring_up(session)
+        except SinkError as error:
+            sys.stderr.write(f"error: {error}\n")
+            return 1
+        except ScratchError as error:
+            raise InvalidCommand(str(error)) from None
+        finally:
+            if self._inputs and self._names and not self._is_down:
+                write_inputs(
+                    self._inputs, session_of(self.loader), self._names, has_failed=has_failed
+                )
+        return 0
+
+    def choose(self, session: Session) -> list[str]:
+        """The tasks that load what is to run.  Raises: GraphError, ConfigError."""
+        if self._is_down:
+            self._names = [service_of(word, session, known=None) for word in self._args]
+            return []
+        known = tuple(session.graph.services)
+        self._names = list(dict.fromkeys(service_of(word, session, known) for word in self._args))
+        # What is wrong with the command line is said before the build.
+        self._choices.check([session.graph.services[name] for name in self._names])
+        return [f"load:{name}" for name in self._names]
+
+    def _bring_up(self, session: Session) -> None:
+        from scratchtasks.sinks.docker.containers import bring_up
+        from scratchtasks.sinks.engines import open_client
+
+        with open_client(session.declared.engine, session.world.env) as client:
+            choices = self._choices.at(client.api.base_url)
+            for name in self._names:
+                image = session.loads.id_of(name)
+                service = session.graph.services[name]
+                container = wanted(service, image, session.world.root, choices)
+                sys.stdout.write(_told(container.name, bring_up(container, client)))
+                sys.stdout.flush()
+        logs = container.name if len(self._names) == 1 else "scratch-NAME"
+        end = " ".join(self._names)
+        sys.stdout.write(f"    logs: docker logs -f {logs}; end: doit up --down {end}\n")
+
+    def _take_down(self, session: Session, *, with_volumes: bool) -> None:
+        from scratchtasks.sinks.docker.containers import services_up, take_down
+        from scratchtasks.sinks.engines import open_client
+
+        with open_client(session.declared.engine, session.world.env) as client:
+            up = services_up(session.world.root, client)
+            for name in self._names:
+                if name not in up and name not in session.graph.services:
+                    _refuse(name, tuple({*up, *session.graph.services}))
+            gone = take_down(session.world.root, self._names, client, with_volumes=with_volumes)
+        sys.stdout.write("".join(f"{name} removed\n" for name in gone) or "nothing is up\n")
+
+
+def variables() -> dict[str, str]:
+    """The words NAME=VALUE of the command line, which doit keeps for itself."""
+    from doit import doit_cmd
+
+    return dict(doit_cmd._CMDLINE_VARS or {})
+
+
+def service_of(word: str, session: Session, known: tuple[str, ...] | None) -> str:
+    """The service that *word* (a name, a task or a label) means; one of *known*, if given.
+
+    Raises: GraphError with the nearest.
+    """
+    if word.startswith("//"):
+        word = session.task_of_label(word)
+    kind, colon, name = word.partition(":")
+    word = name if colon and kind in ("image", "load") else word
+    if known is not None and word not in known:
+        _refuse(word, known)
+    return word
+
+
+def _refuse(word: str, known: tuple[str, ...]) -> None:
+    from scratchtasks.core.errors import GraphError
+
+    raise GraphError(word, "there is no such service", did_you_mean(word, known))
+
+
+def _told(name: str, done: "Done") -> str:
+    if done.code is not None:
+        return f"{name} ended with exit code {done.code}\n"
+    words = {"started": "started", "replaced": "replaced", "unchanged": "is up to date"}
+    where = ", ".join(map(str, done.ports))
+    return f"{name} {words[done.how]}{': ' if where else ''}{where}\n"

@@ -1,0 +1,34 @@
+"""A program: doit, imported and waiting for the word to go.
+
+`watch` keeps one at hand, so that an edit does not wait for imports, and every run still starts
+with a clean state and reads dodo.py anew.  It goes on a line on stdin, and leaves on its end.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Import what a run needs, wait, and run doit with *arguments*; returns its exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # a Ctrl-C is for whoever started us
+    import docker  # noqa: F401
+    from doit import doit_cmd  # noqa: F401
+
+    from . import loader, running, watched  # noqa: F401
+    from .main import run
+
+    if not sys.stdin.buffer.readline():
+        return 0
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

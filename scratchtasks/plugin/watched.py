@@ -1,0 +1,177 @@
+"""What images depend on, file by file, and whether a change on disk concerns it."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from scratchtasks.core.action import Input
+from scratchtasks.core.names import is_match
+from scratchtasks.execute.stamp import read_stamp, stamp_path
+from scratchtasks.store.atomic import write_atomic
+from scratchtasks.store.signature import list_folder
+
+from .workspace import SERVICE_FILE
+
+if TYPE_CHECKING:
+    from .session import Session
+
+Watched = Mapping[Input, str]
+"""Inputs with absolute paths, and what was seen of each; "" if it was not there."""
+
+_SETTINGS = ("dodo.py", "pyproject.toml", "doit.cfg", "scratch.toml", "scratch.lock")
+_NOT_SOURCES = frozenset({"dist", "node_modules", "target", "__pycache__"})
+_MOST = 20_000
+"""Files that are looked at when nothing is known of a service yet."""
+
+
+def inputs_of(
+    session: "Session", names: Iterable[str], *, has_failed: bool = False
+) -> dict[Input, str]:
+    """The inputs of the images *names*: what was last seen to be read, and the files that say
+    how they are built.
+
+    Where a first build *has_failed* before all was known, they are all files of the workspace.
+    """
+    root = session.world.root
+    found = {
+        Input("file", path): "file" if os.path.exists(path) else ""
+        for path in _settings(session, names)
+    }
+    for action in _actions(session, names):
+        verdict = session.engine.verdict(action)
+        stamp = read_stamp(stamp_path(session.world.scratch, session.graph.actions[action]))
+        record = dict(verdict.record)
+        if stamp is None:
+            found |= dict(_everything(root)) if has_failed else {}
+        elif not verdict.fresh:  # what failed has not read all that the last success has
+            record |= session.world.files.observe_all(stamp.record)
+        for item, value in record.items():
+            found[item._replace(path=os.path.join(root, item.path))] = value
+    return found
+
+
+def write_inputs(path: str, session: "Session", names: Iterable[str], *, has_failed: bool) -> None:
+    """Write `inputs_of` to *path* as JSON: `{"inputs": [[kind, path, pattern, value]]}`.
+
+    Raises: StoreError.
+    """
+    inputs = inputs_of(session, names, has_failed=has_failed)
+    value = {"inputs": [[*item, inputs[item]] for item in sorted(inputs)]}
+    write_atomic(os.path.abspath(path), json.dumps(value).encode("utf-8", "surrogateescape"))
+
+
+def read_inputs(path: str) -> dict[Input, str]:
+    """What write_inputs wrote; empty when it did not come to that."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return {Input(*item): value for *item, value in json.load(file)["inputs"]}
+    except (OSError, ValueError):
+        return {}
+
+
+def folders(watched: Watched) -> set[str]:
+    """The folders in which a change may concern *watched*; those that are not there are left out.
+
+    Events come from a file's folder, for editors put a new file in an old one's place.
+    """
+    found = set()
+    for item in watched:
+        path = item.path if item.kind == "names" else os.path.dirname(item.path)
+        while not os.path.isdir(path):
+            path = os.path.dirname(path)
+        found.add(path)
+        if item.kind == "file" and (real := os.path.realpath(item.path)) != item.path:
+            found.add(os.path.dirname(real) if os.path.isdir(os.path.dirname(real)) else path)
+    return found
+
+
+def concerned(changes: Iterable[tuple[bool, str]], watched: Watched) -> list[str]:
+    """Those of the changed paths that *watched* has, sorted.
+
+    *changes* are absolute paths, each with whether it came or went, as against a change of what
+    it holds: a listing sees only those.
+    """
+    files = {item.path for item in watched if item.kind != "names"}
+    files |= {os.path.realpath(item.path) for item in watched if item.kind == "file"}
+    listings: dict[str, list[str]] = {}
+    for item in watched:
+        if item.kind == "names":
+            listings.setdefault(item.path.rstrip("/"), []).append(item.pattern)
+    missing = [item.path for item, value in watched.items() if not value and item.kind != "link"]
+    found = set()
+    for came_or_went, path in changes:
+        folder, _, name = path.rpartition("/")
+        is_listed = came_or_went and any(is_match(name, p) for p in listings.get(folder, ()))
+        is_on_the_way = came_or_went and any(each.startswith(f"{path}/") for each in missing)
+        if path in files or is_listed or is_on_the_way:
+            found.add(path)
+    return sorted(found)
+
+
+def changed_since(watched: Watched, moment: int) -> list[str]:
+    """Paths of *watched* that have changed at *moment* (ns since 1970) or after it, sorted.
+
+    Raises: StoreError when a folder cannot be read.
+    """
+    found = set()
+    for item, value in watched.items():
+        if item.kind == "names":
+            listed = list_folder(item.path, item.pattern)
+            is_changed = (listed.value if listed else "") != value
+        else:
+            is_changed = _is_newer(item.path, moment, was_there=bool(value) or item.kind == "link")
+        if is_changed:
+            found.add(item.path)
+    return sorted(found)
+
+
+def _is_newer(path: str, moment: int, *, was_there: bool) -> bool:
+    try:
+        changed = os.stat(path).st_ctime_ns
+    except OSError:
+        return was_there
+    return changed >= moment or not was_there
+
+
+def _settings(session: "Session", names: Iterable[str]) -> Iterator[str]:
+    """Files that say what is built: they are read anew by each run."""
+    root = session.world.root
+    for name in _SETTINGS:
+        yield os.path.join(root, name)
+    for name in names:
+        folder = session.graph.services[name].folder
+        yield os.path.normpath(os.path.join(root, folder, SERVICE_FILE))
+    for module in list(sys.modules.values()):  # what dodo.py has imported
+        path = getattr(module, "__file__", None) or ""
+        inside = path.startswith(f"{root}/") and "site-packages" not in path
+        if inside and not os.path.relpath(path, root).startswith("."):
+            yield path
+
+
+def _actions(session: "Session", names: Iterable[str]) -> dict[str, None]:
+    """All actions behind what is loaded of *names*, those they need first."""
+    found: dict[str, None] = {}
+
+    def visit(task: str) -> None:
+        for dep in session.graph.tasks[task].deps:
+            visit(dep)
+        found.update(dict.fromkeys(session.graph.tasks[task].actions))
+
+    for name in names:
+        visit(f"rootfs:{name}")
+    return found
+
+
+def _everything(root: str) -> Iterator[tuple[Input, str]]:
+    count = 0
+    for folder, below, names in os.walk(root):
+        below[:] = [name for name in below if not name.startswith(".") and name not in _NOT_SOURCES]
+        listed = list_folder(folder, "*")
+        yield Input("names", folder, "*"), listed.value if listed else ""
+        for name in names:
+            yield Input("file", os.path.join(folder, name)), "file"
+        count += len(names)
+        if count > _MOST:
+            return

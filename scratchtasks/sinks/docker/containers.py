@@ -1,0 +1,337 @@
+"""Containers that run our images in an engine: one for each service, replaced only by a better one.
+
+What is decided is in `decide` and `trouble`, which touch nothing; `bring_up` and `take_down` do it.
+A container is ours if its labels say so: somebody else's is never touched, whatever its name.
+"""
+
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from scratchtasks.core.digest import key_of
+from scratchtasks.core.errors import SinkError
+
+from .faults import reason_of
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+SERVICE = "scratchtasks.service"
+WORKSPACE = "scratchtasks.workspace"
+_SETTINGS = "scratchtasks.settings"
+
+PREFIX = "scratch-"
+"""Before the name of a service, that of its container."""
+
+_SETTLE = 0.5
+"""Seconds that a program has to live to count as started, unless it ends well before."""
+
+_STOP = 3
+"""Seconds that the old program has to end by itself."""
+
+_SHOWN = 20
+"""Lines of its log that a program which ended at once is shown with."""
+
+_LOOPBACK = "127.0.0.1"
+
+How = Literal["started", "replaced", "unchanged"]
+
+_TAKEN = re.compile(r":([0-9]{1,5})(?:: bind| failed:| ->|$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """*port* (`8080/tcp`) of a container at *host* of *address*; host 0 is any free port."""
+
+    port: str
+    host: int
+    address: str = _LOOPBACK
+
+    def __str__(self) -> str:
+        number, _, protocol = self.port.partition("/")
+        where = f"[{self.address}]" if ":" in self.address else self.address
+        if protocol == "tcp":
+            return f"http://{where}:{self.host} ({number}/tcp)"
+        return f"{where}:{self.host} ({self.port})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A container as it should be: *service* of the workspace at *workspace* (absolute).
+
+    *image* is the engine's id; *env* is added to the image's; *hosts* are addresses by name;
+    *volumes* are absolute paths in it, each of which keeps its content from one container to
+    the next.
+    """
+
+    service: str
+    workspace: str
+    image: str
+    ports: tuple[Published, ...] = ()
+    env: Mapping[str, str]
+    hosts: Mapping[str, str]
+    volumes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return PREFIX + self.service
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Marks it as ours; the last one tells whether anything has changed since."""
+        settings = key_of("up", 1, asdict(self))
+        return {SERVICE: self.service, WORKSPACE: self.workspace, _SETTINGS: settings}
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """A container in the engine: what `decide` has to know of it."""
+
+    id: str
+    name: str
+    is_running: bool
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """What `bring_up` did: the *ports* as they are now; the exit *code* if it has ended, well."""
+
+    how: How
+    ports: tuple[Published, ...]
+    code: int | None = None
+
+
+def decide(wanted: Wanted, there: Sequence[There]) -> tuple[How, tuple[There, ...]]:
+    """What is to be done, and the containers of ours that are in its place now.
+
+    Raises: SinkError when *wanted*'s name belongs to somebody else, or to another workspace.
+    """
+    ours = []
+    for one in there:
+        is_ours = (one.labels.get(SERVICE), one.labels.get(WORKSPACE)) == (
+            wanted.service,
+            wanted.workspace,
+        )
+        if is_ours:
+            ours.append(one)
+        elif one.name == wanted.name:
+            owner = one.labels.get(WORKSPACE)
+            whose = f"belongs to the workspace {owner}" if owner else "is not ours"
+            what = f"a container of that name is there, and {whose}"
+            raise SinkError(one.name, what, f"docker rename {one.name} ANOTHER, or docker rm it")
+    if not ours:
+        return "started", ()
+    # Those under other names were left behind by a run that was killed.
+    for one in ours:
+        is_same = one.labels.get(_SETTINGS) == wanted.labels[_SETTINGS]
+        if is_same and one.is_running and one.name == wanted.name:
+            return "unchanged", (one,)
+    return "replaced", tuple(ours)
+
+
+def trouble(reason: str, ports: Sequence[Published]) -> tuple[str, str]:
+    """An engine's *reason* for not starting a container, in our words, and a hint."""
+    found = _TAKEN.search(reason)
+    is_taken = "already allocated" in reason or "address already in use" in reason
+    taken = [port for port in ports if found and port.host == int(found[1])]
+    if is_taken and taken:
+        number = taken[0].port.partition("/")[0]
+        what = f"port {taken[0].host} of {taken[0].address} is taken"
+        return what, f"choose another one: --port {taken[0].host + 1}:{number} (0 for any)"
+    return reason.removesuffix(": unknown").rpartition("OCI runtime create failed: ")[2], ""
+
+
+def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
+    """Have a container run as *wanted*; what runs in its place stays until the new one has started.
+
+    If the new one does not start, or ends badly at once, the old one runs again.
+
+    Raises: SinkError, with what the program printed; whatever a signal handler raises, and then
+    the old one runs again, too.
+    """
+    with _told(wanted.name):
+        how, ours = decide(wanted, _list(client, wanted))
+        if how == "unchanged":
+            return Up(how, _ports(client.containers.get(ours[0].id), wanted))
+        old = [client.containers.get(one.id) for one in ours]
+        running = [one for one, there in zip(old, ours, strict=True) if there.is_running]
+        ports = _numbered(wanted.ports, [one.attrs["NetworkSettings"] for one in running])
+        new = _create(replace(wanted, ports=ports), wanted.labels, client)
+        try:
+            for one in running:
+                one.stop(timeout=_STOP)  # the new one needs its ports
+            code = _start(new, wanted)
+        except BaseException:
+            new.remove(force=True)
+            for one in running:
+                one.start()
+            raise
+        for one in old:
+            one.remove(force=True)
+        new.rename(wanted.name)
+        _drop_images(old, wanted.image, client)
+        return Up(how, () if code is not None else _ports(new, wanted), code)
+
+
+def take_down(
+    workspace: str, services: Sequence[str], client: "DockerClient", *, with_volumes: bool
+) -> list[str]:
+    """Remove the containers of *services*, or all of *workspace*; their names.
+
+    Volumes keep what is in them, unless *with_volumes*.  Raises: SinkError.
+    """
+    gone: list[str] = []
+    with _told("docker"):
+        for container in _ours(client, workspace, services):
+            name = str(container.name)
+            container.stop(timeout=_STOP)
+            container.remove(force=True)
+            gone.append(name)
+        if with_volumes:
+            for volume in client.volumes.list(filters={"label": f"{WORKSPACE}={workspace}"}):
+                if not services or (volume.attrs.get("Labels") or {}).get(SERVICE) in services:
+                    volume.remove()
+    return gone
+
+
+def services_up(workspace: str, client: "DockerClient") -> set[str]:
+    """The services of *workspace* that have a container.  Raises: SinkError."""
+    with _told("docker"):
+        return {str(each.labels[SERVICE]) for each in _ours(client, workspace, ())}
+
+
+def _ours(client: "DockerClient", workspace: str, services: Sequence[str]) -> "list[Container]":
+    found = client.containers.list(all=True, filters={"label": f"{WORKSPACE}={workspace}"})
+    return [one for one in found if not services or one.labels.get(SERVICE) in services]
+
+
+def _list(client: "DockerClient", wanted: Wanted) -> list[There]:
+    """Containers that carry *wanted*'s labels or name."""
+    label = f"{SERVICE}={wanted.service}"
+    found = {}
+    for filters in ({"label": label}, {"name": wanted.name}):  # and longer names
+        for one in client.api.containers(all=True, filters=filters):
+            name = (one.get("Names") or ["/"])[0].removeprefix("/")
+            is_running = one.get("State") in ("running", "paused", "restarting")
+            found[one["Id"]] = There(one["Id"], name, is_running, one.get("Labels") or {})
+    return list(found.values())
+
+
+def _numbered(
+    ports: Sequence[Published], running: Sequence[Mapping[str, Any]]
+) -> tuple[Published, ...]:
+    """*ports* with a number where any will do: what *running* ones have, else a free one.
+
+    Left to the engine, it would be another one whenever a container starts, the old one's
+    return to its place included.
+    """
+    numbered = []
+    for each in ports:
+        bound = [(one.get("Ports") or {}).get(each.port) or [{}] for one in running]
+        known = [int(first[0]["HostPort"]) for first in bound if first[0].get("HostPort")]
+        if not each.host and known:
+            each = replace(each, host=known[0])
+        elif not each.host and each.address == _LOOPBACK:
+            each = replace(each, host=_free_port(each.port))
+        numbered.append(each)
+    return tuple(numbered)
+
+
+def _free_port(port: str) -> int:
+    """A number that nobody uses on this machine's loopback for *port*'s protocol."""
+    kind = socket.SOCK_DGRAM if port.endswith("/udp") else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as any_socket:
+        any_socket.bind((_LOOPBACK, 0))
+        number: int = any_socket.getsockname()[1]
+        return number
+
+
+def _create(wanted: Wanted, our_labels: Mapping[str, str], client: "DockerClient") -> "Container":
+    volumes = {}
+    ports: dict[str, Any] = {each.port: (each.address, each.host or None) for each in wanted.ports}
+    for path in wanted.volumes:
+        where = f"{wanted.workspace}\0{wanted.service}\0{path}"
+        name = f"{wanted.name}-{key_of('volume', where)[:12]}"
+        labels = {SERVICE: wanted.service, WORKSPACE: wanted.workspace}
+        client.volumes.create(name, labels=labels)
+        volumes[name] = {"bind": path, "mode": "rw"}
+    return client.containers.create(
+        wanted.image,
+        name=f"{wanted.name}-{os.urandom(4).hex()}",
+        detach=True,
+        environment=dict(wanted.env),
+        extra_hosts=dict(wanted.hosts),
+        labels=dict(our_labels),
+        ports=ports,
+        volumes=volumes,
+    )
+
+
+def _drop_images(old: "Sequence[Container]", current: str, client: "DockerClient") -> None:
+    """Remove the images of *old* that have no name any more: each edit would leave one behind."""
+    from docker.errors import DockerException
+
+    for image in {str(one.attrs["Image"]) for one in old} - {current}:
+        try:
+            if not client.images.get(image).tags:
+                client.images.remove(image)
+        except DockerException:
+            continue  # gone, or in use by somebody else
+
+
+def _start(container: "Container", wanted: Wanted) -> int | None:
+    """Start *container*; its exit code if it ended well already.  Raises: SinkError if not."""
+    from docker.errors import APIError
+
+    where = wanted.name
+    try:
+        container.start()
+    except APIError as error:
+        what, hint = trouble(str(error.explanation or error), wanted.ports)
+        raise SinkError(where, f"cannot start: {what}", hint) from None
+    deadline = time.monotonic() + _SETTLE
+    while True:
+        container.reload()
+        state: Mapping[str, Any] = container.attrs["State"]
+        if not state["Running"]:
+            break
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return None
+        time.sleep(min(0.05, left))
+    code = int(state["ExitCode"])
+    if code == 0:
+        return 0
+    log: bytes = container.logs(tail=_SHOWN)
+    said = "".join(f"\n    {line}" for line in log.decode(errors="replace").splitlines())
+    raise SinkError(where, f"ended at once with exit code {code}{said}")
+
+
+def _ports(container: "Container", wanted: Wanted) -> tuple[Published, ...]:
+    """The ports of *wanted* as they are published now."""
+    container.reload()
+    there = container.attrs["NetworkSettings"].get("Ports") or {}
+    actual = []
+    for each in wanted.ports:
+        bound = (there.get(each.port) or [{}])[0].get("HostPort") or each.host
+        actual.append(Published(port=each.port, host=int(bound), address=each.address))
+    return tuple(actual)
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Everything that the SDK raises, as SinkError."""
+    from docker.errors import DockerException
+
+    try:
+        yield
+    except (DockerException, OSError) as error:  # what requests raises is an OSError
+        reason = str(getattr(error, "explanation", None) or reason_of(error))
+        raise SinkError(where, f"docker: {reason}") from None

@@ -1,0 +1,239 @@
+"""`doit up` and `doit watch` on a real engine."""
+
+import os
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from docker import DockerClient
+
+from scratchtasks.core.errors import SinkError
+from scratchtasks.sinks.docker import connect
+from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site
+from tests.sinks.docker.serving import SOURCE, compile_server, free_port, said_at
+
+CONFIG = """
+[image]
+ports = ["8080/tcp"]
+env = { WORD = "first" }
+[hosts]
+entries = { "db.internal" = "10.0.0.7" }
+"""
+PREBUILT = '[binary]\nrule = "prebuilt"\npath = "tool"\n'
+
+
+@pytest.fixture
+def engine() -> Iterator[DockerClient]:
+    """The engine that DOCKER_HOST names; the test fails without one."""
+    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    try:
+        client = connect({"DOCKER_HOST": host})
+    except SinkError as error:
+        pytest.fail(str(error), pytrace=False)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def name() -> str:
+    """A service that nobody else has."""
+    return f"scratchtasks-test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def site(engine: DockerClient, name: str, tmp_path: Path) -> Iterator[Site]:
+    """A workspace with the service *name*, whose containers and image go in the end."""
+    site = Site(tmp_path / "ws")
+    site.write({"dodo.py": DODO, "pyproject.toml": LOADER, "scratch.toml": QUICK, "go.mod": GO_MOD})
+    site.write({f"services/{name}/service.toml": SERVICE + CONFIG})
+    site.write({f"services/{name}/main.go": SOURCE.read_text()})
+    yield site
+    for container in engine.containers.list(all=True, filters={"name": name}):
+        container.remove(force=True)
+    if any(f"{name}:latest" in image.tags for image in engine.images.list()):
+        engine.images.remove(f"{name}:latest", force=True)
+
+
+@pytest.mark.docker
+def test_up_and_down(site: Site, engine: DockerClient, name: str, tmp_path: Path) -> None:
+    tool = site.root / f"services/{name}/tool"
+    tool.write_bytes(compile_server(tmp_path / "tool"))
+    tool.chmod(0o755)
+    site.write({f"services/{name}/service.toml": PREBUILT + CONFIG})
+    port = free_port()
+    logs = f"    logs: docker logs -f scratch-{name}; end: doit up --down {name}\n"
+    url = f"http://127.0.0.1:{port} (8080/tcp)\n"
+
+    ran = site.doit("up", name, "--port", f"{port}:8080")
+    assert ran.out.endswith(f"scratch-{name} started: {url}{logs}")
+    assert said_at(port) == "first [10.0.0.7]"
+    again = site.doit("up", f"//services/{name}:image", "-p", f"{name}:{port}:8080")
+    assert again.out.endswith(f"scratch-{name} is up to date: {url}{logs}")
+    other = site.doit("up", name, "WORD=from here", "-p", f"{port}:8080")
+    assert other.out.endswith(f"scratch-{name} replaced: {url}{logs}")
+    assert said_at(port) == "from here [10.0.0.7]"
+
+    failed = site.run("up", name, "CODE=7", "-p", f"{port}:8080")
+    assert (failed.code, failed.err.splitlines()[-2:]) == (
+        1,
+        [f"error: scratch-{name}: ended at once with exit code 7", "    no such table: users"],
+    )
+    assert said_at(port) == "from here [10.0.0.7]"
+    tool.write_bytes(b"#!/bin/sh\n")
+    assert site.run("up", name, "-p", f"{port}:8080").code == 1
+    assert said_at(port) == "from here [10.0.0.7]"
+
+    assert site.doit("up", "--down", name).out.endswith(f"scratch-{name} removed\n")
+    assert site.doit("up", "--down").out.endswith("nothing is up\n")
+    assert engine.containers.list(all=True, filters={"name": name}) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "up: wanted the NAME of a service\n"),
+        (("ap",), "ap: there is no such service\n    hint: did you mean 'api'?\n"),
+        (("--down", "ap"), "ap: there is no such service\n    hint: did you mean 'api'?\n"),
+        (
+            ("api", "-p", "1:2"),
+            "--port 1:2: no service here declares the port 2/tcp\n    hint: declared: api 80/tcp\n",
+        ),
+        (
+            ("api", "-p", "80"),
+            "--port: wanted HOST:PORT or NAME:HOST:PORT, got '80'\n"
+            "    hint: 9090:8080 publishes the declared port 8080 as 9090\n",
+        ),
+        (
+            ("api", "web"),
+            "up: api and web both want port 80\n    hint: choose another one: --port web:81:80\n",
+        ),
+        (
+            ("api", "--env", "NOT_THERE"),
+            "--env NOT_THERE: there is no such variable\n"
+            "    hint: set it, or give its value here: NAME=VALUE\n",
+        ),
+        (
+            ("api", "--env=A=1"),
+            "--env: wanted the name of a variable, got 'A=1'\n"
+            "    hint: values are given without it: NAME=VALUE\n",
+        ),
+        (
+            ("api", "--address", "localhost"),
+            "--address: wanted an IPv4 or IPv6 address, got 'localhost'\n",
+        ),
+    ],
+)
+def test_what_is_refused_before_anything_is_built(
+    words: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    site = Site(tmp_path)
+    site.write({"dodo.py": DODO, "pyproject.toml": LOADER, "scratch.toml": QUICK, "go.mod": GO_MOD})
+    for each in ("api", "web"):
+        text = f'{PREBUILT}[image]\nports = ["80/tcp"]\n'
+        site.write({f"services/{each}/service.toml": text, f"services/{each}/tool": "x"})
+    host = "unix:///var/run/docker.sock"  # `--down` asks it what is up
+    ran = site.run("up", *words, env={"DOCKER_HOST": os.environ.get("DOCKER_HOST") or host})
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == f"ERROR: {message}"
+    assert not (site.root / "dist").exists()
+
+
+class Watching:
+    """`doit watch` at work, and what it has said."""
+
+    def __init__(self, site: Site, *words: str) -> None:
+        self._log = site.root.parent / "log"
+        with open(self._log, "wb") as log:
+            self.process = subprocess.Popen(
+                ["doit", "watch", *words],
+                cwd=site.root,
+                env=site.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def rounds(self) -> int:
+        """How often it has begun to wait."""
+        return self.said.count("watch: watching ")
+
+    def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, self.said
+            assert self.process.poll() is None, self.said
+            time.sleep(0.05)
+
+
+@pytest.mark.docker
+def test_watch(site: Site, engine: DockerClient, name: str) -> None:
+    port = free_port()
+    source = site.root / f"services/{name}/main.go"
+    config = site.root / f"services/{name}/service.toml"
+    text, settings = source.read_text(), config.read_text()
+    watching = Watching(site, name, "-p", f"{port}:8080")
+    try:
+        watching.until(lambda: watching.rounds() == 1)
+        assert said_at(port) == "first [10.0.0.7]"
+
+        source.write_text(text.replace('os.Getenv("WORD")', '"edited"'))
+        watching.until(lambda: watching.rounds() == 2)
+        assert f"watch: services/{name}/main.go changed\n" in watching.said
+        assert said_at(port) == "edited [10.0.0.7]"
+
+        (source.parent / "README.md").write_text("no input\n")
+        (site.root / "services/other").mkdir()
+        source.write_text(text.replace('os.Getenv("WORD")', '"edited'))
+        watching.until(lambda: watching.rounds() == 3)
+        assert "newline in string" in watching.said
+        assert "README" not in watching.said
+        assert watching.said.count("watch: not brought up; containers are as they were\n") == 1
+        assert said_at(port) == "edited [10.0.0.7]"
+
+        # An edit while it builds: it goes on until what runs is what is there.
+        source.write_text(text.replace('os.Getenv("WORD")', '"again"'))
+        watching.until(lambda: watching.said.count("main.go changed\n") == 3)
+        source.write_text(text)
+        watching.until(lambda: said_at(port) == "first [10.0.0.7]" and watching.rounds() >= 4)
+
+        config.write_text(settings.replace("8080/tcp", "8080"))
+        watching.until(lambda: "the configuration is at fault" in watching.said)
+        assert 'service.toml: image.ports[0]: wanted "PORT/tcp", got' in watching.said
+        assert said_at(port) == "first [10.0.0.7]"
+        config.write_text(settings.replace("10.0.0.7", "10.0.0.8"))
+        watching.until(lambda: said_at(port) == "first [10.0.0.8]")
+        settled = watching.rounds()
+        watching.until(lambda: watching.rounds() == settled or settled < watching.rounds())
+        os.killpg(watching.process.pid, signal.SIGINT)
+        assert watching.process.wait(timeout=30) == 130
+        assert watching.said.endswith(
+            f"watch: ended; containers keep running (to end them: doit up --down {name})\n"
+        )
+        assert "Traceback" not in watching.said
+        assert said_at(port) == "first [10.0.0.8]"
+        with pytest.raises(ProcessLookupError):
+            os.killpg(watching.process.pid, 0)
+    finally:
+        if watching.process.poll() is None:
+            watching.process.terminate()
+            watching.process.wait()
+    site.doit("up", "--down", name)
+
+
+def test_watching_what_cannot_be_read_ends_at_once(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.write({"dodo.py": DODO, "pyproject.toml": LOADER})
+    site.write({"services/api/service.toml": "nam = 1\n"})
+    ran = site.run("watch", "api")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("ERROR: services/api/service.toml: unknown key 'nam'")
+    assert site.run("watch").err == "ERROR: watch: wanted the NAME of a service\n"
