@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from docker import DockerClient
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.sinks.docker import connect
+from scratchtasks.sinks.engines import open_client
 from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site
 from tests.sinks.docker.serving import SOURCE, compile_server, free_port, said_at
 
@@ -149,7 +151,7 @@ class Watching:
         self._log = site.root.parent / "log"
         with open(self._log, "wb") as log:
             self.process = subprocess.Popen(
-                ["doit", "watch", *words],
+                [sys.executable, "-m", "doit", "watch", *words],
                 cwd=site.root,
                 env=site.environment(),
                 stdin=subprocess.DEVNULL,
@@ -227,6 +229,15 @@ def test_watch(site: Site, engine: DockerClient, name: str) -> None:
             watching.process.terminate()
             watching.process.wait()
     site.doit("up", "--down", name)
+
+
+def test_a_kind_cluster_runs_no_containers() -> None:
+    with pytest.raises(SinkError) as caught, open_client("kind:dev", {}):
+        pass
+    assert str(caught.value) == (
+        "up: the engine kind:dev runs pods, not containers\n    hint: doit load, and "
+        "`doit resolve --local` for manifests that name what is loaded"
+    )
 
 
 def test_watching_what_cannot_be_read_ends_at_once(tmp_path: Path) -> None:
