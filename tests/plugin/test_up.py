@@ -94,6 +94,24 @@ def test_up_and_down(site: Site, engine: DockerClient, name: str, tmp_path: Path
     assert engine.containers.list(all=True, filters={"name": name}) == []
 
 
+@pytest.mark.docker
+def test_one_that_cannot_be_built_keeps_no_other_back(
+    site: Site, engine: DockerClient, name: str, tmp_path: Path
+) -> None:
+    good, bad = site.root / f"services/{name}/tool", site.root / f"services/{name}-bad/tool"
+    for tool, data in ((good, compile_server(tmp_path / "tool")), (bad, b"#!/bin/sh\n")):
+        tool.parent.mkdir(exist_ok=True)
+        tool.write_bytes(data)
+        tool.chmod(0o755)
+        (tool.parent / "service.toml").write_text(PREBUILT + '[image]\nports = ["8080/tcp"]\n')
+    ran = site.run("up", f"{name}-bad", name, "-p", "0:8080")
+    assert ran.code == 1
+    assert f"error: //services/{name}-bad:binary: not an ELF program" in ran.err
+    assert f"scratch-{name} started: http://127.0.0.1:" in ran.out
+    assert ran.out.endswith(f"logs: docker logs -f scratch-{name}; end: doit up --down {name}\n")
+    site.doit("up", "--down")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -198,7 +216,7 @@ def test_watch(site: Site, engine: DockerClient, name: str) -> None:
         watching.until(lambda: watching.rounds() == 3)
         assert "newline in string" in watching.said
         assert "README" not in watching.said
-        assert watching.said.count("watch: not brought up; containers are as they were\n") == 1
+        assert watching.said.count("watch: not all is up; what failed is as it was\n") == 1
         assert said_at(port) == "edited [10.0.0.7]"
 
         # An edit while it builds: it goes on until what runs is what is there.

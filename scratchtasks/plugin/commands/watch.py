@@ -100,7 +100,7 @@ class _Watcher:
                 if code > 2:
                     _say("the configuration is at fault; containers are as they were")
                 elif code:
-                    _say("not brought up; containers are as they were")
+                    _say("not all is up; what failed is as it was")
                 _say(f"watching {len(watched)} inputs of {', '.join(self._names)}; Ctrl-C ends")
                 changed = _wait(watched, began)
                 shown = ", ".join(os.path.relpath(path) for path in changed[:_SHOWN])
