@@ -1,18 +1,6 @@
-"""Assembling one image of a changed binary, against the work that nobody can save.
+"""Assembling one image of a changed binary, and the work that nobody can save.
 
-    python benchmarks/assembly.py [--runs N]
-
-prints JSON.  Ratios of medians of interleaved runs over equal bytes, for 6 MB and 100 MB:
-
-- `compressed`: from a binary in the store to the image in `dist/`, against read + sha256 +
-  compress + sha256 + write with the same compressor;
-- `plain`: from a binary in the store to a root file system that an engine can be asked about and
-  sent, against read + sha256 + write;
-- `archive`: the same and the archive that the engine gets, written to a file, without the
-  essentials, which the engine has.
-
-  `peak_mib` is the peak resident memory of a process that assembles the
-100 MB image, above that of a bare interpreter.
+`rows/assembly.py` takes the times.  Few modules are imported here: they would count as memory.
 """
 
 import hashlib
@@ -22,9 +10,7 @@ import platform
 import struct
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 
@@ -34,13 +20,15 @@ from scratchtasks.plugin.session import Session
 from scratchtasks.plugin.workspace import Workspace
 from scratchtasks.sinks.docker.archive import PlainImage, write_archive
 
-SIZES = {"6MB": 6_000_000, "100MB": 100_000_000}
 CHUNK = 1 << 20
 
 _FILES = {
     "dodo.py": 'from scratchtasks import Workspace\ntask_i = Workspace(services=["services/*"])\n',
     "services/api/service.toml": '[binary]\nrule = "prebuilt"\npath = "api"\n',
 }
+_LARGE = 1_500_000
+"""Bytes that only binaries and their layers have here."""
+
 _MACHINES = {"x86_64": 62, "aarch64": 183}
 
 
@@ -62,6 +50,11 @@ class Bench:
     def change(self, size: int) -> Path:
         """Put another binary of *size* bytes into the store; returns where it is there."""
         self._count += 1
+        # What is gone before it is on the disk keeps nobody's writes waiting.
+        places = (".scratch/blobs/sha256/*/*", "dist/*/blobs/sha256/*")
+        for old in [path for place in places for path in self.folder.glob(place)]:
+            if old.is_file() and old.stat().st_size > _LARGE:
+                old.unlink()
         path = self.folder / "services/api/api"
         path.write_bytes(program(size, self._count))
         path.chmod(0o755)
@@ -157,40 +150,6 @@ def floor_plain(source: Path, dest: Path) -> None:
             out.write(chunk)
 
 
-def measure(bench: Bench, size: int, runs: int) -> dict[str, object]:
-    """Seconds and ratios for a binary of *size* bytes."""
-    from statistics import median
-
-    seconds: dict[str, list[float]] = {}
-    floor, archive = bench.folder / "floor", bench.folder / "archive"
-
-    def turn(name: str, work: Callable[[], object]) -> None:
-        floor.unlink(missing_ok=True)
-        archive.unlink(missing_ok=True)
-        began = time.perf_counter()
-        work()
-        seconds.setdefault(name, []).append(time.perf_counter() - began)
-
-    for run in range(runs + 1):  # the first warms up
-        source = bench.change(size)
-        turn("plain floor", partial(floor_plain, source, floor))
-        turn("plain", bench.plain)
-        turn("archive alone", bench.archive)
-        turn("compressed floor", partial(floor_compressed, source, floor))
-        bench.change(size)
-        turn("compressed", bench.image)
-        if not run:
-            bench.session.write_summary()
-            bench.check(size)
-    found = {name: median(values[1:]) for name, values in seconds.items()}
-    found["archive"] = found["plain"] + found.pop("archive alone")
-    floors = {"plain": "plain floor", "archive": "plain floor", "compressed": "compressed floor"}
-    return {
-        "seconds": {name: round(value, 4) for name, value in found.items()},
-        "ratio": {name: round(found[name] / found[base], 2) for name, base in floors.items()},
-    }
-
-
 _PEAK = "import re; print(re.search('VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
 """The peak of this very program; ru_maxrss would count what its parent had before it."""
 
@@ -211,30 +170,3 @@ def peak_mib(folder: Path) -> float:
         for argv in ([script, here, str(folder)], [_PEAK])
     ]
     return (peaks[0] - peaks[1]) / 1024
-
-
-def main() -> None:
-    """Measure and print."""
-    # Here, so that they do not count as memory of the process that imports this module.
-    import argparse
-    import tempfile
-
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=9)
-    runs = parser.parse_args().runs
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        bench = Bench(folder)
-        found: dict[str, object] = {
-            label: measure(bench, size, runs) for label, size in SIZES.items()
-        }
-        bench.change(SIZES["100MB"])
-        bench.session.close()
-        found["peak_mib"] = round(peak_mib(folder), 1)
-    found["cores"] = os.cpu_count()
-    found["load"] = round(os.getloadavg()[0], 2)
-    sys.stdout.write(json.dumps(found, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -7,6 +7,9 @@ from graphlib import CycleError, TopologicalSorter
 from .core.action import Action
 from .core.errors import GraphError, did_you_mean
 from .core.label import Label, parse_label
+from .core.platform import Platform
+from .core.source import FromFile, FromImage, Wheel, pin_name
+from .core.source import Source as Origin
 from .core.target import (
     Binary,
     CBinary,
@@ -16,10 +19,12 @@ from .core.target import (
     Prebuilt,
     RustBinary,
     Service,
+    Staged,
 )
 from .rules.binary import Actions, Request, Source
 from .rules.c_binary import c_binary
-from .rules.essentials import essential_layers
+from .rules.essentials import Given, essential_layers
+from .rules.fetch import Fetched, fetch
 from .rules.genrule import genrule
 from .rules.go_binary import go_binary
 from .rules.image import rootfs, scratch_image
@@ -115,7 +120,27 @@ class _Builder:
         def expand(text: str) -> str:
             return self.expand(text, service)
 
-        layers = essential_layers(service, path_of)
+        def given(origin: Origin, what: str) -> Given | None:
+            match origin:
+                case Wheel():
+                    return None
+                case FromFile():
+                    return Given(name=origin.src, source=source(origin.src))
+                case _:
+                    made = Source(action=self.add_fetch(origin, what).name, output="file")
+                    return Given(name=pin_name(origin), source=made)
+
+        def fetched(staged: Staged, platform: Platform) -> Action:
+            return self.add_fetch(FromImage(image=staged.image, path=staged.src), "file", platform)
+
+        has_roots = "certs" in service.image.essentials and service.certs.public
+        has_zones = "zoneinfo" in service.image.essentials
+        layers = essential_layers(
+            service,
+            path_of,
+            given(service.certs.source, "roots") if has_roots else None,
+            given(service.zone_source, "zones") if has_zones else None,
+        )
         for kind, action in layers.items():
             if action.name not in self.actions:
                 self._add(f"layer:{action.label.name}", action.label, (action,), _LAYER_DOCS[kind])
@@ -143,7 +168,7 @@ class _Builder:
                 tuple(binary_actions),
                 f"static binary {names}",
             )
-        root = rootfs(service, layers, made, source)
+        root = rootfs(service, layers, made, source, fetched)
         image = scratch_image(service, root)
         platforms = ", ".join(str(platform) for platform in service.image.platforms)
         self._add(
@@ -158,6 +183,16 @@ class _Builder:
             (image,),
             f"FROM scratch image ({platforms}) in dist/{service.name}",
         )
+
+    def add_fetch(self, origin: Fetched, what: str, platform: Platform | None = None) -> Action:
+        """The action that fetches *what* from *origin*; many may want the same."""
+        action = fetch(origin, what, platform)
+        if action.name not in self.actions:
+            on = f" ({platform})" if platform else ""
+            of = f"{origin.path} of {origin.image}{on}" if isinstance(origin, FromImage) else ""
+            doc = of or f"{what} from {pin_name(origin)}"
+            self._add(f"fetch:{action.label.name}", action.label, (action,), doc)
+        return action
 
     def _add(self, name: str, label: Label, actions: Actions, doc: str) -> None:
         for action in actions:

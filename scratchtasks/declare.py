@@ -107,14 +107,28 @@ def prebuilt(*, path: str | Genrule, name: str | None = None, dest: str | None =
     return _binary("prebuilt", name=name, dest=dest, path=path)
 
 
-def ca_certificates(*, extra: Sequence[str] | None = None, public: bool | None = None) -> Part:
-    """Mozilla's roots and private ones: `ca_certificates(extra=["//certs:corp.pem"])`."""
-    return Part("certs", _given(extra=extra, public=public))
+def ca_certificates(
+    *,
+    extra: Sequence[str] | None = None,
+    public: bool | None = None,
+    source: str | Mapping[str, str] | None = None,
+    require: Sequence[str] | None = None,
+) -> Part:
+    """Public roots and private ones: `ca_certificates(extra=["//certs:corp.pem"])`.
+
+    *source* is where the public ones are from: `source={"image": "docker.io/library/alpine:3"}`.
+    """
+    return Part("certs", _given(extra=extra, public=public, source=source, require=require))
 
 
-def zoneinfo(*, zones: Sequence[str] | None = None) -> Part:
-    """Time zones, all or by name and glob: `zoneinfo(zones=["UTC", "Europe/*"])`."""
-    return Part("zoneinfo", _given(zones=zones))
+def zoneinfo(
+    *, zones: Sequence[str] | None = None, source: str | Mapping[str, str] | None = None
+) -> Part:
+    """Time zones, all or by name and glob: `zoneinfo(zones=["UTC", "Europe/*"])`.
+
+    *source* is where they are from: `source="machine"`.
+    """
+    return Part("zoneinfo", _given(zones=zones, source=source))
 
 
 def accounts(*, user: str | None = None) -> Part:
@@ -148,13 +162,20 @@ def os_release() -> Part:
 
 
 def files(
-    *, src: str | Genrule, dest: str, mode: str | None = None, owner: str | None = None
+    *,
+    src: str | Genrule,
+    dest: str,
+    mode: str | None = None,
+    owner: str | None = None,
+    from_: str | None = None,
 ) -> Part:
     """A file or folder to copy in: `files(src="web/dist", dest="/srv/www", mode="0644")`.
 
     *src* is a path, a label or a genrule with one output; *mode* is octal text, as in TOML.
+    *from_* is TOML's `from`: `files(from_="image:alpine:3", src="/etc/mime.types", dest=…)`.
     """
-    return Part("files", _given(src=src, dest=dest, mode=mode, owner=owner))
+    table = _given(src=src, dest=dest, mode=mode, owner=owner)
+    return Part("files", table if from_ is None else {"from": from_, **table})
 
 
 def folder(path: str, *, mode: str | None = None, owner: str | None = None) -> Part:

@@ -1,15 +1,14 @@
 """The field tables of `[image]` and of the small tables beside it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from scratchtasks.core.target import (
     ESSENTIALS,
-    Certs,
     Folder,
     Healthcheck,
     Push,
     Smoke,
-    Staged,
 )
 
 from .fields import BOOLEAN, TEXT, Check, Field, array, integer, mapping, one_of, record
@@ -29,6 +28,7 @@ from .names import (
 )
 from .paths import COMMAND, IMAGE_PATH, PROGRAM, SOURCE, WORKDIR
 from .quantities import DURATION, MODE, OWNER, SECONDS, SIZE, USER
+from .source import REQUIRED, ROOTS_SOURCE, STAGED, ZONES_SOURCE
 from .spot import Spot
 
 ALL_ESSENTIALS = (*ESSENTIALS, "services", "os-release")
@@ -74,16 +74,6 @@ HEALTHCHECK = (
           meaning="failures in a row that make it unhealthy"),
 )  # fmt: skip
 
-FILES = (
-    Field(key="src", check=SOURCE, required=True, wrong="/etc/motd",
-          meaning="a file or folder, a label of a file, or of a genrule's output"),
-    Field(key="dest", check=IMAGE_PATH, required=True, wrong="srv/www",
-          meaning="the path of that very file or folder in the image"),
-    Field(key="mode", check=MODE, default='"0755" if executable, else "0644"', wrong=644,
-          meaning="of files; folders get 0755"),
-    Field(key="owner", check=OWNER, default="root", wrong="1001", meaning="who owns it"),
-)  # fmt: skip
-
 DIRS = (
     Field(key="path", check=IMAGE_PATH, required=True, wrong="/srv/../etc",
           meaning="an empty folder of the image"),
@@ -117,7 +107,7 @@ IMAGE = (
           wrong="api health", meaning="see below; Kubernetes ignores it"),
     Field(key="labels", check=LABELS, default="{}", wrong={"org": {"vendor": "Example"}},
           meaning="labels of the image"),
-    Field(key="files", check=array(record(FILES, Staged)), default="[]", wrong="web/dist",
+    Field(key="files", check=array(STAGED), default="[]", wrong="web/dist",
           meaning="files and folders to copy in, see below"),
     Field(key="dirs", check=array(record(DIRS, Folder)), default="[]", wrong=["/data"],
           meaning="empty folders to make, see below"),
@@ -129,12 +119,18 @@ CERTS = (
     Field(key="extra", check=array(SOURCE), default="[]", wrong="//certs:corp.pem",
           meaning="PEM files of private CAs, added to the public roots"),
     Field(key="public", check=BOOLEAN, default="true", wrong="no",
-          meaning="whether Mozilla's roots are in"),
+          meaning="whether public roots are in"),
+    Field(key="source", check=ROOTS_SOURCE, default='"certifi", or what the workspace says',
+          wrong="certify", meaning="where the public roots are from, see below"),
+    Field(key="require", check=array(REQUIRED, is_set=True), default="[]", wrong="ISRG Root X1",
+          meaning="roots that must be shipped: by common name, whole subject or fingerprint"),
 )  # fmt: skip
 
 ZONEINFO = (
     Field(key="zones", check=array(ZONE, is_full=True), default='["*"], all of them',
           wrong=["/UTC"], meaning="zones to stage, by name or glob; aliases stay hard links"),
+    Field(key="source", check=ZONES_SOURCE, default='"tzdata", or what the workspace says',
+          wrong="tzdat", attribute="zone_source", meaning="where zones are from, see below"),
 )  # fmt: skip
 
 HOSTS = (
@@ -181,8 +177,8 @@ PUSH = (
 )  # fmt: skip
 
 
-CERTS_TABLE = record(CERTS, Certs)
-ZONEINFO_TABLE: Check[tuple[str, ...]] = record(ZONEINFO, lambda zones=("*",): zones)
+CERTS_TABLE: Check[Mapping[str, Any]] = record(CERTS, lambda **values: values)
+ZONEINFO_TABLE: Check[Mapping[str, Any]] = record(ZONEINFO, lambda **values: values)
 HOSTS_TABLE: Check[Mapping[str, str]] = record(HOSTS, lambda entries={}: entries)
 SMOKE_TABLE = record(SMOKE, Smoke)
 PUSH_TABLE = record(PUSH, Push)

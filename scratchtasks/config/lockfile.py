@@ -7,25 +7,44 @@ from scratchtasks.core.errors import ConfigError, ConfigErrors
 from scratchtasks.core.target import Pin
 
 from .document import parse_toml
-from .fields import Field, attempt, integer, matching, one_of, read_fields, values_or_raise
+from .fields import (
+    Check,
+    Field,
+    attempt,
+    integer,
+    matching,
+    one_of,
+    read_fields,
+    values_or_raise,
+)
+from .names import IMAGE_REFERENCE
 from .spot import Spot, quoted
 
 FORMAT = 1
-_HEADER = """\
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_CONFLICT = re.compile(r"^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
+HEADER = """\
 # Every fetched input, held to exact bytes.  Written by scratchtasks: commit it, do not edit it.
 version = 1
 """
 
 _NAME = matching("a name of lower-case letters, digits and '-'", r"[a-z0-9]+(-[a-z0-9]+)*")
+_KINDS = ("pypi", "image", "debian", "machine", "toolchain")
+_PREFIXED: Mapping[str, Check[str]] = {
+    "image": IMAGE_REFERENCE,
+    "debian": _NAME,
+    "machine": matching("an absolute path", r"(/[!-~]+)+"),
+}
+"""How names go on after the kind and a colon; other kinds have the plain names of projects."""
 
 PIN = (
     Field(key="version", required=True, wrong="../1",
-          check=matching("a version", r"[0-9A-Za-z][0-9A-Za-z.+!_-]{0,99}"),
+          check=matching("a version", r"[0-9A-Za-z_][0-9A-Za-z.+!_~:-]{0,127}"),
           meaning="upstream's version"),
-    Field(key="kind", check=one_of("kind of source", ("pypi",)), default='"pypi"', wrong="git",
-          meaning="the sort of source"),
+    Field(key="kind", check=one_of("kind of source", _KINDS), default='"pypi"', wrong="git",
+          meaning="the sort of source; names of `image`, `debian` and `machine` begin with it"),
     Field(key="filename", default="none", wrong="../certifi.whl", meaning="upstream's file name",
-          check=matching("a file name", r"[0-9A-Za-z_][0-9A-Za-z._+!-]{0,199}")),
+          check=matching("a file name", r"[0-9A-Za-z_][0-9A-Za-z._+!~-]{0,199}")),
     Field(key="sha256", required=True, wrong="73191C", meaning="hash of the whole file",
           check=matching("64 lower-case hex digits", r"[0-9a-f]{64}")),
     Field(key="size", check=integer(1, 2**40), required=True, wrong=0, meaning="bytes"),
@@ -39,6 +58,10 @@ def parse_lockfile(text: str, origin: str = "scratch.lock") -> Mapping[str, Pin]
 
     Raises: ConfigErrors with every fault; a file of a newer scratchtasks is one of them.
     """
+    if _CONFLICT.search(text):
+        what = "holds the marks of a merge conflict"
+        hint = "settle them table by table: either side of one is whole"
+        raise ConfigErrors((ConfigError(origin, what, hint),))
     tables = parse_toml(text, origin)
     spot = Spot(origin)
     version = tables.get("version")
@@ -64,19 +87,30 @@ def parse_lockfile(text: str, origin: str = "scratch.lock") -> Mapping[str, Pin]
 
 def _read_pin(name: str, value: object, pins: Spot) -> Pin | None:
     spot = pins.key(name)
-    known = attempt(_NAME, name, spot)
+    kind, colon, rest = name.partition(":")
+    own = _PREFIXED.get(kind) if colon else None
+    known = attempt(own or _NAME, rest if own else name, spot)
     try:
         pin = Pin(name=name, **values_or_raise(value, spot, PIN))
-        if pin.filename and not _is_wheel_of(pin):
-            wants = f"a wheel of {name} {pin.version}"
+        wanted = [kind] if own else [each for each in _KINDS if each not in _PREFIXED]
+        if pin.kind not in wanted:
+            words = " or ".join(quoted(each) for each in wanted)
+            raise spot.key("kind").fault(f"wanted {words} for this name, got {quoted(pin.kind)}")
+        if pin.filename and not _is_file_of(pin):
+            wants = f"a {'package' if pin.kind == 'debian' else 'wheel'} of {name} {pin.version}"
             raise spot.key("filename").wanted(wants, pin.filename)
+        if pin.kind == "debian" and not pin.filename:
+            raise spot.key("filename").fault("missing (wanted the package's file name)")
     except ConfigError as error:
         spot.keep(error)
         return None
     return pin if known else None
 
 
-def _is_wheel_of(pin: Pin) -> bool:
+def _is_file_of(pin: Pin) -> bool:
+    if pin.kind == "debian":
+        start = f"{pin.name.partition(':')[2]}_{pin.version.partition(':')[2] or pin.version}_"
+        return pin.filename.startswith(start) and pin.filename.endswith(".deb")
     project, _, rest = pin.filename.partition("-")
     is_same = re.sub(r"[._]", "-", project).lower() == pin.name
     return is_same and rest.startswith(f"{pin.version}-") and rest.endswith(".whl")
@@ -84,12 +118,24 @@ def _is_wheel_of(pin: Pin) -> bool:
 
 def format_lockfile(pins: Mapping[str, Pin]) -> str:
     """*pins* as the text of scratch.lock, sorted by name; `parse_lockfile` is its inverse."""
-    lines = [_HEADER]
-    for name, pin in sorted(pins.items()):
-        lines.append(f"\n[pins.{name}]\n")
-        for field in PIN:
-            value = getattr(pin, field.key)
-            if value != "":
-                shown = value if isinstance(value, int) else quoted(value, longest=len(value))
-                lines.append(f"{field.key} = {shown}\n")
-    return "".join(lines)
+    tables = (
+        "\n" + "".join(f"{line}\n" for line in pin_lines(pins[name])) for name in sorted(pins)
+    )
+    return HEADER + "".join(tables)
+
+
+def pin_lines(pin: Pin) -> list[str]:
+    """The table of *pin*, its header first."""
+    name = pin.name if _BARE.fullmatch(pin.name) else quoted(pin.name, longest=len(pin.name))
+    lines = [f"[pins.{name}]"]
+    for field in PIN:
+        value = getattr(pin, field.key)
+        if value != "":
+            shown = value if isinstance(value, int) else quoted(value, longest=len(value))
+            lines.append(f"{field.key} = {shown}")
+    return lines
+
+
+def toolchain_bytes(wheels: Mapping[str, str]) -> bytes:
+    """What a pin of kind `toolchain` holds to account: sha256 (hex) by file name, all wheels."""
+    return "".join(f"{wheels[name]}  {name}\n" for name in sorted(wheels)).encode()

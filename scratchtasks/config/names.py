@@ -35,6 +35,10 @@ _NUMBER = (
 _REGISTRY = rf"{_DOMAIN}(?:\.{_DOMAIN})*(?::{_NUMBER})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"({_REGISTRY}|\[[0-9a-fA-F:.]+\](?::{_NUMBER})?)(?:/{_COMPONENT})+")
+_IMAGE = re.compile(
+    rf"(?:(?:{_REGISTRY}|\[[0-9a-fA-F:.]+\](?::{_NUMBER})?)/)?{_COMPONENT}(?:/{_COMPONENT})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 _ZONE = re.compile(r"[A-Za-z0-9_+*?\[\]!-]+(?:/[A-Za-z0-9_+*?\[\]!-]+)*")
@@ -125,6 +129,17 @@ def _repository(value: object, spot: Spot) -> str:
     return value
 
 
+def _image(value: object, spot: Spot) -> str:
+    if not isinstance(value, str):
+        raise spot.wanted(IMAGE_REFERENCE.wants, value)
+    if not _IMAGE.fullmatch(value) or len(value) > 500:
+        if "://" in value or "@" in value.partition("@sha256:")[0]:
+            # May hold a password: never repeated in a message.
+            raise spot.fault(f"wanted {IMAGE_REFERENCE.wants} without scheme and credentials")
+        raise spot.wanted(IMAGE_REFERENCE.wants, value)
+    return value
+
+
 def _tag(value: object, spot: Spot) -> str:
     text = STAMPED.read(value, spot)
     if not _TAG.fullmatch(fill_templates(text, "x")):
@@ -165,6 +180,7 @@ ADDRESS = Check("an IPv4 or IPv6 address", _address, "host name = IPv4 or IPv6 a
 SIGNAL = Check('a signal such as "SIGTERM" or 15', _signal)
 REGISTRY = matching('a registry such as "registry.example.com:5000"', _REGISTRY)
 REPOSITORY = Check('"registry.example.com/path"', _repository)
+IMAGE_REFERENCE = Check('an image such as "docker.io/library/alpine:3"', _image)
 TAG = Check("a tag of letters, digits, '.', '_' and '-', templates allowed", _tag,
             "tags, templates allowed")  # fmt: skip
 REGEX = Check("a regular expression", _regex)

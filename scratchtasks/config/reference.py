@@ -9,7 +9,6 @@ from .image import (
     ALL_ESSENTIALS,
     CERTS,
     DIRS,
-    FILES,
     HEALTHCHECK,
     HOSTS,
     IMAGE,
@@ -19,6 +18,7 @@ from .image import (
 )
 from .lockfile import PIN
 from .service import SERVICE
+from .source import DEBIAN, FILES, IMAGE_FILES, ROOTS_IMAGE, SOURCES, ZONES_IMAGE
 from .spot import Spot
 from .structure import (
     COMMAND_TEST,
@@ -29,7 +29,15 @@ from .structure import (
     STRUCTURE,
     VARIABLE,
 )
-from .workspace import CACHE, LOAD, REFRESH, WORKSPACE, WORKSPACE_IMAGE
+from .workspace import (
+    CACHE,
+    LOAD,
+    REFRESH,
+    WORKSPACE,
+    WORKSPACE_CERTS,
+    WORKSPACE_IMAGE,
+    WORKSPACE_ZONEINFO,
+)
 
 _SERVICE_FILE = "services/api/service.toml"
 _HEAD = "| key | type | default | meaning |\n|---|---|---|---|\n"
@@ -51,9 +59,26 @@ def reference_markdown() -> str:
         _table("`[image]`", IMAGE, _SERVICE_FILE, "image", f"the essentials are {essentials}"),
         _table("`image.healthcheck`", HEALTHCHECK, _SERVICE_FILE, "image.healthcheck"),
         _table("Each of `image.files`", FILES, _SERVICE_FILE, "image.files[0]"),
+        _table("Each of `image.files` with `from`", IMAGE_FILES, _SERVICE_FILE, "image.files[0]"),
         _table("Each of `image.dirs`", DIRS, _SERVICE_FILE, "image.dirs[0]"),
         _table("`[certs]`", CERTS, _SERVICE_FILE, "certs"),
+        _table(
+            "`certs.source` from an image",
+            ROOTS_IMAGE,
+            _SERVICE_FILE,
+            "certs.source",
+            'the other sources are "certifi", "machine" (what /etc/ssl/certs has), and the '
+            'label of a PEM file such as "//certs:roots.pem"',
+        ),
+        _table("`certs.source` from Debian", DEBIAN, _SERVICE_FILE, "certs.source"),
         _table("`[zoneinfo]`", ZONEINFO, _SERVICE_FILE, "zoneinfo"),
+        _table(
+            "`zoneinfo.source` from an image",
+            ZONES_IMAGE,
+            _SERVICE_FILE,
+            "zoneinfo.source",
+            'the other sources are "tzdata" and "machine" (what /usr/share/zoneinfo has)',
+        ),
         _table("`[hosts]`", HOSTS, _SERVICE_FILE, "hosts"),
         _table("`[smoke]`", SMOKE, _SERVICE_FILE, "smoke"),
         _table("`[push]`", PUSH, _SERVICE_FILE, "push"),
@@ -64,6 +89,9 @@ def reference_markdown() -> str:
         _table("`[refresh]`", REFRESH, "scratch.toml", "refresh"),
         _table("`[cache]`", CACHE, "scratch.toml", "cache"),
         _table("`[load]`", LOAD, "scratch.toml", "load"),
+        _table("`[certs]`", WORKSPACE_CERTS, "scratch.toml", "certs"),
+        _table("`[zoneinfo]`", WORKSPACE_ZONEINFO, "scratch.toml", "zoneinfo"),
+        _table("`[sources]`", SOURCES, "scratch.toml", "sources"),
         "## scratch.lock\n\nGenerated and committed; `version = 1`, and a table per pin.\n",
         _table("`[pins.NAME]`", PIN, "scratch.lock", "pins.certifi"),
         "## Structure tests\n\nFiles of `smoke.structure_test`: container-structure-test's YAML, "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from scratchtasks.core.errors import ConfigError, did_you_mean
 from scratchtasks.core.platform import Platform
@@ -39,7 +40,7 @@ SERVICE = (
     Field(key="image", check=Check("a table", lambda v, s: _read_image(v, s)), default="{}",
           wrong=[], meaning="what is in the image besides binaries, and how it runs"),
     Field(key="certs", check=CERTS_TABLE, default="{}", wrong=True, meaning="CA certificates"),
-    Field(key="zoneinfo", check=ZONEINFO_TABLE, default="{}", wrong="UTC", attribute="zones",
+    Field(key="zoneinfo", check=ZONEINFO_TABLE, default="{}", wrong="UTC",
           meaning="time zones"),
     Field(key="hosts", check=HOSTS_TABLE, default="{}", wrong=[], meaning="/etc/hosts"),
     Field(key="smoke", check=SMOKE_TABLE, default="none", wrong=True,
@@ -97,7 +98,7 @@ def service_from_tables(
         _check_runs(image, binaries, spot.key("image"))
     _check_owners(image, made.user, spot.key("image"))
     _check_effect(tables, image, made, spot)
-    certs = top.get("certs", Certs())
+    certs = _certs(top.get("certs", {}), defaults, spot)
     if not certs.public and not certs.extra:
         hint = 'to do without, leave "certs" out of image.essentials'
         spot.keep(spot.key("certs").fault("neither public nor extra: nothing is trusted", hint))
@@ -105,10 +106,31 @@ def service_from_tables(
     if "push" in top and top["push"].smoke and values.is_sure("smoke") and smoke is None:
         spot.keep(spot.key("push").key("smoke").fault("there is no [smoke] to pass"))
     spot.raise_if_faulty()
-    rest = {key: top[key] for key in ("certs", "zones", "hosts", "push") if key in top}
+    zoneinfo = top.get("zoneinfo", {})
+    if defaults.zone_source is not None:
+        zoneinfo = {"zone_source": defaults.zone_source, **zoneinfo}
+    rest = {key: top[key] for key in ("hosts", "push") if key in top}
     return Service(
-        name=name, folder=place, binaries=binaries, image=made, smoke=smoke, origin=origin, **rest
+        name=name,
+        folder=place,
+        binaries=binaries,
+        image=made,
+        certs=certs,
+        smoke=smoke,
+        origin=origin,
+        **zoneinfo,
+        **rest,
     )
+
+
+def _certs(given: Mapping[str, Any], defaults: WorkspaceDefaults, spot: Spot) -> Certs:
+    if "source" in given and given.get("public") is False:
+        what = "has no effect: certs.public is false"
+        spot.keep(spot.key("certs").key("source").fault(what))
+    fallback = {} if defaults.roots_source is None else {"source": defaults.roots_source}
+    # What must be trusted everywhere must be trusted here.
+    require = tuple(dict.fromkeys([*defaults.require, *given.get("require", ())]))
+    return Certs(**{**fallback, **given, "require": require})
 
 
 def _read_image(value: object, spot: Spot) -> Values:

@@ -2,21 +2,31 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scratchtasks.core.platform import Platform
+from scratchtasks.core.source import DEBIAN, DebianMirror, Source
 from scratchtasks.core.target import User
 
 from .default_pins import DEFAULT_PINS
 from .document import parse_toml
 from .fields import Check, Field, array, integer, read_fields, record
-from .image import IMAGE
+from .image import CERTS, IMAGE, ZONEINFO
 from .names import REGISTRY
 from .quantities import SIZE
+from .source import SOURCES_TABLE
 from .spot import Spot
 
-_POLICY = re.compile(r"(?:(?:===?|>=?|<=?|!=|~=)? ?[0-9][0-9A-Za-z.+!*-]*(?:, ?(?!\Z)|\Z))+")
+_NUMBERS = r"[0-9]{1,18}(?:\.[0-9]{1,18}){0,5}"
+_VERSION = rf"{_NUMBERS}(?:(?:a|b|rc)[0-9]{{1,9}})?(?:\.post[0-9]{{1,9}})?(?:\.dev[0-9]{{1,9}})?"
+_CLAUSE = (
+    rf"(?:(?:==|!=) ?)?{_NUMBERS}\.\*"  # 1.26.*
+    rf"|(?:(?:===?|!=|>=?|<=?) ?)?{_VERSION}"
+    r"|~= ?[0-9]{1,18}(?:\.[0-9]{1,18}){1,5}"
+)
+_POLICY = re.compile(rf"(?:{_CLAUSE})(?:, ?(?:{_CLAUSE}))*")
+"""A version, or a version specifier; less than PEP 440 allows, and all of it is valid there."""
 _ENGINE = re.compile(r"docker|podman|kind(?::[a-z0-9][a-z0-9.-]*)?")
 
 
@@ -33,6 +43,10 @@ class WorkspaceDefaults:
     user: User | None = None
     platforms: tuple[Platform, ...] | None = None
     essentials: tuple[str, ...] | None = None
+    roots_source: Source | None = None
+    zone_source: Source | None = None
+    require: tuple[str, ...] = ()
+    """Roots that every service with certs must ship, besides those it names itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +61,18 @@ class WorkspaceConfig:
     cache_limit: int = 10 * 1024**3
     plain_http: tuple[str, ...] = ()
     engine: str = "docker"
+    debian: DebianMirror = DEBIAN
 
 
 def _policy(value: object, spot: Spot) -> str:
-    if not isinstance(value, str) or not (value == "latest" or _POLICY.fullmatch(value)):
+    if not isinstance(value, str) or not (
+        value in ("latest", "pinned") or _POLICY.fullmatch(value)
+    ):
         raise spot.wanted(_POLICY_CHECK.wants, value)
     return value
 
 
-_POLICY_CHECK = Check('"latest", a version, or a range such as ">=2025"', _policy)
+_POLICY_CHECK = Check('"latest", "pinned", a version, or a range such as ">=2025"', _policy)
 
 
 def _engine(value: object, spot: Spot) -> str:
@@ -72,11 +89,13 @@ WORKSPACE_IMAGE = tuple(
 REFRESH = (
     *(
         Field(key=name, check=_POLICY_CHECK, default='"latest"', wrong="newest",
-              meaning=f"which {name} to take; an exact version never moves")
+              meaning=f"which {name} to take; an exact version never moves, \"pinned\" never looks")
         for name in DEFAULT_PINS
     ),
     Field(key="cooldown_days", check=integer(0, 365), default="0", wrong="3",
           meaning="days that a release must be old before it is taken"),
+    Field(key="warn_days", check=integer(0, 3650), default="30", wrong=-1,
+          meaning="days before a certificate expires from which on `doit refresh` tells of it"),
 )  # fmt: skip
 CACHE = (
     Field(key="limit", check=SIZE, default='"10GiB"', wrong="10 gigs", attribute="cache_limit",
@@ -91,6 +110,10 @@ PUSH = (
           wrong=["https://registry.example.com"],
           meaning="registries without TLS; this machine's loopback needs no mention"),
 )  # fmt: skip
+
+
+WORKSPACE_CERTS = tuple(field for field in CERTS if field.key in ("source", "require"))
+WORKSPACE_ZONEINFO = tuple(field for field in ZONEINFO if field.key == "source")
 
 
 def _as_written(**values: Any) -> Mapping[str, Any]:
@@ -108,6 +131,12 @@ WORKSPACE = (
           meaning="how images are loaded"),
     Field(key="push", check=record(PUSH, _as_written), wrong="registry.example.com", default="{}",
           meaning="how images are pushed"),
+    Field(key="certs", check=record(WORKSPACE_CERTS, _as_written), wrong="machine", default="{}",
+          meaning="where public roots are from, and which are required, in all services"),
+    Field(key="zoneinfo", check=record(WORKSPACE_ZONEINFO, _as_written), wrong="machine",
+          default="{}", meaning="where zones are from, in all services"),
+    Field(key="sources", check=SOURCES_TABLE, wrong="http://deb.debian.org/debian", default="{}",
+          attribute="debian", meaning="where sources are reached"),
 )  # fmt: skip
 
 
@@ -126,6 +155,13 @@ def parse_workspace(text: str, origin: str, table_path: tuple[str, ...] = ()) ->
         table, spot = table[key], spot.key(key)
     values = dict(read_fields(table, spot, WORKSPACE).good)
     spot.raise_if_faulty()
+    certs, zoneinfo = values.pop("certs", {}), values.pop("zoneinfo", {})
+    values["defaults"] = replace(
+        values.get("defaults", WorkspaceDefaults()),
+        roots_source=certs.get("source"),
+        require=certs.get("require", ()),
+        zone_source=zoneinfo.get("zone_source"),
+    )
     for name in ("cache", "load", "push"):
         values |= values.pop(name, {})
     return WorkspaceConfig(**values)

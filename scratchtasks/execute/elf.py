@@ -35,6 +35,12 @@ class _Kind(NamedTuple):
         return f"{name}, {self.bits} bit{'' if self.little else ', big-endian'}"
 
 
+_MACHINES = {
+    3: "EM_386", 21: "EM_PPC64", 22: "EM_S390", 40: "EM_ARM", 62: "EM_X86_64", 183: "EM_AARCH64",
+    243: "EM_RISCV",
+}  # fmt: skip
+"""e_machine.  Source: the generic ABI, chapter 4, "ELF Header"."""
+
 _MACHINE_NAMES = {
     "EM_X86_64": "x86-64",
     "EM_AARCH64": "AArch64",
@@ -93,6 +99,23 @@ def ship(path: str, platform: Platform, label: str, store: ContentStore) -> Desc
     blob = store.put_file(path, BINARY_MEDIA_TYPE)
     check_static(store.path(blob.digest), platform, label)
     return blob
+
+
+def check_machine(path: str, platform: Platform, label: str) -> None:
+    """Refuse an ELF file for another machine than *platform*; any other file passes.
+
+    Raises: NotStatic.
+    """
+    with open(path, "rb") as file:
+        head = file.read(20)
+    if len(head) < 20 or not head.startswith(b"\x7fELF"):
+        return
+    is_little = head[5] == 1
+    number = int.from_bytes(head[18:20], "little" if is_little else "big")
+    got = _Kind(_MACHINES.get(number, str(number)), 64 if head[4] == 2 else 32, is_little)
+    wanted = _WANTED[platform.architecture]
+    if got != wanted:
+        raise NotStatic(label, f"wanted {platform} ({wanted}), got {got}")
 
 
 def _check_file(file: IO[bytes], platform: Platform, label: str) -> None:

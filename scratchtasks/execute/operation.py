@@ -8,6 +8,7 @@ from scratchtasks.core.action import Action, ActionResult, Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.source import DEBIAN, DebianMirror
 from scratchtasks.core.target import Pin
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.store.actions import ActionCache
@@ -24,6 +25,7 @@ class World:
     *root* is the absolute workspace root, *scratch* the absolute `.scratch` in it.
     *env* is the user's environment, read once.  *epoch* is SOURCE_DATE_EPOCH in seconds, or 0.
     *trees* are those of shared layers that were read before, by digest.
+    *plain_http* are registries without TLS.  *is_offline* forbids every fetch.
     """
 
     root: str
@@ -36,6 +38,9 @@ class World:
     processes: Processes
     pins: Mapping[str, Pin] = field(default_factory=dict)
     trees: dict[Digest, tuple[FileEntry, ...]] = field(default_factory=dict)
+    plain_http: tuple[str, ...] = ()
+    debian: DebianMirror = DEBIAN
+    is_offline: bool = False
 
 
 @dataclass(frozen=True, slots=True)

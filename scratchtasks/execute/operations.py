@@ -11,12 +11,14 @@ from .operation import Operation
 from .prebuilt import Prebuilt
 from .rootfs import RootfsOperation
 from .rust import CargoBuild, CargoMetadata
+from .sources.fetch import Fetch
 
 OPERATIONS: Mapping[str, Operation] = {
     "c_build": CBuild(),
     "cargo_build": CargoBuild(),
     "cargo_metadata": CargoMetadata(),
     "essentials": Essentials(),
+    "fetch": Fetch(),
     "genrule": Genrule(),
     "go_build": GoBuild(),
     "go_list": GoList(),

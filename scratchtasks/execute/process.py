@@ -94,6 +94,11 @@ class Processes:
         if message:
             self._show(message)
 
+    def check(self) -> None:
+        """For work that is no process: raises Cancelled from `cancel` on."""
+        if self._cancelled:
+            raise Cancelled
+
     def cancel(self) -> None:
         """End all that runs (SIGTERM, SIGKILL after 3 s); every `run` raises Cancelled from now on.
 

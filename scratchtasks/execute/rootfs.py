@@ -25,9 +25,12 @@ from .staging import Owners, Staging, stage
 
 
 class RootfsOperation:
-    """op `rootfs`: facts hold `roots`, a Rootfs for each platform; outputs, all they need."""
+    """op `rootfs`: facts hold `roots`, a Rootfs for each platform; outputs, all they need.
 
-    version = 1
+    Fact `versions`: for `certs` and `zoneinfo`, the versions of what they are from, by name.
+    """
+
+    version = 2
     is_probe = False
 
     def identity(self, job: Job, world: World) -> Json:
@@ -46,14 +49,27 @@ class RootfsOperation:
 
 def _compose(job: Job, world: World) -> Done:
     image = _image(job.action.params)
-    staging = stage(job, _owners(image), world)
-    outputs: dict[str, Descriptor] = {blob.digest: blob for blob in staging.contents}
-    roots = [_for_platform(each, image, staging, job, world, outputs) for each in image.platforms]
+    owners = _owners(image)
+    # Each has its own, for files of other images are of one platform.
+    stagings = [stage(job, owners, world, platform) for platform in image.platforms]
+    outputs: dict[str, Descriptor] = {
+        blob.digest: blob for staging in stagings for blob in staging.contents
+    }
+    roots = [
+        _for_platform(platform, image, staging, job, world, outputs)
+        for platform, staging in zip(image.platforms, stagings, strict=True)
+    ]
     for root in roots:
         for blob in (root.config, *(layer.source for layer in root.layers)):
             outputs[blob.digest] = blob
-    facts = {"roots": [root.to_json() for root in roots]}
-    return Done(outputs=outputs, facts=facts, inputs=staging.inputs)
+    inputs = (item for staging in stagings for item in staging.inputs)
+    facts = {"roots": [root.to_json() for root in roots], "versions": _versions(job)}
+    return Done(outputs=outputs, facts=facts, inputs=tuple(dict.fromkeys(inputs)))
+
+
+def _versions(job: Job) -> dict[str, Any]:
+    layers = {kind: job.deps.get(f"layer:{kind}") for kind in ("certs", "zoneinfo")}
+    return {kind: layer.facts["versions"] for kind, layer in layers.items() if layer}
 
 
 def _for_platform(

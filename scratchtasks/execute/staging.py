@@ -10,6 +10,7 @@ from scratchtasks.core.action import Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import StageError, did_you_mean
+from scratchtasks.core.platform import Platform
 from scratchtasks.core.tree import FileEntry, check_path
 
 from .operation import Job, World
@@ -33,8 +34,9 @@ class Staging:
     contents: tuple[Descriptor, ...]
 
 
-def stage(job: Job, owners: Owners, world: World) -> Staging:
-    """Entries for the `files` and `dirs` of a rootfs action; what they hold is put into the store.
+def stage(job: Job, owners: Owners, world: World, platform: Platform | None = None) -> Staging:
+    """Entries for the `files` and `dirs` of a rootfs action, on *platform* where that
+    matters; what they hold is put into the store.
 
     Raises: StageError for what is missing, not a file or folder; StoreError for what cannot be
     read or kept changing.
@@ -42,7 +44,8 @@ def stage(job: Job, owners: Owners, world: World) -> Staging:
     stager = _Stager(job, owners, world)
     params: Mapping[str, Any] = job.action.params
     for wanted in params["files"]:
-        stager.add_files(wanted)
+        if wanted.get("platform") in (None, str(platform)):
+            stager.add_files(wanted)
     for folder in params["dirs"]:
         stager.add_folder(folder)
     return Staging(tuple(stager.entries), tuple(stager.inputs), tuple(stager.contents.values()))
@@ -70,9 +73,10 @@ class _Stager:
         dest = check_path(wanted["dest"], self.where)
         owner = self._owner(wanted["owner"], wanted["dest"])
         if "dep" in wanted:
-            blob = self.job.deps[wanted["dep"]].outputs[wanted["output"]]
-            mode = 0o644 if wanted["mode"] is None else wanted["mode"]
-            self._file(dest, wanted["output"], blob, mode, owner)
+            made = self.job.deps[wanted["dep"]]
+            blob = made.outputs[wanted["output"]]
+            mode = made.facts.get("mode", 0o644) if wanted["mode"] is None else wanted["mode"]
+            self._file(dest, wanted.get("name", wanted["output"]), blob, mode, owner)
             return
         src: str = wanted["src"]
         if os.path.isdir(os.path.join(self.world.root, src)):

@@ -21,12 +21,14 @@ class Toolchain:
     """A compiler that was found: *path* is absolute, *version* as its makers write it.
 
     *identity* is key material: equal on two machines exactly when the same tools are there.
+    *package* is the project on PyPI that it came from, "" for the machine's own.
     """
 
     name: str
     path: str
     version: str
     identity: Json
+    package: str = ""
 
 
 def find_program(name: str, world: World) -> str | None:
@@ -49,6 +51,34 @@ def find_package(name: str) -> str | None:
     spec = find_spec(name)
     places = spec.submodule_search_locations if spec else None
     return os.path.abspath(next(iter(places))) if places else None
+
+
+def packaged_as(folder: str, project: str, world: World) -> str:
+    """The version of *project* on PyPI that the package in *folder* (absolute) is of, or ""."""
+    prefix = f"{project.replace('-', '_')}-"
+    world.files.look(os.path.dirname(folder))
+    try:
+        names = os.listdir(os.path.dirname(folder))
+    except OSError:
+        return ""
+    found = (name for name in names if name.startswith(prefix) and name.endswith(".dist-info"))
+    return next((name[len(prefix) : -len(".dist-info")] for name in sorted(found)), "")
+
+
+def check_packaged(project: str, version: str, world: World) -> None:
+    """See to it that the installed *version* of *project* is the one that scratch.lock pins.
+
+    Wheels differ by host, so what counts is the version; the key has the tool's own bytes.
+
+    Raises: ToolchainMissing for another version.
+    """
+    pin = world.pins.get(project)
+    if pin is not None and version != pin.version:
+        raise ToolchainMissing(
+            f"{project} {version}",
+            f"is installed, scratch.lock pins {pin.version}",
+            f"pip install '{project}=={pin.version}', or `doit refresh`",
+        )
 
 
 def is_file(path: str, world: World) -> bool:

@@ -11,8 +11,17 @@ from scratchtasks.core.errors import ToolchainMissing
 from scratchtasks.core.platform import Platform
 
 from .operation import World
-from .toolchains import Toolchain, ask_tool, find_package, find_program, tool_digests
+from .toolchains import (
+    Toolchain,
+    ask_tool,
+    check_packaged,
+    find_package,
+    find_program,
+    packaged_as,
+    tool_digests,
+)
 
+_PROJECT = "ziglang"
 _OLDEST = (0, 12)
 _HINT = "pip install 'scratchtasks[zig]', or put zig 0.12 or newer on PATH"
 
@@ -48,7 +57,16 @@ def find_zig(world: World, where: str) -> Toolchain:
         version = ask_tool([path, "version"], env, digest, world)
         if _parsed(version) >= _OLDEST:
             identity = ["zig", version, digest]
-            return Toolchain(name="zig", path=path, version=version, identity=identity)
+            installed = packaged_as(os.path.dirname(path), _PROJECT, world)
+            if installed:
+                check_packaged(_PROJECT, installed, world)
+            return Toolchain(
+                name="zig",
+                path=path,
+                version=version,
+                identity=identity,
+                package=_PROJECT if installed else "",
+            )
         too_old = f"; {path} is too old (wanted 0.12 or newer, got {version})"
     raise ToolchainMissing(where, f"zig, which compiles C here, was not found{too_old}", _HINT)
 

@@ -10,7 +10,7 @@ from scratchtasks.core.digest import Digest
 _PIECE = 256 * 1024
 """Bytes that are worth handing to another thread; less is gathered."""
 
-_DEPTH = 3
+_DEPTH = 2
 """Pieces that may wait; a piece is what the writer gave, 512 KiB for a large file."""
 
 

@@ -17,7 +17,7 @@ OpenBlob = Callable[[Digest], BinaryIO]
 """Gives a new stream over a blob's bytes; the caller closes it.  Raises: StoreError."""
 
 BLOCK = 512
-READ_SIZE = 512 * 1024
+READ_SIZE = 256 * 1024
 
 # name mode uid gid size mtime checksum type link magic version (uname gname) major minor prefix
 HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s6s2s64x8s8s155s12x")

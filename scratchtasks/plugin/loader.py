@@ -4,6 +4,7 @@ So it can analyse once for all tasks, find the stale compilations that one compi
 make, and take the workspace's lock before anything is decided.
 """
 
+import os
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from scratchtasks.core.errors import ScratchError
 from .events import Planned
 from .fresh import fresh_images
 from .memory import Memory
+from .switches import is_set
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -25,17 +27,41 @@ if TYPE_CHECKING:
 _FORGETTING = frozenset({"clean", "forget", "ignore", "reset-dep", "cache"})
 """Commands after which what was up to date may not be so, to doit or in the store."""
 
+_SWITCHES = {"locked": "SCRATCH_LOCKED", "offline": "SCRATCH_OFFLINE"}
+
 _OUTPUTS = ("dist/", ".scratch/", "./dist", "/")
+
+_OPTIONS = (
+    {
+        "section": "scratchtasks",
+        "name": "locked",
+        "long": "locked",
+        "type": bool,
+        "default": False,
+        "help": "refuse to run with an input that scratch.lock does not pin (SCRATCH_LOCKED=1)",
+    },
+    {
+        "section": "scratchtasks",
+        "name": "offline",
+        "long": "offline",
+        "type": bool,
+        "default": False,
+        "help": "fetch nothing: what is in the store has to do (SCRATCH_OFFLINE=1)",
+    },
+)
 
 
 class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
     """doit's own dodo.py loader, plus the tasks of the Workspace that dodo.py makes."""
+
+    cmd_options = (*DodoTaskLoader.cmd_options, *_OPTIONS)
 
     def __init__(self) -> None:
         super().__init__()
         self.workspace: Workspace | None = None
         self.session: Session | None = None
         self._options: Any = {}
+        self._switches: set[str] = set()
 
     def setup(self, opt_values: Any) -> None:
         """Import dodo.py and take its Workspace out of doit's sight."""
@@ -78,6 +104,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
                 raise InvalidDodoFile(f"{cmd.name}: wanted a Workspace in dodo.py, got none")
             return tasks
         try:
+            self._take_switches(cmd, pos_args)
             memory = self.workspace.memory()
             if cmd.name in _FORGETTING:
                 memory.drop()
@@ -87,6 +114,15 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             return self._stale(cmd, pos_args, tasks, images, memory)
         except ScratchError as error:
             raise InvalidDodoFile(str(error)) from None
+
+    def _take_switches(self, cmd: Any, pos_args: list[str]) -> None:
+        """Read --locked and --offline, where doit has them and behind task names."""
+        for name, variable in _SWITCHES.items():
+            if is_set(os.environ, variable) or self._options.get(name):
+                self._switches.add(name)
+            elif getattr(cmd, "execute_tasks", False) and f"--{name}" in pos_args:
+                pos_args.remove(f"--{name}")
+                self._switches.add(name)
 
     def _all(self, cmd: Any, pos_args: list[str], tasks: list[Task]) -> list[Task]:
         assert self.workspace is not None
@@ -132,6 +168,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
 
         assert self.workspace is not None
         assert self.session is not None
+        self.session.pinning.restrict(self._switches)
         if getattr(cmd, "execute_tasks", False):
             cmd.reporters["scratch"] = self.workspace.doit_config["reporter"]
             self.workspace.watch_signals()
@@ -146,6 +183,8 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         is_run = cmd.name == "run" and getattr(cmd, "execute_tasks", False)
         if not is_run or options.get("always") or options.get("single"):
             return None
+        if "locked" in self._switches:
+            return None  # what was built without a pin may be up to date, and is refused
         reporter = options.get("reporter")
         if isinstance(reporter, str) and reporter != "scratch":
             return None

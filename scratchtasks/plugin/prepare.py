@@ -69,6 +69,7 @@ def _prepare_run(
         if options["outfile"] is sys.stdout:
             options["outfile"] = sys.stderr  # stdout is for what was pushed
     actions = _actions_of(session, reached)
+    session.pinning.settle(actions)
     run_probes(session.engine, actions)
     return compile_batches(session.engine, actions)
 

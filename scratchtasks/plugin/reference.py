@@ -8,7 +8,10 @@ from doit.cmd_run import Run
 from scratchtasks.config.reference import reference_markdown
 
 from .commands.cache import Cache
+from .commands.pins import Pins
+from .commands.refresh import Refresh
 from .commands.resolve import Resolve
+from .commands.schedule import Schedule
 from .commands.up import Up
 from .commands.watch import Watch
 from .commands.why import Why
@@ -29,7 +32,7 @@ def reference() -> str:
 def _commands() -> Iterator[str]:
     yield "## Commands\n"
     yield "Beside doit's own (`doit help`); options follow the command.\n"
-    for command in (Why, Cache, Resolve, Up, Watch):
+    for command in (Why, Cache, Resolve, Up, Watch, Refresh, Pins, Schedule):
         usage = f" {command.doc_usage}" if command.doc_usage else ""
         yield f"- `doit {command.name}{usage}`: {command.doc_purpose}. {command.doc_description}"
         # What a command has of `run` is in `doit help run`.
@@ -37,6 +40,10 @@ def _commands() -> Iterator[str]:
             if "long" not in option:
                 continue
             yield f"  - `--{option['long']}`: {option['help']}"
+    yield "- `doit --locked`, as any command that runs tasks: refuse to start when scratch.lock"
+    yield "  lacks a pin that the run needs, naming all of them (`SCRATCH_LOCKED=1` does the same)."
+    yield "- `doit --offline`: fetch nothing; what the store lacks is told all at once"
+    yield "  (`SCRATCH_OFFLINE=1`).  Compilers and pip are kept from the network too."
     yield "- `scratch …`: doit at the workspace's root, from any folder inside; `:image` is the"
     yield "  label of the folder one is in.\n"
 
@@ -54,6 +61,11 @@ def _tasks() -> Iterator[str]:
     yield "ones are taken away again, and the message says what remains; the same push continues."
     yield "A registry that cannot take a tag away (docker-registry before 3) may be left with some"
     yield "of the new tags, each on a whole image: the message then names them.\n"
+    yield "Logins are those of docker, podman and skopeo: `REGISTRY_AUTH_FILE`, else `config.json`"
+    yield "below `DOCKER_CONFIG` or `~/.docker`, else podman's `auth.json`, with their credential"
+    yield "helpers.  Private CAs are found in `SSL_CERT_FILE` and docker's and podman's `certs.d`,"
+    yield "proxies in `HTTPS_PROXY` and `NO_PROXY`.  HTTP without TLS is spoken to loopback, and to"
+    yield "the registries in `push.plain_http` of `scratch.toml`.\n"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ConfigError, GraphError, ScratchError, did_you_mean
 from scratchtasks.core.image import PlatformImage, platform_image_from_json
 from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
-from scratchtasks.core.target import Declared
+from scratchtasks.core.target import Declared, Pin
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
@@ -31,6 +31,7 @@ from scratchtasks.store.signature import Watch
 
 from .events import Events, ImageMade
 from .loads import Loads
+from .pinning import Pinning
 from .platforms import build_side_by_side
 from .pushes import Pushes
 from .templates import Templates
@@ -76,6 +77,8 @@ class Session:
             cache=ActionCache(os.path.join(scratch, "actions"), store),
             processes=Processes(events.show),
             pins=declared.pins,
+            plain_http=declared.plain_http,
+            debian=declared.debian,
         )
         self.engine = Engine(self.world, self.graph.actions, OPERATIONS, events)
         self._lock = WorkspaceLock(os.path.join(scratch, "lock"))
@@ -85,6 +88,7 @@ class Session:
         self.loads = Loads(self)
         self.trials = Trials(self)
         self.pushes = Pushes(self)
+        self.pinning = Pinning(self, env)
         self._is_nested = False
         self._told = ""
         self._made: dict[str, ImageSummary] = {}
@@ -116,6 +120,18 @@ class Session:
         if has_waited:
             self.engine.reset()
             self._summarized = None
+
+    def use_world(self, world: World) -> None:
+        """Decide and build with *world* from now on."""
+        self.world = self.engine.world = world
+        self.engine.reset()
+
+    def adopt_pins(self, locked: Mapping[str, Pin], digest: Digest) -> None:
+        """scratch.lock has the pins *locked* from now on, and is the file *digest*."""
+        self.sources = {**self.sources, "scratch.lock": digest}
+        pins = {**self.declared.pins, **locked}
+        self.declared = replace(self.declared, pins=pins, locked=frozenset(locked))
+        self.use_world(replace(self.world, pins=pins))
 
     def cancel(self) -> None:
         """End compilers and begin no more uploads; fit for a signal handler."""
@@ -169,6 +185,7 @@ class Session:
     def build(self, task: Task) -> None:
         """Build *task*; an image is exported to `dist/` too.  Raises: ScratchError, Cancelled."""
         self.lock()
+        self.pinning.settle(task.actions)  # by now the loader has, unless it is doit's own
         if not self.is_image(task):
             build_side_by_side(self.engine, task.actions)
             return

@@ -21,6 +21,7 @@ GROUPS = {
     "rootfs": "stage and check all root file systems",
     "layer": "stage all essentials",
     "rule": "run all genrules",
+    "fetch": "fetch what other images and Debian have for ours",
     "load": "load all images into the engine",
     "smoke": "try out all images that say how",
     "push": "push all images that say where, all or none",

@@ -151,10 +151,11 @@ class Workspace:
             engine = _engine(os.environ, engine)
         except ConfigErrors as error:
             faults += error.errors
-        pins: Mapping[str, Pin] = {}
+        locked: Mapping[str, Pin] = {}
         try:
-            lock = self._read("scratch.lock")
-            pins = effective_pins(None if lock is None else parse_lockfile(lock))
+            # `doit refresh --build` tries a lock out before it takes the place of the old one.
+            lock = self._read(os.environ.get("SCRATCHTASKS_LOCK") or "scratch.lock")
+            locked = {} if lock is None else parse_lockfile(lock)
         except ConfigErrors as error:
             faults += error.errors
         services: list[Service] = []
@@ -197,10 +198,13 @@ class Workspace:
         return Declared(
             services=tuple(services),
             genrules=tuple(rules),
-            pins=pins,
+            pins=effective_pins(locked),
+            locked=frozenset(locked),
             cache_limit=config.cache_limit,
             plain_http=config.plain_http,
+            refresh=config.refresh,
             engine=engine,
+            debian=config.debian,
         )
 
     def _workspace_config(self) -> "WorkspaceConfig":

@@ -74,7 +74,9 @@ def _tls_failure(where: str, host: str, cause: object) -> RegistryError:
     reason = str(getattr(cause, "reason", "") or "")
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
         return RegistryError(
-            where, "does not speak TLS", f"allow plain HTTP for {host}, if you trust the network"
+            where,
+            "does not speak TLS",
+            f"allow plain HTTP for {host} (push.plain_http), if you trust the network",
         )
     is_dropped = "EOF" in reason or not reason
     what = "the connection was dropped" if is_dropped else f"TLS failed: {reason}"

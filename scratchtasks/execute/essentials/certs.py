@@ -6,7 +6,8 @@ Never the build machine's own bundle: it may hold private or distrusted roots.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,65 @@ def certs_tree(public: bytes, extras: Mapping[str, bytes], now: float, origin: s
         file_of(BUNDLE, bundle, origin),
         *(symlink_of(path, link, origin) for path, link in LINKS.items()),
     ]
+
+
+def bundle_of(tree: list[Made]) -> bytes:
+    """The bundle in what certs_tree made."""
+    return next(data for entry, data in tree if entry.path == BUNDLE)
+
+
+def check_certificates(data: bytes, where: str) -> None:
+    """Raises: StageError when *data* is no PEM, or a block of it no whole DER sequence.
+
+    What is in the sequences is not judged: Mozilla's list has roots with serial number 0, which
+    strict parsers refuse.
+    """
+    for number, der in enumerate(parse_pem(data, where), start=1):
+        extra = der[1] & 0x7F if len(der) > 1 and der[1] & 0x80 else 0
+        size = (
+            int.from_bytes(der[2 : 2 + extra], "big") if extra else int.from_bytes(der[1:2], "big")
+        )
+        if der[:1] != b"\x30" or 2 + extra + size != len(der):
+            raise StageError(f"{where}: certificate {number}", "is no whole DER sequence")
+
+
+def check_required(required: Collection[str], bundle: bytes, origin: str) -> None:
+    """See to it that each of *required* is among the certificates of *bundle* (PEM).
+
+    A certificate answers to its common name, to its whole subject (RFC 4514), and to
+    `sha256:` and the 64 hex digits of its fingerprint.
+
+    Raises: StageError that names all that are missing.
+    """
+    missing = missing_roots(required, bundle, origin) if required else []
+    if missing:
+        raise StageError(
+            "certs.require",
+            f"not among the roots of {origin}: {', '.join(map(ascii, missing))}",
+            "take another source, add them as certs.extra, or require them no longer",
+        )
+
+
+def missing_roots(required: Collection[str], bundle: bytes, origin: str) -> list[str]:
+    """Those of *required* that no certificate of *bundle* answers to, in their order.
+
+    Raises: StageError when *bundle* is not PEM.
+    """
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    known: set[str] = set()
+    for der in parse_pem(bundle, origin):
+        known.add(f"sha256:{_sha256(der).hex()}")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about serial number 0, which some roots have
+                subject = x509.load_der_x509_certificate(der).subject
+        except ValueError:
+            continue  # it answers to its fingerprint alone
+        known.add(subject.rfc4514_string())
+        known |= {str(each.value) for each in subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
+    return [each for each in required if each not in known]
 
 
 def expiry_of(data: bytes, path: str) -> float:

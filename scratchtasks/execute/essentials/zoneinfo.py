@@ -35,7 +35,7 @@ def zoneinfo_tree(
     """
     known = sorted(path for path, data in files.items() if _is_zone(path, data))
     if "UTC" not in known:
-        raise StageError(origin, "has no zone UTC", "is this tzdata's wheel?")
+        raise StageError(origin, "has no zone UTC", "is this the folder of a tzdata?")
     ids = {"UTC"}
     for pattern in patterns:
         chosen = [zone for zone in known if fnmatchcase(zone, pattern)]

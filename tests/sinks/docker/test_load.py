@@ -172,6 +172,6 @@ def test_the_platform_of_the_engine_is_chosen(made: Made, engine: Engine) -> Non
     with pytest.raises(SinkError) as caught:
         docker.for_engine([arm], platform, "//a:image")
     assert str(caught.value) == (
-        "//a:image: the Docker Engine runs linux/amd64, the image is for linux/arm64\n"
+        "//a:image: the engine runs linux/amd64, the image is for linux/arm64\n"
         "    hint: add the platform to image.platforms"
     )

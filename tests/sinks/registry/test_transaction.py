@@ -53,6 +53,26 @@ def test_a_refused_tag_puts_the_others_back(proxy: Proxy, bench: Bench, team: st
         assert digest_in(proxy.host, f"{team}/{name}", "latest") == image.top.digest
 
 
+def test_two_registries_are_one_transaction(
+    proxy: Proxy, registry_host: str, bench: Bench, team: str
+) -> None:
+    other = Proxy(registry_host)
+    with serving(other):
+        names = [f"{proxy.host}/{team}/a", f"{other.host}/{team}/b"]
+        old = bench.push(*(bench.image(name, b"shared" * 99, b"old") for name in names))
+        assert not [seen for seen in proxy.seen + other.seen if "mount=" in seen.path]
+        other.faults.append(_puts_tag(f"/v2/{team}/b/manifests/latest"))
+        new = [bench.image(name, b"shared" * 99, b"new") for name in names]
+        with pytest.raises(SinkError) as error:
+            bench.push(*new, limits=replace(QUICK, workers=1))
+    assert str(error.value).splitlines()[1:3] == [
+        "    every tag is where it was",
+        f"    remaining: tags {', '.join(sorted(f'{name}:latest' for name in names))}",
+    ]
+    for name, before in zip("ab", old, strict=True):
+        assert digest_in(registry_host, f"{team}/{name}", "latest") == before.digest
+
+
 def test_a_tag_is_not_put_back_to_something_else(proxy: Proxy, bench: Bench, team: str) -> None:
     names = [f"{proxy.host}/{team}/{name}" for name in "ab"]
     old = bench.push(*(bench.image(name, b"old") for name in names))

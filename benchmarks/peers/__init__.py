@@ -1,0 +1,1 @@
+"""The tools that ours is measured against, as their users run them."""

@@ -1,0 +1,122 @@
+"""One image assembled in process, essentials cached: time against its floor, and memory."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from ..assembly import Bench, floor_compressed, floor_plain, peak_mib
+from ..measure import Contender, interleave
+from ..options import Options
+from ..table import Table
+
+_SIZES = {"6 MB": 6_000_000, "100 MB": 100_000_000}
+_LIMIT_MIB = 32.0
+_ONE_PROCESS = "In one process, without its start."
+
+
+def run_tables(options: Options) -> list[Table]:
+    """Compressed into `dist/`, uncompressed as for an engine, and peak memory."""
+    tables = []
+    with tempfile.TemporaryDirectory(dir=options.work) as name:
+        bench = Bench(Path(name))
+        for label, size in list(_SIZES.items())[: 1 if options.short else None]:
+            tables += [
+                _compressed(options, bench, label, size),
+                _plain(options, bench, label, size),
+            ]
+        bench.change(_SIZES["100 MB"] if not options.short else 1_000_000)
+        bench.session.close()
+        if not options.short:
+            tables.append(_memory(bench.folder))
+    return tables
+
+
+def _compressed(options: Options, bench: Bench, label: str, size: int) -> Table:
+    def check(_: int) -> None:
+        bench.session.write_summary()
+        bench.check(size)
+
+    work = {"ours": (bench.image, check)}
+    return Table(
+        name=f"assembly-{_slug(label)}",
+        title=f"One image of a binary of {label}, into dist/",
+        baseline="floor",
+        ours="ours",
+        seconds=_turns(options, bench, size, work, floor_compressed),
+        wanted=1.3,
+        notes=(
+            "Floor: read, sha256, compress by the same compressor, sha256 and write.",
+            _ONE_PROCESS,
+        ),
+    )
+
+
+def _plain(options: Options, bench: Bench, label: str, size: int) -> Table:
+    def with_archive() -> None:
+        bench.plain()
+        bench.archive()
+
+    work = {"ours": (bench.plain, _nothing), "ours, and the archive": (with_archive, _nothing)}
+    return Table(
+        name=f"assembly-plain-{_slug(label)}",
+        title=f"One root file system of a binary of {label}, uncompressed, for an engine",
+        baseline="floor",
+        ours="ours",
+        seconds=_turns(options, bench, size, work, floor_plain),
+        wanted=2.0 if size < 50_000_000 else 1.2,
+        notes=(
+            "Floor: read, sha256 and write. The archive is what an engine without the layer gets.",
+            _ONE_PROCESS,
+        ),
+    )
+
+
+Work = Mapping[str, tuple[Callable[[], object], Callable[[int], object]]]
+
+
+def _turns(
+    options: Options,
+    bench: Bench,
+    size: int,
+    work: Work,
+    floor: Callable[[Path, Path], None],
+) -> dict[str, list[float]]:
+    source, copy = bench.folder, bench.folder / "floor"
+
+    def change(_: int) -> None:
+        nonlocal source
+        source = bench.change(size)
+        for path in (copy, bench.folder / "archive"):
+            path.unlink(missing_ok=True)
+
+    contenders = [
+        Contender(name=name, before=change, run=partial(_without_number, do), check=check)
+        for name, (do, check) in work.items()
+    ]
+    contenders.append(Contender(name="floor", before=change, run=lambda _: floor(source, copy)))
+    return dict(interleave(contenders, options.count(9, 1), warm_up=True, tell=options.tell))
+
+
+def _memory(folder: Path) -> Table:
+    return Table(
+        name="assembly-memory",
+        title="Peak memory above the interpreter's: one image of 100 MB",
+        baseline="limit",
+        ours="ours",
+        seconds={"ours": [peak_mib(folder)], "limit": [_LIMIT_MIB]},
+        wanted=1.0,
+        unit="MiB",
+    )
+
+
+def _slug(label: str) -> str:
+    return label.replace(" ", "").lower()
+
+
+def _without_number(work: Callable[[], object], _: int) -> None:
+    work()
+
+
+def _nothing(_: int) -> None:
+    return None

@@ -1,0 +1,62 @@
+"""Nothing to do in a large tree, against what git needs to say the same."""
+
+import sys
+
+from ..generators.go_monorepo import GoMonorepo
+from ..generators.tree import Tree
+from ..measure import Contender, interleave
+from ..options import Options
+from ..peers.plain_doit import PlainDoit
+from ..process import doit_program, expect, run
+from ..table import Table
+from .trees import facts_of, large
+
+
+def noop_contender(tree: Tree, shape: GoMonorepo, name: str = "doit") -> Contender:
+    """A plain `doit` that finds all *shape*'s images up to date."""
+
+    images = f"{shape.services} image{'s' if shape.services > 1 else ''}"
+
+    def work(_: int) -> None:
+        said = run([doit_program()], tree.root).out
+        expect(f"{images} up to date" in said, f"doit had something to do: {said[-300:]}")
+
+    return Contender(name=name, run=work)
+
+
+def git_contender(tree: Tree) -> Contender:
+    """`git status`, which finds the tree clean."""
+
+    def work(_: int) -> None:
+        said = run(["git", "status"], tree.root).out
+        expect("nothing to commit" in said, f"git status: {said}")
+
+    return Contender(name="git status", run=work)
+
+
+def run_tables(options: Options) -> list[Table]:
+    """The table of one tree."""
+    tree, shape = large(options)
+    plain = PlainDoit(tree, shape.names(), options.work / "plain-doit")
+    plain.record()
+    contenders = [
+        noop_contender(tree, shape),
+        git_contender(tree),
+        Contender(
+            name='python -c "import doit.doit_cmd"',
+            run=lambda _: run([sys.executable, "-c", "import doit.doit_cmd"], tree.root),
+        ),
+        Contender(name="plain doit, equal tasks by hand", run=lambda _: plain.noop()),
+    ]
+    seconds = interleave(contenders, options.count(9, 1), tell=options.tell)
+    return [
+        Table(
+            name="noop",
+            title=f"Nothing to do: {shape.services:,} services",
+            baseline="git status",
+            ours="doit",
+            seconds=seconds,
+            wanted=1.0,
+            facts=facts_of(tree, shape),
+        )
+    ]

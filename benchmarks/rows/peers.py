@@ -1,0 +1,122 @@
+"""20 Go services of one module, to images on disk: ours, `ko resolve`, `buildx bake`."""
+
+import shutil
+from collections.abc import Sequence
+from functools import partial
+
+from ..generators.go_monorepo import MODULE, SHARED, GoMonorepo
+from ..generators.tree import Edits, Tree, mark_of
+from ..layouts import content_of, expect_said, layers_of, said_by
+from ..measure import Contender, interleave, spread_of
+from ..options import Options
+from ..peers import ko as ko_peer
+from ..peers.docker import BuildFolder, Docker, with_buildx
+from ..peers.go import go_build
+from ..peers.ko import Ko
+from ..peers.registry import registry
+from ..process import doit_program, expect, run
+from ..table import Table
+from .trees import twenty
+
+
+def run_tables(options: Options) -> list[Table]:
+    """Nothing changed, and a shared library changed; peers that are missing are left out."""
+    tree, shape = twenty(options)
+
+    def titled(what: str) -> str:
+        return f"{shape.services} Go services of one module, to images on disk: {what}"
+
+    with registry(options.work / "registry") as host, tree.edited(SHARED) as edits:
+        peers = [_ours(tree, shape)]
+        if ko_peer.is_possible():
+            peers.append(_ko(options, tree, shape, host))
+        bake = _bake(options, tree, shape)
+        peers += [bake] if bake else []
+        edits.write(0)
+        for peer in peers:
+            peer.run(0)
+        tables = [
+            _table(options, "peers-noop", titled("nothing changed"), peers, None, 0.05),
+            _table(options, "peers-shared", titled("a shared library changed"), peers, edits, 0.4),
+        ]
+    tree.doit()
+    return tables
+
+
+def _table(
+    options: Options,
+    name: str,
+    title: str,
+    peers: Sequence[Contender],
+    edits: Edits | None,
+    wanted: float,
+) -> Table:
+    contenders = [
+        Contender(
+            name=each.name,
+            run=each.run,
+            before=edits.write if edits else lambda _: None,
+            # Nothing changed since version 0.
+            check=each.check if edits else partial(_check_same, each),
+        )
+        for each in peers
+    ]
+    seconds = interleave(contenders, options.count(7, 1), tell=options.tell)
+    others = [each.name for each in peers[1:]] or [peers[0].name]
+    return Table(
+        name=name,
+        title=title,
+        baseline=min(others, key=lambda other: spread_of(seconds[other]).median),
+        ours="doit",
+        seconds=seconds,
+        wanted=wanted if peers[1:] else None,
+        notes=("The baseline is the better one of the peers that the machine has.",),
+    )
+
+
+def _check_same(contender: Contender, _: int) -> None:
+    contender.check(0)
+
+
+def _ours(tree: Tree, shape: GoMonorepo) -> Contender:
+    name = shape.names()[-1]
+
+    def check(number: int) -> None:
+        expect_said(tree.root / "dist" / name, name, mark_of(number))
+
+    return Contender(name="doit", run=lambda _: run([doit_program()], tree.root), check=check)
+
+
+def _ko(options: Options, tree: Tree, shape: GoMonorepo, host: str) -> Contender:
+    ko = Ko(options.work, tree.root, host)
+    ko.prepare(layers_of(tree.root / "dist" / shape.names()[0])[:-1])
+    manifests, layout = options.work / "pods.yaml", options.work / "ko-layout"
+    ko.write_manifests(manifests, MODULE, shape.names())
+    shutil.rmtree(layout, ignore_errors=True)
+
+    def work(_: int) -> None:
+        said = ko.resolve(manifests, layout)
+        expect(said.count("@sha256:") == shape.services, f"ko resolve: {said}")
+
+    return Contender(name="ko resolve, KOCACHE", run=work)
+
+
+def _bake(options: Options, tree: Tree, shape: GoMonorepo) -> Contender | None:
+    if not options.containerd_host:
+        options.tell("no --containerd-host: buildx bake is left out")
+        return None
+    docker: Docker = with_buildx(options.containerd_host, options.work)
+    folder = BuildFolder(options.work / "bake", shape.names())
+    folder.prepare(layers_of(tree.root / "dist" / shape.names()[0])[:-1])
+    packages = [f"./services/{name}" for name in shape.names()]
+
+    def work(_: int) -> None:
+        go_build(tree.root, folder.bin, packages)
+        docker.run("buildx", "bake", "--progress=quiet", cwd=folder.root)
+
+    def check(number: int) -> None:
+        for name in (shape.names()[0], shape.names()[-1]):
+            said = said_by(content_of(folder.root / "out" / name, "usr/bin/app"))
+            expect(mark_of(number) in said, f"buildx bake: {name} says {said}")
+
+    return Contender(name="go build + buildx bake", run=work, check=check)
