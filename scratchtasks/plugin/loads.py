@@ -50,6 +50,10 @@ class Loads:
         said = _SAID[self._done[name]]
         self._session.events.show(f"{name}:latest {said}\n".encode())
 
+    def has(self, name: str) -> bool:
+        """Whether this process has brought the image of the service *name* into the engine."""
+        return name in self._done
+
     def id_of(self, name: str) -> str:
         """The engine's own id of the image of the service *name*, which this run has loaded.
 
