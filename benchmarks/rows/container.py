@@ -1,5 +1,6 @@
 """From an edit until a container answers HTTP with it: ours and what people do today."""
 
+import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -72,10 +73,18 @@ def run_tables(options: Options) -> list[Table]:
     def built_outside() -> None:
         go_build(tree.root, folder.bin, [f"./services/{name}"])
 
+    started: list[subprocess.Popen[bytes]] = []
+
     def doit_up(_: int) -> None:
         port = free_port()
-        run([doit_program(), "up", name, "-p", f"{port}:8080"], tree.root, doit_env)
+        argv = [doit_program(), "up", name, "-p", f"{port}:8080"]
+        started.append(subprocess.Popen(argv, cwd=tree.root, env=doit_env, stdout=-3, stderr=-3))
         upped.answer = wait_for_http(port, "/")
+
+    def is_up(number: int) -> None:
+        # It looks on for a while whether the container stays up; the answer was there before.
+        expect(started.pop().wait() == 0, "doit up failed")
+        upped.check(number)
 
     def doit_load(_: int) -> None:
         run([doit_program(), f"load:{name}"], tree.root, doit_env)
@@ -115,7 +124,7 @@ def run_tables(options: Options) -> list[Table]:
         if not options.short:
             _add_built_peers(options, stack, site, ways, tree.root, name, essentials, built_outside)
         edits = stack.enter_context(tree.edited(f"services/{name}/main.go"))
-        contenders = [Contender(name="doit up", run=doit_up, before=edits.write, check=upped.check)]
+        contenders = [Contender(name="doit up", run=doit_up, before=edits.write, check=is_up)]
         contenders += [
             Contender(name=way, run=work, before=edits.write, check=site.check)
             for way, work in ways.items()
