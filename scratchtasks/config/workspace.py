@@ -18,7 +18,15 @@ from .quantities import SIZE
 from .source import SOURCES_TABLE
 from .spot import Spot
 
-_POLICY = re.compile(r"(?:(?:===?|>=?|<=?|!=|~=)? ?[0-9][0-9A-Za-z.+!*-]*(?:, ?(?!\Z)|\Z))+")
+_NUMBERS = r"[0-9]{1,18}(?:\.[0-9]{1,18}){0,5}"
+_VERSION = rf"{_NUMBERS}(?:(?:a|b|rc)[0-9]{{1,9}})?(?:\.post[0-9]{{1,9}})?(?:\.dev[0-9]{{1,9}})?"
+_CLAUSE = (
+    rf"(?:(?:==|!=) ?)?{_NUMBERS}\.\*"  # 1.26.*
+    rf"|(?:(?:===?|!=|>=?|<=?) ?)?{_VERSION}"
+    r"|~= ?[0-9]{1,18}(?:\.[0-9]{1,18}){1,5}"
+)
+_POLICY = re.compile(rf"(?:{_CLAUSE})(?:, ?(?:{_CLAUSE}))*")
+"""A version, or a version specifier; less than PEP 440 allows, and all of it is valid there."""
 _ENGINE = re.compile(r"docker|podman|kind(?::[a-z0-9][a-z0-9.-]*)?")
 
 
@@ -57,12 +65,14 @@ class WorkspaceConfig:
 
 
 def _policy(value: object, spot: Spot) -> str:
-    if not isinstance(value, str) or not (value == "latest" or _POLICY.fullmatch(value)):
+    if not isinstance(value, str) or not (
+        value in ("latest", "pinned") or _POLICY.fullmatch(value)
+    ):
         raise spot.wanted(_POLICY_CHECK.wants, value)
     return value
 
 
-_POLICY_CHECK = Check('"latest", a version, or a range such as ">=2025"', _policy)
+_POLICY_CHECK = Check('"latest", "pinned", a version, or a range such as ">=2025"', _policy)
 
 
 def _engine(value: object, spot: Spot) -> str:
@@ -79,11 +89,13 @@ WORKSPACE_IMAGE = tuple(
 REFRESH = (
     *(
         Field(key=name, check=_POLICY_CHECK, default='"latest"', wrong="newest",
-              meaning=f"which {name} to take; an exact version never moves")
+              meaning=f"which {name} to take; an exact version never moves, \"pinned\" never looks")
         for name in DEFAULT_PINS
     ),
     Field(key="cooldown_days", check=integer(0, 365), default="0", wrong="3",
           meaning="days that a release must be old before it is taken"),
+    Field(key="warn_days", check=integer(0, 3650), default="30", wrong=-1,
+          meaning="days before a certificate expires from which on `doit refresh` tells of it"),
 )  # fmt: skip
 CACHE = (
     Field(key="limit", check=SIZE, default='"10GiB"', wrong="10 gigs", attribute="cache_limit",

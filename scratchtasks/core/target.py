@@ -297,3 +297,5 @@ class Declared:
     debian: DebianMirror = DEBIAN
     locked: frozenset[str] = frozenset()
     """Names of the pins that are in scratch.lock; others of *pins* are built in."""
+    refresh: Mapping[str, str | int] = field(default_factory=dict)
+    """`[refresh]` as written: a policy per pin, `cooldown_days`, `warn_days`."""

@@ -53,7 +53,7 @@ def _assemble(job: Job, world: World) -> Done:
 def _for_platform(root: Rootfs, job: Job, world: World) -> PlatformImage:
     layers = [pack(world, layer) for layer in root.layers]
     _check_size(layers, job)
-    annotations = _annotations(job.action.params, world.epoch)
+    annotations = {**_annotations(job.action.params, world.epoch), **_versions_of(job)}
     data = manifest_bytes(root.config, [layer.blob for layer in layers], annotations)
     manifest = world.store.put_bytes(data, media.MANIFEST)
     return PlatformImage(root.platform, manifest, root.config, tuple(layers))
@@ -84,4 +84,14 @@ def _annotations(params: Mapping[str, Any], epoch: int) -> dict[str, str]:
         "org.opencontainers.image.title": params["name"],
         "org.opencontainers.image.created": timestamp(epoch),
         **given,
+    }
+
+
+def _versions_of(job: Job) -> dict[str, str]:
+    """The sources of the certificates and zones inside, such as `certifi 2026.10.18`."""
+    versions: Mapping[str, Mapping[str, str]] = job.deps["rootfs"].facts["versions"]
+    return {
+        f"dev.scratchtasks.{kind}": ", ".join(f"{name} {each[name]}" for name in each)
+        for kind, each in versions.items()
+        if each
     }

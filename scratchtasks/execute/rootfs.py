@@ -25,9 +25,12 @@ from .staging import Owners, Staging, stage
 
 
 class RootfsOperation:
-    """op `rootfs`: facts hold `roots`, a Rootfs for each platform; outputs, all they need."""
+    """op `rootfs`: facts hold `roots`, a Rootfs for each platform; outputs, all they need.
 
-    version = 1
+    Fact `versions`: for `certs` and `zoneinfo`, the versions of what they are from, by name.
+    """
+
+    version = 2
     is_probe = False
 
     def identity(self, job: Job, world: World) -> Json:
@@ -60,8 +63,13 @@ def _compose(job: Job, world: World) -> Done:
         for blob in (root.config, *(layer.source for layer in root.layers)):
             outputs[blob.digest] = blob
     inputs = (item for staging in stagings for item in staging.inputs)
-    facts = {"roots": [root.to_json() for root in roots]}
+    facts = {"roots": [root.to_json() for root in roots], "versions": _versions(job)}
     return Done(outputs=outputs, facts=facts, inputs=tuple(dict.fromkeys(inputs)))
+
+
+def _versions(job: Job) -> dict[str, Any]:
+    layers = {kind: job.deps.get(f"layer:{kind}") for kind in ("certs", "zoneinfo")}
+    return {kind: layer.facts["versions"] for kind, layer in layers.items() if layer}
 
 
 def _for_platform(

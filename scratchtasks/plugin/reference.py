@@ -8,7 +8,10 @@ from doit.cmd_run import Run
 from scratchtasks.config.reference import reference_markdown
 
 from .commands.cache import Cache
+from .commands.pins import Pins
+from .commands.refresh import Refresh
 from .commands.resolve import Resolve
+from .commands.schedule import Schedule
 from .commands.up import Up
 from .commands.watch import Watch
 from .commands.why import Why
@@ -29,7 +32,7 @@ def reference() -> str:
 def _commands() -> Iterator[str]:
     yield "## Commands\n"
     yield "Beside doit's own (`doit help`); options follow the command.\n"
-    for command in (Why, Cache, Resolve, Up, Watch):
+    for command in (Why, Cache, Resolve, Up, Watch, Refresh, Pins, Schedule):
         usage = f" {command.doc_usage}" if command.doc_usage else ""
         yield f"- `doit {command.name}{usage}`: {command.doc_purpose}. {command.doc_description}"
         # What a command has of `run` is in `doit help run`.

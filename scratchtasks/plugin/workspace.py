@@ -153,7 +153,8 @@ class Workspace:
             faults += error.errors
         locked: Mapping[str, Pin] = {}
         try:
-            lock = self._read("scratch.lock")
+            # `doit refresh --build` tries a lock out before it takes the place of the old one.
+            lock = self._read(os.environ.get("SCRATCHTASKS_LOCK") or "scratch.lock")
             locked = {} if lock is None else parse_lockfile(lock)
         except ConfigErrors as error:
             faults += error.errors
@@ -201,6 +202,7 @@ class Workspace:
             locked=frozenset(locked),
             cache_limit=config.cache_limit,
             plain_http=config.plain_http,
+            refresh=config.refresh,
             engine=engine,
             debian=config.debian,
         )

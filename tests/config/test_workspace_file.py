@@ -90,8 +90,8 @@ def test_all_faults_are_told_with_their_path() -> None:
         "    hint: put it in quotes",
         "pyproject.toml: unknown key 'tool.scratchtasks.refresh.certify'",
         "    hint: did you mean 'certifi'?",
-        'pyproject.toml: tool.scratchtasks.refresh.tzdata: wanted "latest", a version, or a range '
-        'such as ">=2025", got the string ">=2025,"',
+        'pyproject.toml: tool.scratchtasks.refresh.tzdata: wanted "latest", "pinned", a version, '
+        'or a range such as ">=2025", got the string ">=2025,"',
         "pyproject.toml: tool.scratchtasks.refresh.cooldown_days: wanted an integer from 0 to 365, "
         "got the boolean true",
         'pyproject.toml: tool.scratchtasks.cache.limit: wanted a size such as "20MiB" or "500kB", '
@@ -103,7 +103,9 @@ def test_all_faults_are_told_with_their_path() -> None:
     ]
 
 
-@pytest.mark.parametrize("policy", ["latest", "2026.6", ">=2025", ">= 2025, <2027", "==2026.*"])
+@pytest.mark.parametrize(
+    "policy", ["latest", "pinned", "2026.6", "2026.*", ">=2025", ">= 2025, <2027", "==2026.*"]
+)
 def test_policies_are_kept_as_written(policy: str) -> None:
     config = parse_workspace(f'[refresh]\ntzdata = "{policy}"', "scratch.toml")
     assert config.refresh == {"tzdata": policy}

@@ -1,0 +1,37 @@
+"""`doit schedule KIND`: a ready job that refreshes every night."""
+
+import os
+import sys
+
+from doit.cmd_base import Command
+from doit.exceptions import InvalidCommand
+
+from scratchtasks.core.errors import did_you_mean
+
+
+class Schedule(Command):  # type: ignore[misc]
+    """Prints a commented, least-privilege job; writes and installs nothing."""
+
+    name = "schedule"
+    doc_purpose = "print a job that runs `doit refresh` every night"
+    doc_usage = "KIND"
+    doc_description = (
+        "KIND is `github` or `gitlab` (a pull request), `kubernetes` (a branch), "
+        "`cron` or `systemd` (rebuild and push)."
+    )
+    cmd_options = ()
+
+    def execute(self, opt_values: object, pos_args: list[str]) -> int:
+        """Print the job of the one kind in *pos_args*.  Raises: InvalidCommand."""
+        from scratchtasks.refresh.schedule import KINDS, Place
+
+        if len(pos_args) != 1:
+            raise InvalidCommand(f"schedule: wanted one of {', '.join(KINDS)}")
+        (kind,) = pos_args
+        if kind not in KINDS:
+            raise InvalidCommand(f"schedule: unknown kind {kind!r}; {did_you_mean(kind, [*KINDS])}")
+        root = os.getcwd()
+        # The doit beside this Python: schedulers have a PATH of their own.
+        doit = os.path.join(os.path.dirname(sys.executable), "doit")
+        sys.stdout.write(KINDS[kind](Place(root=root, doit=doit, name=os.path.basename(root))))
+        return 0

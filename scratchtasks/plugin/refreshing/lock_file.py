@@ -1,0 +1,44 @@
+"""scratch.lock on disk: read once, replaced whole, and only if nobody else has changed it."""
+
+import os
+from collections.abc import Mapping
+
+from scratchtasks.config.lock_text import rewrite_lockfile
+from scratchtasks.config.lockfile import parse_lockfile
+from scratchtasks.core.errors import ConfigError
+from scratchtasks.core.target import Pin
+from scratchtasks.store.atomic import write_atomic
+
+
+class LockFile:
+    """scratch.lock of the workspace at *root* (absolute), as it is when this is made.
+
+    Raises: ConfigErrors for one that is damaged or of a newer scratchtasks.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._path = os.path.join(root, "scratch.lock")
+        self.text = self._read()
+        self.pins = None if self.text is None else parse_lockfile(self.text)
+
+    def with_pins(self, pins: Mapping[str, Pin]) -> str:
+        """The text that pins *pins*, comments kept; held against the parser once more."""
+        text = rewrite_lockfile(self.text, pins)
+        assert parse_lockfile(text) == dict(pins)
+        return text
+
+    def replace(self, text: str) -> None:
+        """Put *text* in its place, on the disk for good.
+
+        Raises: ConfigError when somebody else has changed it meanwhile; StoreError.
+        """
+        if self._read() != self.text:
+            raise ConfigError("scratch.lock", "was changed while refresh ran", "run it again")
+        write_atomic(self._path, text.encode(), sync=True)
+
+    def _read(self) -> str | None:
+        try:
+            with open(self._path, encoding="utf-8", newline="") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None

@@ -1,0 +1,63 @@
+"""One night: propose, refuse or try out, and put the new lock in place last."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scratchtasks.config.default_pins import effective_pins
+from scratchtasks.core.errors import ConfigError
+from scratchtasks.plugin.session import Session
+from scratchtasks.refresh.proposal import Proposal, pins_after
+from scratchtasks.refresh.upstream import RunModule
+
+from .contents import module_runner
+from .lock_file import LockFile
+from .propose import propose
+from .trial import try_out
+
+CODES = {"nothing": 0, "refreshed": 10, "proposed": 10, "refused": 20}
+"""Exit codes by outcome."""
+
+Show = Callable[[Proposal, str], None]
+"""Is given the proposal and its outcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the user asked for: *check* changes nothing, *accept* overrules alarms."""
+
+    check: bool = False
+    accept: bool = False
+    build: bool = False
+    push: bool = False
+
+
+def refresh(
+    session: Session,
+    wishes: Wishes,
+    now: float,
+    run_module: RunModule | None = None,
+    on_trial: Show | None = None,
+) -> tuple[Proposal, str]:
+    """The proposal at *now* (seconds since 1970) and what came of it, a key of CODES.
+
+    *on_trial* is told before images are built.  Raises: ScratchError; scratch.lock is then as it
+    was, and nothing was pushed.
+    """
+    session.lock()
+    lock = LockFile(session.world.root)
+    if effective_pins(lock.pins) != session.world.pins:
+        raise ConfigError("scratch.lock", "has just been changed", "run doit refresh again")
+    proposal = propose(session, lock.pins, now, run_module or module_runner(session.world))
+    if proposal.alarms and not wishes.accept:
+        return proposal, "refused"
+    if not proposal.is_news:
+        return proposal, "nothing"
+    if wishes.check:
+        return proposal, "proposed"
+    text = lock.with_pins(pins_after(lock.pins or {}, proposal.moves))
+    if wishes.build or wishes.push:
+        if on_trial is not None:
+            on_trial(proposal, "refreshed")
+        try_out(session, text, proposal.affected, push=wishes.push)
+    lock.replace(text)
+    return proposal, "refreshed"

@@ -1,0 +1,114 @@
+"""A session, its policy and upstream become one Proposal."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from scratchtasks.core.errors import ConfigError, ConfigErrors
+from scratchtasks.core.target import Pin
+from scratchtasks.plugin.session import Session
+from scratchtasks.refresh.compare import meaning_of
+from scratchtasks.refresh.index import Release
+from scratchtasks.refresh.policy import Policy, choose, policy_of
+from scratchtasks.refresh.proposal import Move, Proposal, pins_after
+from scratchtasks.refresh.upstream import RunModule, releases_of
+
+from .contents import expiring_authorities, wheel_of
+from .forecast import forecast
+from .swaps import swaps
+
+_MAX_WHEEL = 64 << 20
+"""Bytes; some hundred times what certifi and tzdata have today."""
+
+
+def propose(
+    session: Session, locked: Mapping[str, Pin] | None, now: float, run_module: RunModule
+) -> Proposal:
+    """What is new upstream for *session*'s pins, and what taking it would mean.
+
+    *locked* are the pins in scratch.lock, None without one; *now* is seconds since 1970.
+
+    Raises: ScratchError when upstream cannot be asked or what it has is not sound.
+    """
+    policy = policy_of(session.declared.refresh)
+    pins = session.world.pins
+    found = look_up(session, policy, now, run_module)
+    moves = tuple(_fetched(move, session) for move in found.moves)
+    missing = [
+        Move(None, pin, "was not in scratch.lock")
+        for name, pin in pins.items()
+        if name not in (locked or {}) and name not in {move.new.name for move in moves}
+    ]
+    roots, zones = swaps(session, moves)
+    meaning = meaning_of(roots, zones, now=now, warn_days=policy.warn_days)
+    fates, unbuildable = forecast(session, pins_after(pins, moves)) if moves else ((), ())
+    return Proposal(
+        moves=(*moves, *missing),
+        roots=meaning.roots,
+        zones=meaning.zones,
+        alarms=(*meaning.alarms, *unbuildable),
+        images=fates,
+        expiring=tuple(expiring_authorities(session, now, policy.warn_days)),
+        notes=(*found.notes, *meaning.notes),
+        is_new_lock=locked is None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What upstream has for each pin that is looked up, and what the policy makes of it.
+
+    *notes* tell of releases that wait.
+    """
+
+    moves: tuple[Move, ...]
+    notes: tuple[str, ...]
+    releases: Mapping[str, tuple[Release, ...]]
+
+
+def look_up(session: Session, policy: Policy, now: float, run_module: RunModule) -> LookUp:
+    """Ask upstream about every pin that *policy* lets move.
+
+    Raises: ConfigErrors with all that is wrong.
+    """
+    asked = {
+        name: pin
+        for name, pin in session.world.pins.items()
+        if pin.kind == "pypi" and policy.rule(name) != "pinned"
+    }
+    releases = releases_of(list(asked), run_module, now)
+    moves: list[Move] = []
+    notes: list[str] = []
+    faults: list[ConfigError] = []
+    for name, pin in asked.items():
+        try:
+            choice = choose(pin, releases[name], policy, now)
+        except ConfigError as error:
+            faults.append(error)
+            continue
+        found = choice.release
+        if found is None:
+            notes += [choice.why] * bool(choice.why)
+            continue
+        if found.size > _MAX_WHEEL:
+            what = f"wanted at most {_MAX_WHEEL} bytes, the index says {found.size}"
+            faults.append(ConfigError(found.filename, what))
+            continue
+        new = Pin(
+            name=name,
+            version=found.version,
+            sha256=found.sha256,
+            size=found.size,
+            filename=found.filename,
+            date=found.date,
+        )
+        moves.append(Move(pin, new, choice.why))
+    if faults:
+        raise ConfigErrors(tuple(faults))
+    return LookUp(tuple(moves), tuple(notes), releases)
+
+
+def _fetched(move: Move, session: Session) -> Move:
+    """*move* once its wheel is in the store and verified; its size is the file's own."""
+    path = wheel_of(move.new, session.world)
+    return replace(move, new=replace(move.new, size=os.path.getsize(path)))

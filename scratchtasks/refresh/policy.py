@@ -1,0 +1,163 @@
+"""Which release a pin is to move to: the user's policy against what upstream has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from scratchtasks.core.errors import ConfigError
+from scratchtasks.core.target import Pin
+
+from .index import Release
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+_DAY = 86400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """*rules* are texts by pin name: `latest`, `pinned`, a version, or a range (`>=2025`).
+
+    A release younger than *cooldown_days* is not taken; certificates that end within *warn_days*
+    are told of.
+    """
+
+    rules: Mapping[str, str] = field(default_factory=dict)
+    cooldown_days: int = 0
+    warn_days: int = 30
+
+    def rule(self, name: str) -> str:
+        """The rule for the pin *name*, by default `latest`."""
+        return self.rules.get(name, "latest")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """*release* is what to move to, None to stay; *why* is in words for people, "" without news.
+
+    *is_urgent*: the release that is pinned was withdrawn.
+    """
+
+    release: Release | None
+    why: str = ""
+    is_urgent: bool = False
+
+
+def policy_of(table: Mapping[str, str | int]) -> Policy:
+    """The policy in `[refresh]` of the workspace file, which `config/` has checked already."""
+    return Policy(
+        rules={name: value for name, value in table.items() if isinstance(value, str)},
+        cooldown_days=int(table.get("cooldown_days", 0)),
+        warn_days=int(table.get("warn_days", 30)),
+    )
+
+
+def choose(pin: Pin, releases: Sequence[Release], policy: Policy, now: float) -> Choice:
+    """The newest of *releases* that *policy* lets *pin* move to; *now* is seconds since 1970.
+
+    Pre-releases count only if the policy names one.  A pin never moves to an older release,
+    unless its own was withdrawn (yanked) or its policy no longer allows it.
+
+    Raises: ConfigError when nothing upstream satisfies the policy, when upstream's hash of the
+    pinned file is not the pin's, or without upload times where a cooldown needs them.
+    """
+    from packaging.version import InvalidVersion, Version
+
+    current = _version_of(pin)
+    rule = policy.rule(pin.name)
+    if rule == "pinned":
+        return Choice(None)
+    _check_same(pin, releases)
+    specifiers = _specifiers(rule)
+    fit: dict[Version, Release] = {}
+    for release in releases:
+        try:
+            version = Version(release.version)
+        except InvalidVersion:
+            continue  # pytz-style dates and other relics
+        if _allows(specifiers, version) and (release.is_universal or pin.kind != "pypi"):
+            fit.setdefault(version, release)
+    own = [each for each in releases if each.version == pin.version and each.is_whole]
+    withdrawn = next((each for each in own if each.yanked), None)
+    sound = {version: each for version, each in fit.items() if not each.yanked}
+    if not sound:
+        what = f"no release of {pin.name} satisfies {rule!r}"
+        raise ConfigError(f"refresh.{pin.name}", what, _newest_hint(fit, releases))
+    rested = {version: each for version, each in sound.items() if _has_rested(each, policy, now)}
+    best = max(rested, default=None)
+    newest = max(sound)
+    is_bound = withdrawn is not None or not specifiers.contains(current, prereleases=True)
+    if best is None or best == current or (best < current and not is_bound):
+        return Choice(None, _waiting(sound[newest], policy, now) if newest > current else "")
+    why = f"the newest that {rule!r} allows" if rule != "latest" else "the newest release"
+    if withdrawn is not None:
+        why = f"{pin.version} was withdrawn ({withdrawn.yanked})"
+    elif best < current:
+        why = f"{rule!r} does not allow {pin.version}"
+    if newest > best:
+        why += f"; {_waiting(sound[newest], policy, now)}"
+    return Choice(rested[best], why, withdrawn is not None)
+
+
+def _specifiers(rule: str) -> SpecifierSet:
+    from packaging.specifiers import SpecifierSet
+
+    if rule == "latest":
+        return SpecifierSet()
+    return SpecifierSet(f"=={rule}" if rule[0].isdigit() else rule)
+
+
+def _version_of(pin: Pin) -> Version:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(pin.version)
+    except InvalidVersion:
+        where = f"scratch.lock: pins.{pin.name}.version"
+        raise ConfigError(where, f"wanted a version (PEP 440), got {pin.version!a}") from None
+
+
+def _allows(specifiers: SpecifierSet, version: Version) -> bool:
+    """Whether *version* is among *specifiers*, which have to name pre-releases to get one."""
+    if version.is_prerelease and not specifiers.prereleases:
+        return False
+    return specifiers.contains(version, prereleases=True)
+
+
+def _check_same(pin: Pin, releases: Sequence[Release]) -> None:
+    """Notice a lock that was edited, or a file that was replaced upstream."""
+    for release in releases:
+        if pin.filename and release.filename == pin.filename and release.sha256 != pin.sha256:
+            raise ConfigError(
+                f"{pin.name} {pin.version}",
+                f"digest mismatch: scratch.lock says sha256:{pin.sha256}, "
+                f"the index says sha256:{release.sha256}",
+                "was scratch.lock edited by hand?",
+            )
+
+
+def _has_rested(release: Release, policy: Policy, now: float) -> bool:
+    if not policy.cooldown_days:
+        return True
+    if release.uploaded is None:
+        raise ConfigError(
+            "refresh.cooldown_days",
+            f"the index does not say when {release.filename} was uploaded",
+            "use an index that does (PEP 700), or set cooldown_days = 0",
+        )
+    return now - release.uploaded >= policy.cooldown_days * _DAY
+
+
+def _waiting(release: Release, policy: Policy, now: float) -> str:
+    age = int((now - (release.uploaded or now)) // _DAY)
+    return f"{release.version} is {age} days old and waits until day {policy.cooldown_days}"
+
+
+def _newest_hint(fit: Mapping[Version, Release], releases: Sequence[Release]) -> str:
+    if fit:
+        return "all that would do were withdrawn"
+    return f"the index has {len(releases)} files of it" if releases else "the index has none"

@@ -1,0 +1,114 @@
+"""The report as the body of a pull request: Markdown tables, long ones folded away."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from .proposal import Proposal
+from .roots import Root
+from .wording import (
+    change_text,
+    headline,
+    images_heading,
+    move_text,
+    printable,
+    short,
+    zones_heading,
+)
+from .zones import ZonesDiff
+
+_LONG = 10
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
+
+
+def markdown_report(proposal: Proposal) -> str:
+    """*proposal* as GitHub-flavoured Markdown, fit for GitLab too."""
+    return "\n".join(_lines(proposal)) + "\n"
+
+
+def _lines(proposal: Proposal) -> Iterator[str]:
+    yield f"## Nightly refresh: {headline(proposal)}"
+    if proposal.alarms:
+        yield "\n### Would disappear\n"
+        yield "Nothing is changed without `--accept`.\n"
+        yield from (f"- **{_plain(a.where)}**: {_plain(a.what)}" for a in proposal.alarms)
+    if proposal.moves:
+        yield "\n### Pins\n"
+        rows = [(m.new.name, move_text(m), m.new.date or "?", m.why) for m in proposal.moves]
+        yield from _table(("pin", "version", "released", "why"), rows)
+    if proposal.notes:
+        yield ""
+        yield from (f"- {_plain(note)}" for note in proposal.notes)
+    for source, diff in proposal.roots.items():
+        yield f"\n### CA roots of {_plain(source)}\n"
+        for title, roots in (
+            ("added", diff.added),
+            ("removed", diff.removed),
+            ("about to expire", diff.expiring),
+        ):
+            yield from _folded(f"{len(roots)} {title}", _ROOT_HEAD, list(map(_root, roots)))
+    for source, zones in proposal.zones.items():
+        yield from _zones(source, zones)
+    if proposal.images:
+        yield f"\n### Images\n\n{images_heading(proposal.images)}.\n"
+        rows = [
+            (
+                image.name,
+                short(image.old) or "?",
+                short(image.new) or "?",
+                "; ".join(image.reasons) or "byte-identical",
+            )
+            for image in proposal.images
+        ]
+        yield from _table(("image", "digest", "new digest", "why"), rows)
+    if proposal.expiring:
+        yield "\n### Private CAs that expire\n"
+        expiring = [
+            (e.root.days[1], e.path, e.root.subject, ", ".join(e.services))
+            for e in proposal.expiring
+        ]
+        yield from _table(("last day", "file", "subject", "services"), expiring)
+
+
+_ROOT_HEAD = ("subject", "valid from", "to", "SHA-256 fingerprint")
+
+
+def _root(root: Root) -> tuple[str, ...]:
+    return (root.subject, *root.days, root.sha256)
+
+
+def _zones(source: str, zones: ZonesDiff) -> Iterator[str]:
+    yield f"\n### Time zones of {_plain(source)}\n\n{zones_heading(zones)}.\n"
+    yield from (f"- added: {_plain(zone)}" for zone in zones.added)
+    for zone, like in zones.removed.items():
+        same = f" (the same time: {_plain(like)})" if like else ""
+        yield f"- removed: {_plain(zone)}{same}"
+    yield from (f"- renamed: {_plain(old)} → {_plain(new)}" for old, new in zones.renamed.items())
+    coming = [(c.zone, change_text(c)) for c in zones.changed if c.coming is not None]
+    past = [(c.zone, change_text(c)) for c in zones.changed if c.coming is None]
+    head = ("zone", "local time")
+    yield from _folded(f"{len(coming)} with other local time", head, coming)
+    yield from _folded(f"{len(past)} corrected in the past", head, past)
+
+
+def _folded(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    if not rows:
+        return
+    if len(rows) <= _LONG:
+        yield f"\n**{title}**\n"
+        yield from _table(head, rows)
+    else:
+        yield f"\n<details><summary>{title}</summary>\n"
+        yield from _table(head, rows)
+        yield "\n</details>"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(map(_plain, row))} |"
+
+
+def _plain(text: str) -> str:
+    """*text* without any meaning to Markdown: names come from certificates and upstream."""
+    return _SPECIAL.sub(r"\\\1", printable(text)).replace("@", "&#64;")  # calls nobody

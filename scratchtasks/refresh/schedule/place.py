@@ -1,0 +1,28 @@
+"""Where and when a job runs."""
+
+import re
+import zlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """*root* is the workspace's absolute folder, *doit* the absolute path of the doit to run.
+
+    *name* names the job; *branch* is where refreshed locks go.
+    """
+
+    root: str
+    doit: str
+    name: str
+    branch: str = "scratch-refresh"
+
+    @property
+    def minute(self) -> int:
+        """A minute of its own for each workspace: indexes are spared a crowd at full hours."""
+        return 1 + zlib.crc32(self.name.encode()) % 59
+
+    @property
+    def slug(self) -> str:
+        """*name* as file and job names may be: letters, digits and single dashes."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:40].strip("-") or "scratch"

@@ -1,0 +1,101 @@
+"""Ask the indexes that pip is configured with what releases there are."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from scratchtasks.core.errors import ConfigError, ConfigErrors
+
+from .index import Release, parse_page
+from .pip_session import UNKNOWN_PIP, without_credentials
+
+_DAY = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the process that asks ended."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+RunModule = Callable[[str, Sequence[str]], Ended]
+"""Runs `python -m MODULE ARGS…` with the user's environment, in an empty folder."""
+
+
+def releases_of(
+    names: Sequence[str], run_module: RunModule, now: float
+) -> Mapping[str, tuple[Release, ...]]:
+    """The wheels of each of *names*, all indexes together; an earlier index counts first.
+
+    Raises: ConfigErrors with what is wrong with every index: it cannot be reached, answers with
+    something else, or its clock is a day from *now* (seconds since 1970), for then cooldowns and
+    expiry dates are nonsense.
+    """
+    if not names:
+        return {}
+    ended = run_module("scratchtasks.refresh.pip_session", names)
+    if ended.code:
+        raise ConfigErrors((_refusal(ended),))
+    found: dict[str, dict[str, Release]] = {name: {} for name in names}
+    faults: list[ConfigError] = []
+    absent: dict[str, list[str]] = {name: [] for name in names}
+    for answer in json.loads(ended.stdout):
+        name, where = answer["name"], answer["where"]
+        try:
+            if answer.get("status") == 404:
+                absent[name].append(where)
+                continue
+            for release in _page(answer, name, where, now):
+                found[name].setdefault(release.filename, release)
+        except ConfigError as error:
+            faults.append(error)
+    for name in names:
+        if not found[name] and absent[name] and not faults:
+            places = ", ".join(absent[name])
+            faults.append(ConfigError(name, f"is in no index (asked {places})"))
+    if faults:
+        raise ConfigErrors(tuple(faults))
+    return {name: tuple(each.values()) for name, each in found.items()}
+
+
+def _page(answer: Mapping[str, Any], name: str, where: str, now: float) -> tuple[Release, ...]:
+    if "error" in answer:
+        status = answer.get("status")
+        hint = "is the index reachable? `pip config list` shows what pip uses"
+        if status in (401, 403, 407):
+            hint = "pip takes credentials from netrc, keyring or its index-url"
+        raise ConfigError(where, answer["error"], hint)
+    _check_clock(answer["date"], where, now)
+    return parse_page(base64.b64decode(answer["body"]), answer["type"], name, where)
+
+
+def _check_clock(date: str, where: str, now: float) -> None:
+    try:
+        theirs = parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError):
+        return  # many a private index has no clock to tell of
+    if abs(theirs - now) > _DAY:
+        ours = datetime.fromtimestamp(now, UTC)
+        raise ConfigError(
+            where,
+            f"its clock says {datetime.fromtimestamp(theirs, UTC):%Y-%m-%d %H:%M}, "
+            f"this machine's {ours:%Y-%m-%d %H:%M}",
+            "set the clock: cooldowns and expiry dates hang on it",
+        )
+
+
+def _refusal(ended: Ended) -> ConfigError:
+    lines = ended.stderr.decode("utf-8", "replace").strip().splitlines() or ["nothing"]
+    last = without_credentials(lines[-1])[:200]
+    if ended.code == UNKNOWN_PIP:
+        return ConfigError("pip", f"is of a version that cannot be asked ({last})", "update pip")
+    return ConfigError("pip", f"ended with status {ended.code}: {last}")

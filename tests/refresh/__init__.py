@@ -1,0 +1,1 @@
+"""Refresh: what is new, what it means, and whether it is taken."""
