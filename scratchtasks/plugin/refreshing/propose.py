@@ -14,6 +14,7 @@ from scratchtasks.refresh.proposal import Move, Proposal, pins_after
 from scratchtasks.refresh.upstream import RunModule, releases_of
 
 from .contents import expiring_authorities, wheel_of
+from .elsewhere import moved_sources
 from .forecast import forecast
 from .swaps import swaps
 
@@ -33,7 +34,9 @@ def propose(
     policy = policy_of(session.declared.refresh)
     pins = session.world.pins
     found = look_up(session, policy, now, run_module)
-    moves = tuple(_fetched(move, session) for move in found.moves)
+    moves = tuple(
+        _fetched(move, session) if move.new.kind == "pypi" else move for move in found.moves
+    )
     missing = [
         Move(None, pin, "was not in scratch.lock")
         for name, pin in pins.items()
@@ -67,9 +70,9 @@ class LookUp:
 
 
 def look_up(session: Session, policy: Policy, now: float, run_module: RunModule) -> LookUp:
-    """Ask upstream about every pin that *policy* lets move.
+    """Ask upstream about every pin that *policy* lets move: the index, then other sources.
 
-    Raises: ConfigErrors with all that is wrong.
+    Raises: ConfigErrors with all that is wrong with the index's; ScratchError of a source.
     """
     asked = {
         name: pin
@@ -105,6 +108,9 @@ def look_up(session: Session, policy: Policy, now: float, run_module: RunModule)
         moves.append(Move(pin, new, choice.why))
     if faults:
         raise ConfigErrors(tuple(faults))
+    elsewhere, told = moved_sources(session, lambda name: policy.rule(name) != "pinned")
+    moves += elsewhere
+    notes += told
     return LookUp(tuple(moves), tuple(notes), releases)
 
 

@@ -1,7 +1,7 @@
 """What sources other than wheels have now, and had before: to be compared before a pin moves."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from scratchtasks.core.action import Action
 from scratchtasks.core.descriptor import Descriptor
@@ -12,24 +12,15 @@ from scratchtasks.execute.operation import Job, World
 from scratchtasks.execute.operations import OPERATIONS
 from scratchtasks.execute.sources.pinned import pins_of
 from scratchtasks.execute.sources.tree import unpack_files
-
-from .session import Session
+from scratchtasks.plugin.session import Session
+from scratchtasks.refresh.proposal import Move
 
 _MAX_ZONES = 32 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A source that has something else now, or was not pinned (*old* None); *why* is for people."""
-
-    old: Pin | None
-    new: Pin
-    why: str
-
-
 def moved_sources(
     session: Session, may_move: Callable[[str], bool]
-) -> tuple[list[Moved], list[str]]:
+) -> tuple[list[Move], list[str]]:
     """What would be pinned now where that differs from scratch.lock, by name, and notes.
 
     Each source that a service uses is asked once, unless *may_move* says of its name that it
@@ -40,28 +31,25 @@ def moved_sources(
     from scratchtasks.execute.sources.resolve import resolve_pin
 
     pins = session.declared.pins
-    moved: list[Moved] = []
+    moved: list[Move] = []
     notes: list[str] = []
-    for name, action in sorted(fetches(session).items()):
+    by_pin = {pins_of(action)[0]: action for action in fetches(session)}
+    for name, action in sorted(by_pin.items()):
         if not may_move(name):
             continue
         new, note = resolve_pin(action, session.world)
         notes += [note] if note else []
         old = pins.get(name)
         if old is None:
-            moved.append(Moved(None, new, "was not in scratch.lock"))
+            moved.append(Move(None, new, "was not in scratch.lock"))
         elif old.sha256 != new.sha256:
-            moved.append(Moved(old, new, _why(old, new)))
+            moved.append(Move(old, new, _why(old, new)))
     return moved, notes
 
 
-def fetches(session: Session) -> Mapping[str, Action]:
-    """One of the actions that fetch from each source, by the name of its pin."""
-    found: dict[str, Action] = {}
-    for action in session.graph.actions.values():
-        if action.op == "fetch":
-            found.setdefault(pins_of(action)[0], action)
-    return found
+def fetches(session: Session) -> list[Action]:
+    """The actions of the graph that fetch from sources other than wheels."""
+    return [action for action in session.graph.actions.values() if action.op == "fetch"]
 
 
 def certificates_from(action: Action, pins: Mapping[str, Pin], world: World) -> Sequence[bytes]:
