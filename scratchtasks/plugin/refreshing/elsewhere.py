@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from scratchtasks.core.action import Action
 from scratchtasks.core.descriptor import Descriptor
-from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.errors import ScratchError, StageError
 from scratchtasks.core.target import Pin
 from scratchtasks.execute.essentials.pem import parse_pem
 from scratchtasks.execute.operation import Job, World
@@ -66,6 +66,18 @@ def zones_from(action: Action, pins: Mapping[str, Pin], world: World) -> Mapping
     blob = _fetched(action, pins, world)
     with world.store.open(blob.digest) as tree:
         return unpack_files(tree, _MAX_ZONES, pins_of(action)[0])
+
+
+def has_content(action: Action, pins: Mapping[str, Pin], world: World) -> bool:
+    """Whether what the fetch *action* wants is there under *pins*.
+
+    Raises: ScratchError when that cannot be told.
+    """
+    try:
+        _fetched(action, pins, world)
+    except StageError:
+        return False
+    return True
 
 
 def _fetched(action: Action, pins: Mapping[str, Pin], world: World) -> Descriptor:

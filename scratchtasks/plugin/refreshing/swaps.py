@@ -10,7 +10,7 @@ from scratchtasks.refresh.compare import RootsSwap, Swap, ZonesSwap
 from scratchtasks.refresh.proposal import Move
 
 from .contents import certificates_of, zones_of
-from .elsewhere import certificates_from, fetches, zones_from
+from .elsewhere import certificates_from, fetches, has_content, zones_from
 from .parts import parts_of
 
 
@@ -53,6 +53,8 @@ def swaps(
                 continue
             world, pins = session.world, session.world.pins
             before, after = {**pins, old.name: old}, {**pins, new.name: new}
+            if not has_content(action, after, world):
+                continue  # the forecast says which images cannot be built then
             if action.params["what"] == "roots":
                 roots.append(
                     Swap(

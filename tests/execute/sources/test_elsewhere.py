@@ -149,3 +149,13 @@ def test_doit_refresh_tells_what_a_moved_tag_means_and_rebuilds_what_it_touches(
     workspace.write({"scratch.toml": f'{held}"{name}" = "pinned"\n'})
     push(layout, host, b"".join(certificates[2:5]))
     assert workspace.run("refresh").code == 0
+
+    # A file that the new image lacks would be missing from ours: refused, nothing is written.
+    workspace.write({"scratch.toml": held})
+    locked = (workspace.root / "scratch.lock").read_text()
+    layers = [compressed(layer_of(Entry("other.pem", b"")), "gzip")]
+    layout.push(layout.manifest(layers), f"{host}/moving:1")
+    refused = workspace.run("refresh")
+    assert refused.code == 20, str(refused)
+    assert f"cannot be built: image {host}/moving:1: has no /roots.pem\n" in refused.out
+    assert (workspace.root / "scratch.lock").read_text() == locked
