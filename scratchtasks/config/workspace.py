@@ -93,7 +93,8 @@ WORKSPACE = (
     Field(key="image", check=record(WORKSPACE_IMAGE, WorkspaceDefaults), wrong=[], default="{}",
           attribute="defaults", meaning="defaults for every service's `[image]`"),
     Field(key="refresh", check=REFRESH_TABLE, wrong="daily", default="{}",
-          meaning="policy per pin"),
+          meaning="policy per pin; for a source such as "
+          "`\"image:docker.io/library/alpine:3\"`, `\"latest\"` or `\"pinned\"`"),
     Field(key="cache", check=record(CACHE, _as_written), wrong="10GiB", default="{}",
           meaning="the local cache"),
     Field(key="load", check=record(LOAD, _as_written), wrong="docker", default="{}",

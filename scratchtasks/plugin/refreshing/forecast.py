@@ -6,7 +6,7 @@ started, and an image whose binary is not at hand gets its reasons without its d
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.errors import ScratchError
@@ -36,33 +36,18 @@ class _Nobody:
         """Nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What the actions that pins touch give now (*before*) and would give (*after*)."""
-
-    before: Results
-    after: Results
-
-
-def look_ahead(session: Session, pins: Mapping[str, Pin]) -> Outlook:
-    """Make all that pins touch, as it is and under *pins*."""
-    behind = _behind(session)
-    return Outlook(
-        _results(session, behind, session.world.pins, "before"),
-        _results(session, behind, pins, "after"),
-    )
-
-
 def forecast(
-    session: Session, pins: Mapping[str, Pin], outlook: Outlook
+    session: Session, pins: Mapping[str, Pin]
 ) -> tuple[tuple[Fate, ...], tuple[Alarm, ...]]:
     """The Fate of every image under *pins*, and an Alarm for each that could not be built then.
 
     An image without reasons is byte-identical.  Binaries and rules are taken as they are.
     """
-    before, after = outlook.before, outlook.after
     images = {name: _image_action(session, name) for name in session.graph.services}
-    run_probes(session.engine, _behind(session))
+    behind = _behind(session)
+    before = results_under(session, behind, session.world.pins, "before")
+    after = results_under(session, behind, pins, "after")
+    run_probes(session.engine, behind)
     fates, alarms = [], []
     for name, action in images.items():
         reasons = []
@@ -71,7 +56,7 @@ def forecast(
                 continue
             new = after[part.name]
             if isinstance(new, ScratchError):
-                alarms.append(Alarm(str(action.label), f"cannot be built: {new}"))
+                alarms.append(Alarm(str(action.label), f"cannot be built: {_without_hint(new)}"))
             reasons.append(_reason(alias, part, before[part.name], new))
         reasons = [reason for reason in reasons if reason]
         if reasons:
@@ -86,7 +71,7 @@ def forecast(
     return tuple(fates), tuple(alarms)
 
 
-def _results(
+def results_under(
     session: Session, names: Iterable[str], pins: Mapping[str, Pin], folder: str
 ) -> Results:
     """The results of those actions *names* that pins touch, under *pins*, or why there is none.
@@ -100,7 +85,12 @@ def _results(
     world = replace(session.world, pins=pins, scratch=scratch)
     engine = Engine(world, touched, OPERATIONS, _Nobody())
     made: dict[str, ActionResult | ScratchError] = {}
-    for name in touched:
+    for name, action in touched.items():
+        below = (made.get(dep) for dep in action.deps.values())
+        failure = next((each for each in below if isinstance(each, ScratchError)), None)
+        if failure is not None:
+            made[name] = failure  # what a layer cannot be made of is why it cannot be made
+            continue
         try:
             made[name] = engine.build(name)
         except ScratchError as error:
@@ -125,6 +115,11 @@ def _behind(session: Session) -> list[str]:
         for part in parts_of(session, service).values():
             visit(part.name)
     return list(found)
+
+
+def _without_hint(error: ScratchError) -> str:
+    """*error* on one line: an alarm is an item of a list."""
+    return str(error).partition("\n    hint: ")[0]
 
 
 def _reason(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors
 from scratchtasks.core.target import Pin
+from scratchtasks.execute.sources.pinned import pins_of
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.compare import meaning_of
 from scratchtasks.refresh.index import Release
@@ -13,9 +14,10 @@ from scratchtasks.refresh.policy import Policy, choose, policy_of
 from scratchtasks.refresh.proposal import Move, Proposal, pins_after
 from scratchtasks.refresh.upstream import RunModule, releases_of
 
+from .compilers import RULES, compiler_moves, installed
 from .contents import expiring_authorities, wheel_of
-from .forecast import forecast, look_ahead
-from .sources import source_moves, toolchain_moves, toolchains, used_pins
+from .elsewhere import moved_sources
+from .forecast import forecast
 from .swaps import swaps
 
 _MAX_WHEEL = 64 << 20
@@ -34,18 +36,19 @@ def propose(
     policy = policy_of(session.declared.refresh)
     pins = session.world.pins
     found = look_up(session, policy, now, run_module)
-    moves = tuple(_fetched(move, session) for move in found.moves)
-    used = used_pins(session)
+    moves = tuple(
+        _fetched(move, session) if move.new.kind == "pypi" else move for move in found.moves
+    )
+    used = {name for action in session.graph.actions.values() for name in pins_of(action)}
+    moved = {move.new.name for move in moves}
     missing = [
         Move(None, pin, "was not in scratch.lock")
         for name, pin in pins.items()
-        if name in used - (locked or {}).keys() and name not in {move.new.name for move in moves}
+        if name in used and name not in (locked or {}) and name not in moved
     ]
-    after = pins_after(pins, moves)
-    outlook = look_ahead(session, after) if moves else None
-    roots, zones = swaps(session, moves, outlook) if outlook else ((), ())
+    roots, zones = swaps(session, moves)
     meaning = meaning_of(roots, zones, now=now, warn_days=policy.warn_days)
-    fates, unbuildable = forecast(session, after, outlook) if outlook else ((), ())
+    fates, unbuildable = forecast(session, pins_after(pins, moves)) if moves else ((), ())
     return Proposal(
         moves=(*moves, *missing),
         roots=meaning.roots,
@@ -71,21 +74,24 @@ class LookUp:
 
 
 def look_up(session: Session, policy: Policy, now: float, run_module: RunModule) -> LookUp:
-    """Ask upstream about every pin that *policy* lets move.
+    """Ask upstream about every pin that *policy* lets move: the index, then other sources.
 
-    Raises: ConfigErrors with all that is wrong.
+    Raises: ConfigErrors with all that is wrong with the index's; ScratchError of a source.
     """
-    pins = session.world.pins
-    locked = {name: pins[name] for name in session.declared.locked}
-    used = used_pins(session) | locked.keys()
+    used = {name for action in session.graph.actions.values() for name in pins_of(action)}
+    used |= session.declared.locked
     asked = {
         name: pin
-        for name, pin in pins.items()
+        for name, pin in session.world.pins.items()
         if name in used and pin.kind == "pypi" and policy.rule(name) != "pinned"
     }
-    compilers = [name for name in toolchains(session) if policy.names(name) or name not in locked]
-    releases = releases_of([*asked, *compilers], run_module, now)
-    others, other_notes = source_moves(session, policy, locked)
+    compilers = {
+        project: version
+        for project, version in installed(session).items()
+        if policy.rule(RULES[project]) != "pinned" or project not in session.declared.locked
+    }
+    # A private index need not have them: that is a note, no error.
+    releases = releases_of([*asked, *compilers], run_module, now, optional=compilers)
     moves: list[Move] = []
     notes: list[str] = []
     faults: list[ConfigError] = []
@@ -112,15 +118,21 @@ def look_up(session: Session, policy: Policy, now: float, run_module: RunModule)
             date=found.date,
         )
         moves.append(Move(pin, new, choice.why))
+    try:
+        pinned, told = compiler_moves(session, compilers, releases, policy, now)
+        moves += pinned
+        notes += told
+    except ConfigError as error:
+        faults.append(error)
     if faults:
         raise ConfigErrors(tuple(faults))
-    tools, tool_notes = toolchain_moves(session, policy, locked, releases, now)
-    return LookUp((*moves, *others, *tools), (*notes, *other_notes, *tool_notes), releases)
+    elsewhere, told = moved_sources(session, lambda name: policy.rule(name) != "pinned")
+    moves += elsewhere
+    notes += told
+    return LookUp(tuple(moves), tuple(notes), releases)
 
 
 def _fetched(move: Move, session: Session) -> Move:
     """*move* once its wheel is in the store and verified; its size is the file's own."""
-    if move.new.kind != "pypi":
-        return move  # its bytes are held to account as they are fetched
     path = wheel_of(move.new, session.world)
     return replace(move, new=replace(move.new, size=os.path.getsize(path)))

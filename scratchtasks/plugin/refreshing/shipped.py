@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from scratchtasks.core.action import Action
 from scratchtasks.core.errors import ScratchError
-from scratchtasks.core.target import Pin
-from scratchtasks.execute.sources.pinned import pins_of
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.policy import policy_of
 
@@ -17,7 +14,7 @@ from .contents import module_runner
 from .parts import parts_of
 from .propose import look_up
 
-KINDS = ("certs", "zoneinfo")
+KINDS = {"certs": "certifi", "zoneinfo": "tzdata"}
 PREFIX = "dev.scratchtasks."
 
 
@@ -56,6 +53,7 @@ def shipped(session: Session, now: float) -> tuple[list[Shipped], str]:
 
     *now* is seconds since 1970.
     """
+    pins = session.world.pins
     run_module = module_runner(session.world)
     newer: dict[str, str] = {}
     days: dict[str, str] = {}
@@ -75,15 +73,16 @@ def shipped(session: Session, now: float) -> tuple[list[Shipped], str]:
         image = session.graph.tasks[f"image:{name}"]
         parts = parts_of(session, name)
         built = _annotations(session.layout_of(image))
-        for kind in KINDS:
+        for kind, project in KINDS.items():
             layer = parts.get(f"layer:{kind}")
-            pin = _pin_of(session, layer) if layer else None
-            if pin is None:
+            if layer is None or layer.params.get("public") is False:
                 continue
-            locked = f"{pin.name} {pin.version}"
+            source: Any = layer.params.get("source", {"name": project})
+            pin = pins.get(source["name"])
+            locked = source["name"] if pin is None else f"{pin.name} {pin.version}"
             ships = built.get(PREFIX + kind, "")
             what = ships or locked
-            released = pin.date if what == locked else days.get(what, "")
+            released = pin.date if pin is not None and what == locked else days.get(what, "")
             rows.append(
                 Shipped(
                     image=name,
@@ -92,17 +91,10 @@ def shipped(session: Session, now: float) -> tuple[list[Shipped], str]:
                     released=released,
                     age_days=_age(released, now),
                     locked=locked,
-                    upstream="unknown" if fault else newer.get(pin.name, ""),
+                    upstream="unknown" if fault else newer.get(source["name"], ""),
                 )
             )
     return rows, fault
-
-
-def _pin_of(session: Session, layer: Action) -> Pin | None:
-    """The pin that *layer*'s content is from, if it has one in scratch.lock or built in."""
-    makers = [layer, *(session.graph.actions[dep] for dep in layer.deps.values())]
-    names = [name for action in makers for name in pins_of(action)]
-    return session.world.pins.get(names[0]) if names else None
 
 
 def _annotations(layout: str) -> dict[str, str]:

@@ -35,8 +35,7 @@ def try_out(session: Session, lock: str, names: Sequence[str], *, push: bool) ->
     whole = [name for name in images if not session.why_stale(session.graph.tasks[name])]
     aside = os.path.join(session.world.scratch, "refresh", "scratch.lock")
     write_atomic(aside, lock.encode())
-    # Locked: the new lock has all that is needed, or else is not the one that was proposed.
-    env = {**session.world.env, VARIABLE: aside, "SCRATCH_LOCKED": "1"}
+    env = {**session.world.env, VARIABLE: aside}
     try:
         _doit(session, [*images, *trials], env, "build")
         if push and pushes:

@@ -107,7 +107,7 @@ def test_a_tag_that_moved(base: Base) -> None:
     pin = f"image:{base.image}"
     assert [move["name"] for move in told["moves"]] == [pin]
     (roots,), (zones,) = told["roots"], told["zones"]
-    assert (roots["source"], zones["source"]) == (f"{pin} /{BUNDLE}", f"{pin} /usr/share/zoneinfo")
+    assert (roots["source"], zones["source"]) == (pin, pin)
     assert len(roots["removed"]) > 20
     assert [change["zone"] for change in zones["changed"]] == ["Asia/Almaty"]
     after = base.site.images()
@@ -124,9 +124,10 @@ def test_a_base_that_moved_without_moving_what_is_taken(base: Base) -> None:
     base.entries["etc/motd"] = b"hello\n"
     base.push()
     code, told = base.refresh("--build")
-    assert (code, told["roots"], told["zones"]) == (10, [], [])
+    assert (code, told["zones"]) == (10, [])
+    assert [roots["added"] + roots["removed"] for roots in told["roots"]] == [[]]
     assert [image["is_affected"] for image in told["images"]] == [False, False]
-    assert base.site.doit().summary == "2 images up to date" or base.site.images() == before
+    assert base.site.doit().code == 0
     assert base.site.images() == before
 
 
