@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from scratchtasks.analysis import Task
 from scratchtasks.core.errors import ScratchError, SinkError, StoreError
+from scratchtasks.core.span import span
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -46,7 +47,9 @@ class Loads:
         name = _name(task.name)
         with self._turn:
             if name not in self._done:
-                self._load(name)
+                with span(self._session.world.tell, "load", f"load:{name}") as told:
+                    self._load(name)
+                    told["how"] = self._done[name]
         said = _SAID[self._done[name]]
         self._session.events.show(f"{name}:latest {said}\n".encode())
 
@@ -62,7 +65,8 @@ class Loads:
         """The engine that images are loaded into; see `open_engine`."""
         from scratchtasks.sinks.engines import open_engine
 
-        return open_engine(self._session.declared.engine, self._session.world.env)
+        world = self._session.world
+        return open_engine(self._session.declared.engine, world.env, world.tell)
 
     def _load(self, name: str) -> None:
         store = self._session.world.store

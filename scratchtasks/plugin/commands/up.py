@@ -8,6 +8,7 @@ from doit.cmd_run import Run
 from doit.exceptions import InvalidCommand
 
 from scratchtasks.core.errors import ScratchError, SinkError, did_you_mean
+from scratchtasks.core.span import span
 from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.running import parse_choices, wanted
 from scratchtasks.plugin.session import Session
@@ -141,7 +142,9 @@ class Up(Run):  # type: ignore[misc]
                 image = session.loads.id_of(name)
                 service = session.graph.services[name]
                 container = wanted(service, image, session.world.root, choices)
-                sys.stdout.write(_told(container.name, bring_up(container, client)))
+                with span(session.world.tell, "up", container.name):
+                    done = bring_up(container, client)
+                sys.stdout.write(_told(container.name, done))
                 sys.stdout.flush()
         logs = container.name if len(self._names) == 1 else "scratch-NAME"
         end = " ".join(self._names)
