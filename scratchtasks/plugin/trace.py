@@ -63,8 +63,7 @@ class Trace:
             return
         with self._lock:
             now = time.monotonic()
-            for begun in set(self._begun.values()):
-                self._close(begun, now)
+            self._close_all(set(self._begun.values()), now)
             main = next(iter(self._threads))
             made: dict[str, Json] = {
                 "rebuilt": self._made["ran"],
@@ -97,6 +96,7 @@ class Trace:
             case Span():
                 with self._lock:
                     thread = self._thread()
+                    self._close_all(self._left_in(event, thread), event.ended)
                     self._add(event.kind, event.name, event.began, event.ended, thread, event.facts)
             case Started(works, reason):
                 with self._lock:
@@ -111,7 +111,7 @@ class Trace:
 
     def _finish(self, event: Finished) -> None:
         work, now = event.work, time.monotonic()
-        begun = self._begun.pop(work.name, None)
+        begun = self._begun.get(work.name)
         if begun is None:  # it was at hand at once
             facts = _facts_of(work, event.reason) | {"bytes": event.size}
             self._add("hit", _title((work,)), now - event.seconds, now, self._thread(), facts)
@@ -120,7 +120,17 @@ class Trace:
         if len(begun.ended) == len(begun.works):
             self._close(begun, now)
 
+    def _left_in(self, span: Span, thread: int) -> set[_Begun]:
+        """What began in *span* on its *thread* and will not end: an exception ended both."""
+        return {b for b in self._begun.values() if b.thread == thread and b.at >= span.began}
+
+    def _close_all(self, begun: set[_Begun], now: float) -> None:
+        for each in sorted(begun, key=lambda each: -each.at):  # what contains others ends last
+            self._close(each, now)
+
     def _close(self, begun: _Begun, now: float) -> None:
+        for work in begun.works:
+            self._begun.pop(work.name, None)
         first = begun.works[0]
         outcomes = {outcome for outcome, _ in begun.ended.values()}
         facts = _facts_of(first, begun.reason)
