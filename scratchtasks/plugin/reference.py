@@ -44,6 +44,11 @@ def _commands() -> Iterator[str]:
     yield "  lacks a pin that the run needs, naming all of them (`SCRATCH_LOCKED=1` does the same)."
     yield "- `doit --offline`: fetch nothing; what the store lacks is told all at once"
     yield "  (`SCRATCH_OFFLINE=1`).  Compilers and pip are kept from the network too."
+    yield "- `doit --profile FILE`, as any command that runs tasks, options behind task names included:"
+    yield "  write a Chrome trace for ui.perfetto.dev, written when the command ends, however it ends."
+    yield "  Categories: `analyze`, `scan`, `hit`, `compile`, `action`, `layer`, `export`, `smoke`,"
+    yield "  `load`, `upload`, `up`, `remember`; sizes are in bytes.  What worker processes do"
+    yield "  (`-P process`) is not in it."
     yield "- `scratch …`: doit at the workspace's root, from any folder inside; `:image` is the"
     yield "  label of the folder one is in.\n"
 
