@@ -4,6 +4,7 @@ So it can analyse once for all tasks, find the stale compilations that one compi
 make, and take the workspace's lock before anything is decided.
 """
 
+import atexit
 import gc
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -52,6 +53,14 @@ _OPTIONS = (
         "type": bool,
         "default": False,
         "help": "fetch nothing: what is in the store has to do (SCRATCH_OFFLINE=1)",
+    },
+    {
+        "section": "scratchtasks",
+        "name": "profile",
+        "long": "profile",
+        "type": str,
+        "default": "",
+        "help": "write where the time went into this file, a Chrome trace for ui.perfetto.dev",
     },
 )
 
@@ -114,6 +123,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             return tasks
         try:
             self._take_switches(cmd, pos_args)
+            self._begin_trace(cmd, pos_args)
             memory = self.workspace.memory()
             if cmd.name in _FORGETTING:
                 memory.drop()
@@ -154,6 +164,39 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         resolve_words(cmd, pos_args, session, tasks)
         return [*tasks, *generate_tasks("scratchtasks", task_dicts(session))]
 
+    def _begin_trace(self, cmd: Any, pos_args: list[str]) -> None:
+        """Listen from now on, if --profile asks for it.  Raises: ConfigError."""
+        path = self._options.get("profile") or None
+        if getattr(cmd, "execute_tasks", False):
+            for number, word in enumerate(pos_args):
+                name, joint, value = word.partition("=")
+                if name == "--profile":
+                    path = value if joint else "".join(pos_args[number + 1 : number + 2])
+                    del pos_args[number : number + 1 + (not joint)]
+                    break
+        if path is None:
+            return
+        from .trace import Trace
+
+        assert self.workspace is not None
+        trace = Trace(path, self.workspace.events)
+        atexit.register(trace.write)  # `up` and `resolve` go on when tasks have ended
+
+    def _ask(self, memory: Memory, images: Sequence[str]) -> bool:
+        """What *memory* answers, told as a span if somebody listens."""
+        assert self.workspace is not None
+        tell = self.workspace.events.on_span
+        if tell is None:
+            return memory.ask(images)
+        from scratchtasks.core.span import span
+
+        with span(tell, "scan", "workspace") as told:
+            is_known = memory.ask(images)
+            told["verdict"] = "known" if is_known else "unknown"
+            if is_known:
+                told |= {"paths": memory.watched, "stale": len(memory.stale())}
+            return is_known
+
     def _all(self, cmd: Any, pos_args: list[str], tasks: list[Task]) -> list[Task]:
         assert self.workspace is not None
         self.session = self.workspace.session()
@@ -170,7 +213,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         """The tasks of what is stale among *images*, () for all, as far as is known."""
         workspace = self.workspace
         assert workspace is not None
-        if not memory.ask(images):
+        if not self._ask(memory, images):
             memory.forget()
             self.session = workspace.session()
             self.session.at_end = memory.keep

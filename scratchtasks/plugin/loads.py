@@ -6,6 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import ScratchError, SinkError, StoreError
+from scratchtasks.core.span import span
 from scratchtasks.core.task import Task
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ class Loads:
         name = _name(task.name)
         with self._turn:
             if name not in self._done:
-                self._load(name)
+                with span(self._session.world.tell, "load", f"load:{name}") as told:
+                    self._load(name)
+                    told["how"] = self._done[name]
         said = _SAID[self._done[name]]
         self._session.events.show(f"{name}:latest {said}\n".encode())
 
@@ -66,7 +69,8 @@ class Loads:
         """The engine that images are loaded into; see `open_engine`."""
         from scratchtasks.sinks.engines import open_engine
 
-        return open_engine(self._session.declared.engine, self._session.world.env)
+        world = self._session.world
+        return open_engine(self._session.declared.engine, world.env, world.tell)
 
     def _load(self, name: str) -> None:
         store = self._session.world.store

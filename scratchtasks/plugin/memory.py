@@ -43,6 +43,12 @@ class Memory:
         return True
 
     @property
+    def watched(self) -> int:
+        """How many paths were looked at."""
+        assert self._memo is not None
+        return len(self._memo.paths)
+
+    @property
     def count(self) -> int:
         """How many services there are."""
         assert self._memo is not None
@@ -70,11 +76,15 @@ class Memory:
 
     def keep(self, session: "Session") -> None:
         """Remember what *session* has found out.  Raises: StoreError."""
+        from scratchtasks.core.span import span
+
         from .remember import remembered
 
         missed = (self._stale or set()) - session.graph.services.keys()
-        memo = remembered(session, self._head, self._memo, missed)
-        write_memo(memo, self._folder, self._environment)
+        with span(session.world.tell, "remember", "memo") as told:
+            memo = remembered(session, self._head, self._memo, missed)
+            write_memo(memo, self._folder, self._environment)
+            told["paths"] = len(memo.paths)
 
     def outline(self) -> "Outline | None":
         """The graph as it was analysed last, if nothing that declares it has changed."""

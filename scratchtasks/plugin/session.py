@@ -13,6 +13,7 @@ from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ConfigError, GraphError, ScratchError, did_you_mean
 from scratchtasks.core.image import PlatformImage, platform_image_from_json
 from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
+from scratchtasks.core.span import span
 from scratchtasks.core.target import Declared, Pin
 from scratchtasks.core.task import Task
 from scratchtasks.execute.engine import Engine
@@ -80,6 +81,7 @@ class Session:
             pins=declared.pins,
             plain_http=declared.plain_http,
             debian=declared.debian,
+            tell=events.on_span,
         )
         self.engine = Engine(self.world, self.graph.actions, OPERATIONS, events)
         self._lock = WorkspaceLock(os.path.join(scratch, "lock"))
@@ -289,14 +291,9 @@ class Session:
     def _export(self, task: Task, how: Literal["ran", "hit"]) -> None:
         top, images = self.images_of(task)
         name = task.name.removeprefix("image:")
-        layout.export(
-            name,
-            top,
-            _blobs(top, images),
-            index_json(name, top),
-            self.world.store,
-            self.layout_of(task),
-        )
+        blobs, place = _blobs(top, images), self.layout_of(task)
+        with span(self.world.tell, "export", f"dist/{name}", bytes=sum(b.size for b in blobs)):
+            layout.export(name, top, blobs, index_json(name, top), self.world.store, place)
         self._made[name] = summary_of(name, str(task.label), top, images)
         if os.getpid() != self._pid:
             self.write_summary()  # a worker process has no other end

@@ -8,6 +8,7 @@ from doit.cmd_run import Run
 from doit.exceptions import InvalidCommand
 
 from scratchtasks.core.errors import ScratchError, SinkError, did_you_mean
+from scratchtasks.core.span import span
 from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.running import parse_choices, wanted
 from scratchtasks.plugin.session import Session
@@ -147,7 +148,8 @@ class Up(Run):  # type: ignore[misc]
                 service = session.graph.services[name]
                 container = wanted(service, image, session.world.root, choices)
                 try:
-                    done = bring_up(container, client)
+                    with span(session.world.tell, "up", container.name):
+                        done = bring_up(container, client)
                 except SinkError as error:
                     sys.stderr.write(f"error: {error}\n")
                     continue

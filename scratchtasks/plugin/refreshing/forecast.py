@@ -32,7 +32,7 @@ class _Nobody:
     def started(self, actions: Sequence[Action], reason: str) -> None:
         """Nothing."""
 
-    def finished(self, action: Action, how: How, seconds: float, reason: str) -> None:
+    def finished(self, action: Action, how: How, seconds: float, reason: str, size: int) -> None:
         """Nothing."""
 
 
