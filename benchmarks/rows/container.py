@@ -77,6 +77,7 @@ class DoitUp:
         argv = [doit_program(), "up", self._name, "-p", f"{port}:8080"]
         env, nowhere = self._site.docker.environment(), subprocess.DEVNULL
         self._up = subprocess.Popen(argv, cwd=self._root, env=env, stdout=nowhere, stderr=nowhere)
+        assert self._starts.stdout is not None
         is_started = bool(select.select([self._starts.stdout], [], [], 60)[0])
         expect(is_started, f"doit up {self._name}: no container has started")
         self._site.answer = wait_for_http(port, "/")
