@@ -51,9 +51,7 @@ def wait_for_http(port: int, path: str, seconds: float = 20.0) -> str:
     """The body of the first answer of 127.0.0.1:*port*.  Raises: Wrong when none comes in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        # Docker's proxy listens before the container's network is up: a connection as early as
-        # that would wait a second for TCP to try again.
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=0.1)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         try:
             connection.request("GET", path)
             return connection.getresponse().read().decode(errors="replace")

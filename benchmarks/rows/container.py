@@ -1,6 +1,8 @@
 """From an edit until a container answers HTTP with it: ours and what people do today."""
 
+import select
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -56,6 +58,38 @@ class Site:
                 continue  # another tag of one that is gone already
 
 
+class DoitUp:
+    """`doit up NAME` in *root*, until the container answers: the command itself looks on longer."""
+
+    def __init__(self, site: Site, root: Path, name: str) -> None:
+        self._site, self._root, self._name = site, root, name
+        self._up: subprocess.Popen[bytes]
+        self._starts: subprocess.Popen[bytes]
+
+    def before(self) -> None:
+        """Watch for the container's start: nobody may connect before it has its network."""
+        self._starts = self._site.docker.watch_starts()
+        time.sleep(0.2)
+
+    def run(self, _: int) -> None:
+        """Up, and the first answer."""
+        port = free_port()
+        argv = [doit_program(), "up", self._name, "-p", f"{port}:8080"]
+        env, nowhere = self._site.docker.environment(), subprocess.DEVNULL
+        self._up = subprocess.Popen(argv, cwd=self._root, env=env, stdout=nowhere, stderr=nowhere)
+        assert self._starts.stdout is not None
+        is_started = bool(select.select([self._starts.stdout], [], [], 60)[0])
+        expect(is_started, f"doit up {self._name}: no container has started")
+        self._site.answer = wait_for_http(port, "/")
+
+    def check(self, number: int) -> None:
+        """The command ended well, and the answer was of this edit."""
+        self._starts.terminate()
+        self._starts.communicate()
+        expect(self._up.wait() == 0, "doit up failed")
+        self._site.check(number)
+
+
 def run_tables(options: Options) -> list[Table]:
     """One table, with the peers that the machine has."""
     tree, shape = twenty(options)
@@ -63,6 +97,7 @@ def run_tables(options: Options) -> list[Table]:
     docker = plain_docker(options.docker_host, options.work)
     expect(docker.answers(), "no Docker Engine answers: set DOCKER_HOST")
     site, upped = Site(docker), Site(docker, f"scratch-{name}")
+    up = DoitUp(upped, tree.root, name)
     folder = BuildFolder(options.work / "build", [name])
     essentials = layers_of(tree.root / "dist" / name)[:-1]
     folder.prepare(essentials)
@@ -72,19 +107,6 @@ def run_tables(options: Options) -> list[Table]:
 
     def built_outside() -> None:
         go_build(tree.root, folder.bin, [f"./services/{name}"])
-
-    started: list[subprocess.Popen[bytes]] = []
-
-    def doit_up(_: int) -> None:
-        port = free_port()
-        argv = [doit_program(), "up", name, "-p", f"{port}:8080"]
-        started.append(subprocess.Popen(argv, cwd=tree.root, env=doit_env, stdout=-3, stderr=-3))
-        upped.answer = wait_for_http(port, "/")
-
-    def is_up(number: int) -> None:
-        # It looks on for a while whether the container stays up; the answer was there before.
-        expect(started.pop().wait() == 0, "doit up failed")
-        upped.check(number)
 
     def doit_load(_: int) -> None:
         run([doit_program(), f"load:{name}"], tree.root, doit_env)
@@ -124,7 +146,12 @@ def run_tables(options: Options) -> list[Table]:
         if not options.short:
             _add_built_peers(options, stack, site, ways, tree.root, name, essentials, built_outside)
         edits = stack.enter_context(tree.edited(f"services/{name}/main.go"))
-        contenders = [Contender(name="doit up", run=doit_up, before=edits.write, check=is_up)]
+
+        def edit_and_watch(number: int) -> None:
+            edits.write(number)
+            up.before()
+
+        contenders = [Contender(name="doit up", run=up.run, before=edit_and_watch, check=up.check)]
         contenders += [
             Contender(name=way, run=work, before=edits.write, check=site.check)
             for way, work in ways.items()
