@@ -88,7 +88,7 @@ class Pushes:
             pushed = push(plan, registry, session.world.store, session.world.tell)
         for task, done in zip(tasks, pushed, strict=True):
             self._done[task.name] = str(done)
-            session.note_references(task, done.references)
+            session.exports.note_references(task, done.references)
         if self.is_quiet:
             return
         if self.as_json:
@@ -119,7 +119,7 @@ class Pushes:
         reason = session.why_unmade(task)
         if reason:
             raise SinkError(str(task.label), f"nothing is pushed, for it is not built: {reason}")
-        top, images = session.images_of(task)
+        top, images = session.exports.images_of(task)
         name = task.name.removeprefix("image:")
         service = session.graph.services[name]
         if service.push is None:
