@@ -93,6 +93,7 @@ class Session:
         self.pinning = Pinning(self, env)
         self._is_nested = False
         self._told = ""
+        self._is_finished = False
         self._made: dict[str, ImageSummary] = {}
         self._names = frozenset((*self.graph.services, *others))
         self._pid = os.getpid()
@@ -144,7 +145,8 @@ class Session:
         """`finish` if nobody did, and release the lock; errors are shown, once."""
         told = self._told
         try:
-            self.finish()
+            if not self._is_finished:
+                self.finish()
         except ScratchError as error:  # doit has ended: nobody else is there to tell it
             if str(error) != told:
                 self.events.show(f"error: {error}\n".encode("utf-8", "backslashreplace"))
@@ -161,6 +163,7 @@ class Session:
             self.world.files.save()
             if self._lock.is_held and os.getpid() == self._pid:
                 self.at_end(self)
+            self._is_finished = True
         except ScratchError as error:
             self._told = str(error)
             raise
