@@ -7,7 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_STEERING = ("SOURCE_DATE_EPOCH", "GOFLAGS", "GOWORK", "GOENV")
+_STEERING = (
+    *("SOURCE_DATE_EPOCH", "GOFLAGS", "GOWORK", "GOENV"),
+    # Without bytecode on disk each start would compile all modules that were not installed by pip.
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"),
+)
 
 
 class Wrong(Exception):
@@ -23,7 +27,7 @@ class Finished:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment without what steers builds, and with *more*."""
+    """This process's environment without what steers builds or Python, and with *more*."""
     theirs = {name: value for name, value in os.environ.items() if name not in _STEERING}
     return {**theirs, **more}
 

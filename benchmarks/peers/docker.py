@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,11 @@ class Docker:
             BUILDX_NO_DEFAULT_ATTESTATIONS="1",
             **host,
         )
+
+    def watch_starts(self) -> subprocess.Popen[bytes]:
+        """A process that prints a line whenever a container starts, until it is ended."""
+        argv = [docker_program(), "events", "--filter", "event=start", "--format", "started"]
+        return subprocess.Popen(argv, env=self.environment(), stdout=subprocess.PIPE)
 
     def answers(self) -> bool:
         """Whether the engine is there."""

@@ -10,8 +10,8 @@ from scratchtasks.core.span import span
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.oci.gzip import GzipWriter, compressor
 from scratchtasks.oci.layer import NO_DIRS, RECIPE, complete, measure, plain_chunks, recipe_bytes
-from scratchtasks.oci.media import LAYER_GZIP
-from scratchtasks.oci.tar import tar_chunks
+from scratchtasks.oci.media import LAYER_GZIP, LAYER_TAR
+from scratchtasks.oci.tar import OpenBlob, tar_chunks
 
 from .operation import World
 
@@ -51,6 +51,36 @@ def plain_layer(
     facts = {"diff_id": diff_id, "size": size}
     world.cache.put(key, ActionResult(outputs={"recipe": source}, facts=facts))
     return PlainLayer(source, diff_id, size, kind)
+
+
+def tar_layer(
+    world: World,
+    entries: Iterable[FileEntry],
+    kind: str,
+    open_content: OpenBlob,
+    known_dirs: Mapping[str, FileEntry] = NO_DIRS,
+) -> PlainLayer:
+    """The layer of *entries* as a tar in the store, made of what *open_content* opens.
+
+    *open_content* vouches for what it gives, and is asked only if no equal entries were made
+    into a tar before.  For the rest see `plain_layer`.
+    """
+    whole = complete(entries, known_dirs)
+    key = key_of("stored tar", VERSION, digest_of(recipe_bytes(whole, world.epoch)))
+    known = world.cache.get(key)
+    if known is not None:
+        blob = known.outputs["tar"]
+    else:
+        with (
+            span(world.tell, "layer", f"write {kind}") as told,
+            world.store.writer(LAYER_TAR) as out,
+        ):
+            for chunk in tar_chunks(whole, open_content, world.epoch, check=False):
+                out.write(chunk)
+            blob = out.commit()
+            told |= {"diff_id": blob.digest, "bytes": blob.size}
+        world.cache.put(key, ActionResult(outputs={"tar": blob}))
+    return PlainLayer(blob, DiffID(blob.digest), blob.size, kind)
 
 
 def pack(world: World, plain: PlainLayer) -> Layer:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from scratchtasks.analysis import Task
 from scratchtasks.core.errors import ScratchError, SinkError, StoreError
 from scratchtasks.core.span import span
+from scratchtasks.core.task import Task
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -52,6 +52,10 @@ class Loads:
                     told["how"] = self._done[name]
         said = _SAID[self._done[name]]
         self._session.events.show(f"{name}:latest {said}\n".encode())
+
+    def has(self, name: str) -> bool:
+        """Whether this process has brought the image of the service *name* into the engine."""
+        return name in self._done
 
     def id_of(self, name: str) -> str:
         """The engine's own id of the image of the service *name*, which this run has loaded.

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from scratchtasks.analysis import Task
 from scratchtasks.core.errors import ScratchError, SinkError
 from scratchtasks.core.span import span
+from scratchtasks.core.task import Task
 
 if TYPE_CHECKING:
     from scratchtasks.registry.client import Registry

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
-from scratchtasks.analysis import ActionGraph, Task, analyze
+from scratchtasks.analysis import ActionGraph, analyze
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
@@ -15,6 +15,7 @@ from scratchtasks.core.image import PlatformImage, platform_image_from_json
 from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
 from scratchtasks.core.span import span
 from scratchtasks.core.target import Declared, Pin
+from scratchtasks.core.task import Task
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
@@ -186,6 +187,10 @@ class Session:
     def key(self, task: Task) -> str:
         """The key of *task*'s last action; "" while it cannot be known."""
         return self.engine.verdict(task.actions[-1]).key
+
+    def is_recorded(self, task: Task, key: object) -> bool:
+        """Whether *key*, which doit has kept of *task*, is that of its last action."""
+        return key == self.key(task)
 
     def build(self, task: Task) -> None:
         """Build *task*; an image is exported to `dist/` too.  Raises: ScratchError, Cancelled."""
