@@ -1,28 +1,97 @@
-"""Every operation there is, by the name that actions use."""
+"""Every operation there is, by the name that actions use.
 
-from collections.abc import Mapping
+Those that many workspaces do without are imported on first use: a run in a repository of Go
+services does not wait for Rust.
+"""
 
-from .c import CBuild
+from collections.abc import Callable, Iterator, Mapping
+
 from .essentials import Essentials
-from .genrule import Genrule
-from .golang import GoBuild, GoList
 from .image import ImageOperation
 from .operation import Operation
-from .prebuilt import Prebuilt
 from .rootfs import RootfsOperation
-from .rust import CargoBuild, CargoMetadata
-from .sources.fetch import Fetch
 
-OPERATIONS: Mapping[str, Operation] = {
-    "c_build": CBuild(),
-    "cargo_build": CargoBuild(),
-    "cargo_metadata": CargoMetadata(),
-    "essentials": Essentials(),
-    "fetch": Fetch(),
-    "genrule": Genrule(),
-    "go_build": GoBuild(),
-    "go_list": GoList(),
-    "image": ImageOperation(),
-    "prebuilt": Prebuilt(),
-    "rootfs": RootfsOperation(),
-}
+
+def _c_build() -> Operation:
+    from .c import CBuild
+
+    return CBuild()
+
+
+def _cargo_build() -> Operation:
+    from .rust import CargoBuild
+
+    return CargoBuild()
+
+
+def _cargo_metadata() -> Operation:
+    from .rust import CargoMetadata
+
+    return CargoMetadata()
+
+
+def _fetch() -> Operation:
+    from .sources.fetch import Fetch
+
+    return Fetch()
+
+
+def _genrule() -> Operation:
+    from .genrule import Genrule
+
+    return Genrule()
+
+
+def _go_build() -> Operation:
+    from .golang import GoBuild
+
+    return GoBuild()
+
+
+def _go_list() -> Operation:
+    from .golang import GoList
+
+    return GoList()
+
+
+def _prebuilt() -> Operation:
+    from .prebuilt import Prebuilt
+
+    return Prebuilt()
+
+
+class _Operations(Mapping[str, Operation]):
+    """What *makers* make, each when it is asked for first."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Operation]]) -> None:
+        self._makers = makers
+        self._made: dict[str, Operation] = {}
+
+    def __getitem__(self, name: str) -> Operation:
+        made = self._made.get(name)
+        if made is None:  # two threads may make it twice: operations have no state
+            made = self._made[name] = self._makers[name]()
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+OPERATIONS: Mapping[str, Operation] = _Operations(
+    {
+        "c_build": _c_build,
+        "cargo_build": _cargo_build,
+        "cargo_metadata": _cargo_metadata,
+        "essentials": Essentials,
+        "fetch": _fetch,
+        "genrule": _genrule,
+        "go_build": _go_build,
+        "go_list": _go_list,
+        "image": ImageOperation,
+        "prebuilt": _prebuilt,
+        "rootfs": RootfsOperation,
+    }
+)

@@ -87,6 +87,7 @@ class Session:
         self.pinning = Pinning(self, env)
         self._is_nested = False
         self._told = ""
+        self._is_finished = False
         self.exports = Exports(self, (*self.graph.services, *others))
         self._pid = os.getpid()
 
@@ -136,7 +137,8 @@ class Session:
         """`finish` if nobody did, and release the lock; errors are shown, once."""
         told = self._told
         try:
-            self.finish()
+            if not self._is_finished:
+                self.finish()
         except ScratchError as error:  # doit has ended: nobody else is there to tell it
             if str(error) != told:
                 self.events.show(f"error: {error}\n".encode("utf-8", "backslashreplace"))
@@ -153,6 +155,7 @@ class Session:
             self.world.files.save()
             if self._lock.is_held and os.getpid() == self._pid:
                 self.at_end(self)
+            self._is_finished = True
         except ScratchError as error:
             self._told = str(error)
             raise

@@ -14,10 +14,7 @@ def main(arguments: Sequence[str]) -> int:
     """Import what a run needs, wait, and run doit with *arguments*; returns its exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a Ctrl-C is for whoever started us
-    import docker  # noqa: F401
-    from doit import doit_cmd  # noqa: F401
-
-    from . import loader, running, watched  # noqa: F401
+    import_all()
     from .main import run
 
     if not sys.stdin.buffer.readline():
@@ -28,6 +25,25 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return run(arguments)
+
+
+def import_all() -> None:
+    """Import all that `up` can need."""
+    import sqlite3  # noqa: F401
+
+    import docker  # noqa: F401
+    import tomli  # noqa: F401
+    from doit import doit_cmd  # noqa: F401
+
+    from scratchtasks.config import default_pins, lockfile, service, workspace  # noqa: F401
+    from scratchtasks.execute.operations import OPERATIONS
+    from scratchtasks.sinks import engines  # noqa: F401
+    from scratchtasks.sinks.docker import containers, podman  # noqa: F401
+
+    from . import backend, loader, main, prepare, remember, running, signals, watched  # noqa: F401
+    from .commands import up  # noqa: F401
+
+    tuple(OPERATIONS.values())
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ def test_a_first_build_shows_looks_one_compiler_call_layers_and_exports(built: S
     exports = {each["name"]: each["args"]["bytes"] for each in trace.of("export")}
     assert exports.keys() == {"dist/api", "dist/web"}
     assert all(size > 500_000 for size in exports.values())
+    assert trace.one("remember")["args"]["paths"] > 100  # once: it may take long
 
 
 def test_layers_have_the_sizes_that_images_have(built: Site) -> None:

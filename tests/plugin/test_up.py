@@ -60,6 +60,24 @@ def site(engine: DockerClient, name: str, tmp_path: Path) -> Iterator[Site]:
         engine.images.remove(f"{name}:latest", force=True)
 
 
+_STANDBY = """
+import sys
+from scratchtasks.plugin import standby
+standby.import_all()
+before = set(sys.modules)
+from scratchtasks.plugin.main import run
+code = run(["up", sys.argv[1], "-p", "0:8080"])
+print(code, *(name for name in {*sys.modules} - before if name.startswith("scratchtasks")))
+"""
+
+
+@pytest.mark.docker
+def test_what_waits_for_an_edit_has_imported_all(site: Site, name: str) -> None:
+    argv = [sys.executable, "-c", _STANDBY, name]
+    done = subprocess.run(argv, cwd=site.root, env=site.environment(), capture_output=True)
+    assert done.stdout.splitlines()[-1] == b"0", done.stderr
+
+
 @pytest.mark.docker
 def test_up_and_down(site: Site, engine: DockerClient, name: str, tmp_path: Path) -> None:
     tool = site.root / f"services/{name}/tool"

@@ -7,6 +7,7 @@ from doit.exceptions import InvalidCommand
 
 from scratchtasks.config.quantities import parse_size
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.size import human_size
 from scratchtasks.plugin.session import Session
 from scratchtasks.store.collect import collect, measure
 
@@ -26,7 +27,6 @@ _LIMIT = {
     "default": "",
     "help": 'such as "5GiB"; with --collect [default: cache.limit of the workspace]',
 }
-_UNITS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 
 
 class Cache(DoitCmdBase):  # type: ignore[misc]
@@ -57,19 +57,21 @@ class Cache(DoitCmdBase):  # type: ignore[misc]
 def _collected(session: Session, limit: int) -> str:
     session.lock()
     done = collect(session.world.scratch, limit, session.digests_in_use())
-    return f"removed {done.blobs} blobs, {_shown(done.freed)}\n"
+    return f"removed {done.blobs} blobs, {human_size(done.freed)}\n"
 
 
 def _usage(session: Session) -> str:
     scratch = session.world.scratch
     usage = measure(scratch)
     about = f"{usage.files} blobs of {usage.actions} actions"
-    lines = [f"results    {_shown(usage.blobs_bytes):>10}  {about}"]
+    lines = [f"results    {human_size(usage.blobs_bytes):>10}  {about}"]
     for name in ("cargo", "zig"):
         size = _size_of(os.path.join(scratch, name))
         if size:
-            lines.append(f"{name:10} {_shown(size):>10}  the compiler's own cache, .scratch/{name}")
-    lines.append(f"limit      {_shown(session.declared.cache_limit):>10}  for results")
+            lines.append(
+                f"{name:10} {human_size(size):>10}  the compiler's own cache, .scratch/{name}"
+            )
+    lines.append(f"limit      {human_size(session.declared.cache_limit):>10}  for results")
     return "\n".join(lines) + "\n"
 
 
@@ -82,10 +84,3 @@ def _size_of(folder: str) -> int:
             except FileNotFoundError:
                 continue  # a compiler at work
     return total
-
-
-def _shown(size: int) -> str:
-    for unit, name in _UNITS:
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size} B"

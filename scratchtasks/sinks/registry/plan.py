@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.size import human_size
 from scratchtasks.registry.blobs import has_blob
 from scratchtasks.registry.client import Registry
 from scratchtasks.registry.manifests import digest_at
@@ -164,16 +165,6 @@ def make_plan(
     plan = Plan(tuple(planned), _blob_steps(planned, registry, siblings))
     _check_store(plan, store)
     return plan
-
-
-def human_size(size: int) -> str:
-    """*size* bytes for people: `5.8 MiB`."""
-    value = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
-            break
-        value /= 1024
-    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def _repository(image: PushImage) -> Repository:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import ScratchError, SinkError
+from scratchtasks.core.size import human_size
 from scratchtasks.core.span import OnSpan, span
 from scratchtasks.registry.blobs import send_blob
 from scratchtasks.registry.client import Registry
@@ -19,7 +20,7 @@ from scratchtasks.registry.parallel import Job, run_jobs
 from scratchtasks.registry.reference import Repository
 from scratchtasks.store.blobs import ContentStore
 
-from .plan import BlobStep, ImagePlan, Plan, TagMove, count_of, human_size
+from .plan import BlobStep, ImagePlan, Plan, TagMove, count_of
 from .rollback import put_back
 
 
