@@ -21,6 +21,7 @@ from .core.target import (
     Service,
     Staged,
 )
+from .core.task import Task
 from .rules.binary import Actions, Request, Source
 from .rules.c_binary import c_binary
 from .rules.essentials import Given, essential_layers
@@ -30,20 +31,6 @@ from .rules.go_binary import go_binary
 from .rules.image import rootfs, scratch_image
 from .rules.prebuilt import prebuilt
 from .rules.rust_binary import rust_binary
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """What becomes one doit task: its *actions* in order, after the tasks in *deps*.
-
-    *name* is doit's (`image:api`), *label* Bazel's (`//services/api:image`).
-    """
-
-    name: str
-    label: Label
-    doc: str
-    actions: tuple[str, ...]
-    deps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from .image import (
     ZONEINFO,
 )
 from .lockfile import PIN
+from .refresh import REFRESH
 from .service import SERVICE
 from .source import DEBIAN, FILES, IMAGE_FILES, ROOTS_IMAGE, SOURCES, ZONES_IMAGE
 from .spot import Spot
@@ -32,7 +33,6 @@ from .structure import (
 from .workspace import (
     CACHE,
     LOAD,
-    REFRESH,
     WORKSPACE,
     WORKSPACE_CERTS,
     WORKSPACE_IMAGE,

@@ -9,24 +9,15 @@ from scratchtasks.core.platform import Platform
 from scratchtasks.core.source import DEBIAN, DebianMirror, Source
 from scratchtasks.core.target import User
 
-from .default_pins import DEFAULT_PINS
 from .document import parse_toml
-from .fields import Check, Field, array, integer, read_fields, record
+from .fields import Check, Field, array, read_fields, record
 from .image import CERTS, IMAGE, ZONEINFO
 from .names import REGISTRY
 from .quantities import SIZE
+from .refresh import REFRESH_TABLE
 from .source import SOURCES_TABLE
 from .spot import Spot
 
-_NUMBERS = r"[0-9]{1,18}(?:\.[0-9]{1,18}){0,5}"
-_VERSION = rf"{_NUMBERS}(?:(?:a|b|rc)[0-9]{{1,9}})?(?:\.post[0-9]{{1,9}})?(?:\.dev[0-9]{{1,9}})?"
-_CLAUSE = (
-    rf"(?:(?:==|!=) ?)?{_NUMBERS}\.\*"  # 1.26.*
-    rf"|(?:(?:===?|!=|>=?|<=?) ?)?{_VERSION}"
-    r"|~= ?[0-9]{1,18}(?:\.[0-9]{1,18}){1,5}"
-)
-_POLICY = re.compile(rf"(?:{_CLAUSE})(?:, ?(?:{_CLAUSE}))*")
-"""A version, or a version specifier; less than PEP 440 allows, and all of it is valid there."""
 _ENGINE = re.compile(r"docker|podman|kind(?::[a-z0-9][a-z0-9.-]*)?")
 
 
@@ -64,17 +55,6 @@ class WorkspaceConfig:
     debian: DebianMirror = DEBIAN
 
 
-def _policy(value: object, spot: Spot) -> str:
-    if not isinstance(value, str) or not (
-        value in ("latest", "pinned") or _POLICY.fullmatch(value)
-    ):
-        raise spot.wanted(_POLICY_CHECK.wants, value)
-    return value
-
-
-_POLICY_CHECK = Check('"latest", "pinned", a version, or a range such as ">=2025"', _policy)
-
-
 def _engine(value: object, spot: Spot) -> str:
     if not isinstance(value, str) or not _ENGINE.fullmatch(value):
         raise spot.wanted(ENGINE.wants, value)
@@ -86,17 +66,6 @@ ENGINE = Check('"docker", "podman" or "kind:CLUSTER"', _engine)
 WORKSPACE_IMAGE = tuple(
     field for field in IMAGE if field.key in ("labels", "user", "platforms", "essentials", "env")
 )
-REFRESH = (
-    *(
-        Field(key=name, check=_POLICY_CHECK, default='"latest"', wrong="newest",
-              meaning=f"which {name} to take; an exact version never moves, \"pinned\" never looks")
-        for name in DEFAULT_PINS
-    ),
-    Field(key="cooldown_days", check=integer(0, 365), default="0", wrong="3",
-          meaning="days that a release must be old before it is taken"),
-    Field(key="warn_days", check=integer(0, 3650), default="30", wrong=-1,
-          meaning="days before a certificate expires from which on `doit refresh` tells of it"),
-)  # fmt: skip
 CACHE = (
     Field(key="limit", check=SIZE, default='"10GiB"', wrong="10 gigs", attribute="cache_limit",
           meaning="what `.scratch/` may hold before `doit cache` collects"),
@@ -123,8 +92,9 @@ def _as_written(**values: Any) -> Mapping[str, Any]:
 WORKSPACE = (
     Field(key="image", check=record(WORKSPACE_IMAGE, WorkspaceDefaults), wrong=[], default="{}",
           attribute="defaults", meaning="defaults for every service's `[image]`"),
-    Field(key="refresh", check=record(REFRESH, _as_written), wrong="daily", default="{}",
-          meaning="policy per pin"),
+    Field(key="refresh", check=REFRESH_TABLE, wrong="daily", default="{}",
+          meaning="policy per pin; for a source such as "
+          "`\"image:docker.io/library/alpine:3\"`, `\"latest\"` or `\"pinned\"`"),
     Field(key="cache", check=record(CACHE, _as_written), wrong="10GiB", default="{}",
           meaning="the local cache"),
     Field(key="load", check=record(LOAD, _as_written), wrong="docker", default="{}",

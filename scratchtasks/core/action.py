@@ -70,6 +70,11 @@ class ActionResult:
     outputs: Mapping[str, Descriptor]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """How many bytes all blobs have together."""
+        return sum({blob.digest: blob.size for blob in self.outputs.values()}.values())
+
     def to_json(self) -> dict[str, Any]:
         return {
             "outputs": {name: blob.to_json() for name, blob in self.outputs.items()},

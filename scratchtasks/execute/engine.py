@@ -22,6 +22,7 @@ from scratchtasks.core.action import (
 )
 from scratchtasks.core.digest import ActionKey, Json, canonical_json, digest_of, key_of
 from scratchtasks.core.errors import ActionFailed, ScratchError
+from scratchtasks.core.span import span
 from scratchtasks.store.atomic import write_atomic
 
 from .explain import why_stale
@@ -36,10 +37,12 @@ How = Literal["ran", "hit", "failed"]
 
 
 class Listener(Protocol):
-    """Told what happens to actions; called from any thread."""
+    """Told what happens to actions, on the thread that works on them: *size* is in bytes."""
 
     def started(self, actions: Sequence[Action], reason: str) -> None: ...
-    def finished(self, action: Action, how: How, seconds: float, reason: str) -> None: ...
+    def finished(
+        self, action: Action, how: How, seconds: float, reason: str, size: int
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,13 @@ class Verdict:
     description: Mapping[str, Json] = field(default_factory=dict)
     known: tuple[Input, ...] = ()
     record: InputRecord = field(default_factory=dict)
+
+    @property
+    def word(self) -> str:
+        """What is to be done, in a word."""
+        if self.error is not None:
+            return "failed"
+        return "fresh" if self.fresh else "stale" if self.result is None else "hit"
 
 
 class Engine:
@@ -90,7 +100,9 @@ class Engine:
         with self._lock:
             verdict = self._verdicts.get(name)
         if verdict is None:
-            verdict = self._decide(self.actions[name])
+            with span(self.world.tell, "scan", name) as told:
+                verdict = self._decide(self.actions[name])
+                told |= {"verdict": verdict.word, "inputs": len(verdict.record)}
             # A stale one may be built by another process (doit's -P process): ask again.
             if verdict.fresh or verdict.error is not None:
                 with self._lock:
@@ -155,7 +167,8 @@ class Engine:
             name = job.action.name
             result = self._settle(name, verdicts[name], outcomes[name], clock)
             how: How = "failed" if isinstance(result, ScratchError) else "ran"
-            self._listener.finished(job.action, how, seconds, verdicts[name].reason)
+            size = 0 if result is None or isinstance(result, ScratchError) else result.size
+            self._listener.finished(job.action, how, seconds, verdicts[name].reason, size)
             if isinstance(result, ScratchError):
                 self._failures[name] = result
             if result is not None:
@@ -260,10 +273,12 @@ class Engine:
 
     def _restore(self, name: str, verdict: Verdict) -> ActionResult:
         assert verdict.result is not None
-        action = self.actions[name]
-        self._remember(action, verdict, verdict.key, verdict.record, verdict.result)
-        self._listener.finished(action, "hit", 0.0, verdict.reason)
-        return verdict.result
+        action, result = self.actions[name], verdict.result
+        began = time.perf_counter()
+        self._remember(action, verdict, verdict.key, verdict.record, result)
+        seconds = time.perf_counter() - began
+        self._listener.finished(action, "hit", seconds, verdict.reason, result.size)
+        return result
 
     def _settle(
         self, name: str, verdict: Verdict, outcome: Outcome, clock: int

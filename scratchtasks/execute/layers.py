@@ -6,11 +6,12 @@ from scratchtasks.core.action import ActionResult
 from scratchtasks.core.descriptor import Layer
 from scratchtasks.core.digest import DiffID, Json, digest_of, key_of, parse_digest
 from scratchtasks.core.rootfs import PlainLayer
+from scratchtasks.core.span import span
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.oci.gzip import GzipWriter, compressor
 from scratchtasks.oci.layer import NO_DIRS, RECIPE, complete, measure, plain_chunks, recipe_bytes
-from scratchtasks.oci.media import LAYER_GZIP
-from scratchtasks.oci.tar import tar_chunks
+from scratchtasks.oci.media import LAYER_GZIP, LAYER_TAR
+from scratchtasks.oci.tar import OpenBlob, tar_chunks
 
 from .operation import World
 
@@ -43,11 +44,43 @@ def plain_layer(
     if known is not None:
         diff_id = DiffID(parse_digest(known.facts["diff_id"]))
         return PlainLayer(known.outputs["recipe"], diff_id, known.facts["size"], kind)
-    diff_id, size = measure(tar_chunks(whole, world.store.stream, world.epoch))
+    with span(world.tell, "layer", f"hash {kind}") as told:
+        diff_id, size = measure(tar_chunks(whole, world.store.stream, world.epoch))
+        told |= {"diff_id": diff_id, "bytes": size}
     source = world.store.put_bytes(recipe, RECIPE)
     facts = {"diff_id": diff_id, "size": size}
     world.cache.put(key, ActionResult(outputs={"recipe": source}, facts=facts))
     return PlainLayer(source, diff_id, size, kind)
+
+
+def tar_layer(
+    world: World,
+    entries: Iterable[FileEntry],
+    kind: str,
+    open_content: OpenBlob,
+    known_dirs: Mapping[str, FileEntry] = NO_DIRS,
+) -> PlainLayer:
+    """The layer of *entries* as a tar in the store, made of what *open_content* opens.
+
+    *open_content* vouches for what it gives, and is asked only if no equal entries were made
+    into a tar before.  For the rest see `plain_layer`.
+    """
+    whole = complete(entries, known_dirs)
+    key = key_of("stored tar", VERSION, digest_of(recipe_bytes(whole, world.epoch)))
+    known = world.cache.get(key)
+    if known is not None:
+        blob = known.outputs["tar"]
+    else:
+        with (
+            span(world.tell, "layer", f"write {kind}") as told,
+            world.store.writer(LAYER_TAR) as out,
+        ):
+            for chunk in tar_chunks(whole, open_content, world.epoch, check=False):
+                out.write(chunk)
+            blob = out.commit()
+            told |= {"diff_id": blob.digest, "bytes": blob.size}
+        world.cache.put(key, ActionResult(outputs={"tar": blob}))
+    return PlainLayer(blob, DiffID(blob.digest), blob.size, kind)
 
 
 def pack(world: World, plain: PlainLayer) -> Layer:
@@ -59,10 +92,12 @@ def pack(world: World, plain: PlainLayer) -> Layer:
     known = world.cache.get(key)
     if known is not None:
         return Layer(known.outputs["layer"], plain.diff_id, plain.kind)
-    with world.store.writer(LAYER_GZIP) as out:
-        with GzipWriter(out.write) as gzip:
-            for chunk in plain_chunks(plain, world.store.stream):
-                gzip.write(chunk)
-        blob = out.commit()
+    with span(world.tell, "layer", f"compress {plain.kind}", bytes_in=plain.size) as told:
+        with world.store.writer(LAYER_GZIP) as out:
+            with GzipWriter(out.write) as gzip:
+                for chunk in plain_chunks(plain, world.store.stream):
+                    gzip.write(chunk)
+            blob = out.commit()
+        told |= {"bytes_out": blob.size, "digest": blob.digest, "compressor": compressor()}
     world.cache.put(key, ActionResult(outputs={"layer": blob}))
     return Layer(blob, plain.diff_id, plain.kind)

@@ -9,6 +9,7 @@ from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.source import DEBIAN, DebianMirror
+from scratchtasks.core.span import OnSpan
 from scratchtasks.core.target import Pin
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.store.actions import ActionCache
@@ -26,6 +27,7 @@ class World:
     *env* is the user's environment, read once.  *epoch* is SOURCE_DATE_EPOCH in seconds, or 0.
     *trees* are those of shared layers that were read before, by digest.
     *plain_http* are registries without TLS.  *is_offline* forbids every fetch.
+    *tell* hears of spans of work, if somebody wants them.
     """
 
     root: str
@@ -41,6 +43,7 @@ class World:
     plain_http: tuple[str, ...] = ()
     debian: DebianMirror = DEBIAN
     is_offline: bool = False
+    tell: OnSpan | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from scratchtasks.oci.image import config_bytes
 
 from .essentials import check_tz
 from .essentials.tree import tree_of
-from .layers import plain_layer, tar_identity
+from .layers import plain_layer, tar_identity, tar_layer
 from .operation import Done, Job, Outcome, World, each_alone
 from .staging import Owners, Staging, stage
 
@@ -50,15 +50,16 @@ class RootfsOperation:
 def _compose(job: Job, world: World) -> Done:
     image = _image(job.action.params)
     owners = _owners(image)
-    # Each has its own, for files of other images are of one platform.
-    stagings = [stage(job, owners, world, platform) for platform in image.platforms]
-    outputs: dict[str, Descriptor] = {
-        blob.digest: blob for staging in stagings for blob in staging.contents
-    }
-    roots = [
-        _for_platform(platform, image, staging, job, world, outputs)
-        for platform, staging in zip(image.platforms, stagings, strict=True)
-    ]
+    outputs: dict[str, Descriptor] = {}
+    stagings, roots = [], []
+    for platform in image.platforms:
+        # Each has its own, for files of other images are of one platform.
+        staging = stage(job, owners, world, platform)
+        if not staging.is_handier_in_one:
+            staging.keep(world.store)
+            outputs.update({blob.digest: blob for blob in staging.contents})
+        stagings.append(staging)
+        roots.append(_for_platform(platform, image, staging, job, world, outputs))
     for root in roots:
         for blob in (root.config, *(layer.source for layer in root.layers)):
             outputs[blob.digest] = blob
@@ -95,7 +96,10 @@ def _for_platform(
     _check_zone(image, params["layers"], job, where)
     dirs = {entry.path: entry for entry in root if entry.kind == "dir"}
     layers = [plain_layer_from_json(result.facts["layer"]) for result in shared]
-    if staging.entries:
+    if staging.is_handier_in_one:
+        opener = staging.opener(world.store)
+        layers.append(tar_layer(world, staging.entries, "files", opener, dirs))
+    elif staging.entries:
         layers.append(plain_layer(world, staging.entries, "files", dirs))
     layers += [plain_layer(world, [entry], "binary", dirs) for entry in binaries]
     config = config_bytes(image, platform, layers, world.epoch)

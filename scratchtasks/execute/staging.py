@@ -1,17 +1,20 @@
 """Files and folders of the workspace as entries of an image, and what they were read from."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
-from scratchtasks.core.errors import StageError, did_you_mean
+from scratchtasks.core.errors import ScratchError, StageError, StoreError, did_you_mean
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.tree import FileEntry, check_path
+from scratchtasks.oci.tar import OpenBlob
+from scratchtasks.store.blobs import ContentStore
 
 from .operation import Job, World
 
@@ -21,25 +24,70 @@ Owners = Mapping[str, tuple[int, int]]
 
 CONTENT_MEDIA_TYPE = "application/octet-stream"
 
+_SMALL = 64 * 1024
+"""Bytes that a file should have on average to be worth a blob of its own."""
+
+_AGAIN = "run doit again"
+
 _OUTPUTS = frozenset({".scratch", "dist"})
 """Folders of the root: an image that held them would hold itself, and never be up to date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """*entries* of the image, *inputs* they depend on, and *contents* of them, in the store."""
+    """*entries* of the image, *inputs* they depend on, and *contents* of files among them.
+
+    Those in *paths* are in the workspace alone, which may change; the others are in the store.
+    *is_own*: some content is of the workspace, and nobody else keeps it.
+    """
 
     entries: tuple[FileEntry, ...]
     inputs: tuple[Input, ...]
     contents: tuple[Descriptor, ...]
+    paths: Mapping[Digest, str]
+    is_own: bool
+
+    @property
+    def is_handier_in_one(self) -> bool:
+        """Whether a tar of it all is better kept than each file, for they are small."""
+        # Not by what the store has: equal sources must give equal results.
+        size = sum(blob.size for blob in self.contents)
+        return self.is_own and size < _SMALL * len(self.contents)
+
+    def keep(self, store: ContentStore) -> None:
+        """Put into *store* what is not there.
+
+        Raises: StageError for what has changed; StoreError (gone, unreadable, disk full).
+        """
+        for digest, path in self.paths.items():
+            if store.put_file(path, CONTENT_MEDIA_TYPE).digest != digest:
+                raise _changed(path)
+
+    def opener(self, store: ContentStore) -> OpenBlob:
+        """Opens each of *contents*, wherever it is; who reads one to its end has what it names.
+
+        Raises: StageError for what has changed or is gone; StoreError (damaged).
+        """
+
+        def open_content(digest: Digest) -> BinaryIO:
+            path = self.paths.get(digest)
+            if path is None:
+                damage = StoreError(store.path(digest), f"blob {digest} is damaged", _AGAIN)
+                return cast(BinaryIO, _ProvenReader(store.stream(digest), digest, damage))
+            try:
+                file = open(path, "rb", buffering=0)  # noqa: SIM115  (the reader closes it)
+            except OSError as error:
+                raise StageError(path, f"cannot be read: {error.strerror}", _AGAIN) from None
+            return cast(BinaryIO, _ProvenReader(file, digest, _changed(path)))
+
+        return open_content
 
 
 def stage(job: Job, owners: Owners, world: World, platform: Platform | None = None) -> Staging:
-    """Entries for the `files` and `dirs` of a rootfs action, on *platform* where that
-    matters; what they hold is put into the store.
+    """Entries for the `files` and `dirs` of a rootfs action, on *platform* where that matters.
 
     Raises: StageError for what is missing, not a file or folder; StoreError for what cannot be
-    read or kept changing.
+    read.
     """
     stager = _Stager(job, owners, world)
     params: Mapping[str, Any] = job.action.params
@@ -48,7 +96,10 @@ def stage(job: Job, owners: Owners, world: World, platform: Platform | None = No
             stager.add_files(wanted)
     for folder in params["dirs"]:
         stager.add_folder(folder)
-    return Staging(tuple(stager.entries), tuple(stager.inputs), tuple(stager.contents.values()))
+    contents = tuple(stager.contents.values())
+    return Staging(
+        tuple(stager.entries), tuple(stager.inputs), contents, stager.paths, stager.is_own
+    )
 
 
 class _Stager:
@@ -60,6 +111,8 @@ class _Stager:
         self.entries: list[FileEntry] = []
         self.inputs: dict[Input, None] = {}
         self.contents: dict[Digest, Descriptor] = {}
+        self.paths: dict[Digest, str] = {}
+        self.is_own = False
 
     def add_folder(self, folder: Mapping[str, Any]) -> None:
         uid, gid = self._owner(folder["owner"], folder["path"])
@@ -141,7 +194,7 @@ class _Stager:
             if mode is None:
                 self.inputs[Input("mode", src)] = None
                 mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
-            self._file(dest, src, self._stored(src, full), mode, owner)
+            self._file(dest, src, self._found(src, full), mode, owner)
         else:
             raise StageError(self.where, f"cannot stage {src}: wanted a file, folder or symlink")
 
@@ -166,14 +219,15 @@ class _Stager:
             )
         )
 
-    def _stored(self, src: str, full: str) -> Descriptor:
-        """The content of *src*: nothing reads the workspace after this, for it may change."""
+    def _found(self, src: str, full: str) -> Descriptor:
+        """The content of *src*, which the store may have already."""
+        self.is_own = True
         found = self.world.files.content(src)
         if found is None:
             raise StageError(self.where, f"cannot stage {src}: it is gone")
         blob = Descriptor(CONTENT_MEDIA_TYPE, *found)
         if not self.world.store.has(blob):
-            return self.world.store.put_file(full, CONTENT_MEDIA_TYPE)
+            self.paths[blob.digest] = full
         return blob
 
     def _owner(self, owner: str, dest: str) -> tuple[int, int]:
@@ -194,3 +248,33 @@ class _Stager:
 def _in_utf8(name: str) -> str:
     """*name* read as UTF-8, whatever the locale took its bytes for."""
     return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+def _changed(path: str) -> StageError:
+    return StageError(path, "it changed while it was read", _AGAIN)
+
+
+class _ProvenReader:
+    """A file whose bytes are checked against *digest* when the end is reached, or *error*."""
+
+    def __init__(self, file: BinaryIO, digest: Digest, error: ScratchError) -> None:
+        self._file = file
+        self._digest = digest
+        self._error = error
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._hash.update(data)
+        if not data and "sha256:" + self._hash.hexdigest() != self._digest:
+            raise self._error
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> "_ProvenReader":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .display import write_all
 
 if TYPE_CHECKING:
     from scratchtasks.core.action import Action
+    from scratchtasks.core.span import OnSpan, Span
 
 Outcome = Literal["ran", "hit", "failed"]
 
@@ -49,12 +50,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """*work* ended after *seconds*; a failure may be told by its task alone."""
+    """*work* ended after *seconds*, with *size* bytes made or found; a failure may be told by its
+    task alone."""
 
     work: Work
     outcome: Outcome
     seconds: float = 0.0
     reason: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,8 @@ class Interrupted:
     signal: int
 
 
-Event = Planned | Started | Finished | ImageMade | Message | Interrupted
+# As text: a run with nothing to do has no spans, and imports none.
+Event: TypeAlias = "Planned | Started | Finished | ImageMade | Message | Interrupted | Span"
 Listener = Callable[[Event], None]
 
 
@@ -96,19 +100,26 @@ class Events:
         self._lock = threading.Lock()
         self._listeners: tuple[Listener, ...] = ()
         self._showing: tuple[Listener, ...] = ()
+        self.on_span: OnSpan | None = None
+        """What tells of spans; None while no listener wants them."""
         self._plan: Planned | None = None
 
-    def subscribe(self, listener: Listener, *, shows_messages: bool = False) -> Callable[[], None]:
+    def subscribe(
+        self, listener: Listener, *, shows_messages: bool = False, wants_spans: bool = False
+    ) -> Callable[[], None]:
         """Call *listener* for every event from now on; returns what ends that.
 
-        As long as some listener *shows_messages*, Message events are theirs to print.  The plan
-        is told to late ones too: doit makes its reporter after the loader has decided.
+        As long as some listener *shows_messages*, Message events are theirs to print.  Spans are
+        told in sessions made after one that *wants_spans* came.  The plan is told to late ones
+        too: doit makes its reporter after the loader has decided.
         """
         if self._plan is not None:
             listener(self._plan)
         with self._lock:
             self._listeners += (listener,)
             self._showing += (listener,) * shows_messages
+            if wants_spans:
+                self.on_span = self.emit
 
         def unsubscribe() -> None:
             with self._lock:
@@ -139,9 +150,11 @@ class Events:
         """The engine begins *actions* in one go."""
         self.emit(Started(tuple(map(work_of, actions)), reason))
 
-    def finished(self, action: "Action", how: Outcome, seconds: float, reason: str) -> None:
-        """The engine is done with *action* after *seconds*."""
-        self.emit(Finished(work_of(action), how, seconds, reason))
+    def finished(
+        self, action: "Action", how: Outcome, seconds: float, reason: str, size: int
+    ) -> None:
+        """The engine is done with *action* after *seconds*; *size* bytes were made or found."""
+        self.emit(Finished(work_of(action), how, seconds, reason, size))
 
 
 def work_of(action: "Action") -> Work:

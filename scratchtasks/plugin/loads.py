@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from scratchtasks.analysis import Task
 from scratchtasks.core.errors import ScratchError, SinkError, StoreError
+from scratchtasks.core.span import span
+from scratchtasks.core.task import Task
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -46,9 +47,15 @@ class Loads:
         name = _name(task.name)
         with self._turn:
             if name not in self._done:
-                self._load(name)
+                with span(self._session.world.tell, "load", f"load:{name}") as told:
+                    self._load(name)
+                    told["how"] = self._done[name]
         said = _SAID[self._done[name]]
         self._session.events.show(f"{name}:latest {said}\n".encode())
+
+    def has(self, name: str) -> bool:
+        """Whether this process has brought the image of the service *name* into the engine."""
+        return name in self._done
 
     def id_of(self, name: str) -> str:
         """The engine's own id of the image of the service *name*, which this run has loaded.
@@ -62,7 +69,8 @@ class Loads:
         """The engine that images are loaded into; see `open_engine`."""
         from scratchtasks.sinks.engines import open_engine
 
-        return open_engine(self._session.declared.engine, self._session.world.env)
+        world = self._session.world
+        return open_engine(self._session.declared.engine, world.env, world.tell)
 
     def _load(self, name: str) -> None:
         store = self._session.world.store

@@ -22,6 +22,9 @@ _FORMAT = 1
 _KEPT = 4
 """Memos that are kept: a few terminals, each with an environment of its own."""
 
+OUTLINE = "outline.tasks"
+"""The name of a file beside the memos that tells of the graph, and not of what is up to date."""
+
 _NOISE = frozenset({"_", "OLDPWD", "SHLVL"})
 """Variables that shells set anew all the time, and no build can want."""
 
@@ -89,7 +92,7 @@ def _hash(text: str) -> str:
 
 def read_memo(folder: str, environment: str, head: str) -> Memo | None:
     """The memo in *folder* for *environment* and *head*, without its meanings; None without."""
-    value = _read(f"{folder}/{environment}")
+    value = read_marshalled(f"{folder}/{environment}")
     if value is None or value[1] != head:
         return None
     token, _, *rest = value
@@ -100,7 +103,7 @@ def read_memo(folder: str, environment: str, head: str) -> Memo | None:
 
 def read_meanings(memo: Memo, folder: str, environment: str) -> bool:
     """Fill in what *memo*, read from there, was read without; False if that is gone."""
-    value = _read(f"{folder}/{environment}.more")
+    value = read_marshalled(f"{folder}/{environment}.more")
     if value is None or value[0] != memo.token:
         return False
     _, memo.meanings, memo.common, services = value
@@ -117,8 +120,8 @@ def write_memo(memo: Memo, folder: str, environment: str) -> None:
     more = (token, memo.meanings, memo.common, services)
     hot = (token, memo.head, memo.paths, memo.notes,
            memo.count, memo.unknown, memo.expires, memo.latest, memo.git)  # fmt: skip
-    _write(f"{folder}/{environment}.more", more)
-    _write(f"{folder}/{environment}", hot)
+    write_marshalled(f"{folder}/{environment}.more", more)
+    write_marshalled(f"{folder}/{environment}", hot)
     memo.token = token
     _drop_old(folder)
 
@@ -130,7 +133,8 @@ def drop_memos(folder: str) -> None:
     except FileNotFoundError:
         return
     for name in names:
-        _unlink(f"{folder}/{name}")
+        if name != OUTLINE:
+            _unlink(f"{folder}/{name}")
 
 
 def _drop_old(folder: str) -> None:
@@ -156,12 +160,14 @@ def _header(payload: bytes) -> bytes:
     return f"memo {_FORMAT} {sys.implementation.cache_tag} {digest}\n".encode()
 
 
-def _write(path: str, value: Any) -> None:
+def write_marshalled(path: str, value: Any) -> None:
+    """Put *value* at *path*, with a checksum.  Raises: StoreError."""
     payload = marshal.dumps(value)
     write_atomic(path, _header(payload) + payload)
 
 
-def _read(path: str) -> tuple[Any, ...] | None:
+def read_marshalled(path: str) -> tuple[Any, ...] | None:
+    """What write_marshalled put at *path*; None when it is missing, damaged or another Python's."""
     try:
         with open(path, "rb") as file:
             header, payload = file.readline(200), file.read()

@@ -5,10 +5,13 @@ import os
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from .memo import Memo, drop_memos, environment_of, head_of, read_meanings, read_memo, write_memo
+from scratchtasks.core.errors import StoreError
+
+from .memo import Memo, drop_memos, environment_of, head_of, read_memo, write_memo
 from .recall import stale_services
 
 if TYPE_CHECKING:
+    from .outline import Outline
     from .session import Session
 
 
@@ -27,24 +30,23 @@ class Memory:
         self._memo: Memo | None = None
         self._stale: set[str] | None = None
 
-    def ask(self) -> bool:
-        """Look at the workspace; False when everything has to be analysed."""
+    def ask(self, only: Collection[str] = ()) -> bool:
+        """Look at what the services *only*, () for all, depend on; False when everything has to
+        be analysed."""
         memo = read_memo(self._folder, self._environment, self._head)
         if memo is None or _is_at_work(os.path.join(self._root, ".scratch", "lock")):
             return False
-        self._stale = stale_services(memo, self._folder, self._environment)
+        self._stale = stale_services(memo, self._folder, self._environment, only)
         if self._stale is None or not self._git_agrees(memo):
             return False
         self._memo = memo
         return True
 
-    def knows(self, names: Collection[str]) -> bool:
-        """Whether all of *names* are services, as far as is known."""
-        memo = self._memo
-        if memo is None:
-            return False
-        is_read = bool(memo.meanings) or read_meanings(memo, self._folder, self._environment)
-        return is_read and memo.services.keys() >= set(names)
+    @property
+    def watched(self) -> int:
+        """How many paths were looked at."""
+        assert self._memo is not None
+        return len(self._memo.paths)
 
     @property
     def count(self) -> int:
@@ -56,10 +58,10 @@ class Memory:
         """Have everything analysed after all."""
         self._memo = self._stale = None
 
-    def stale(self, names: Collection[str] | None) -> set[str]:
-        """Those of the services *names*, None for all, that have to be looked at."""
+    def stale(self, names: Collection[str] = ()) -> set[str]:
+        """Those of the services *names*, () for all, that have to be looked at."""
         assert self._stale is not None
-        return self._stale if names is None else self._stale.intersection(names)
+        return self._stale.intersection(names) if names else self._stale
 
     def rest(self, names: Collection[str]) -> dict[str, str]:
         """The other services, beside *names*, with their folders."""
@@ -74,14 +76,36 @@ class Memory:
 
     def keep(self, session: "Session") -> None:
         """Remember what *session* has found out.  Raises: StoreError."""
+        from scratchtasks.core.span import span
+
         from .remember import remembered
 
         missed = (self._stale or set()) - session.graph.services.keys()
-        memo = remembered(session, self._head, self._memo, missed)
-        write_memo(memo, self._folder, self._environment)
+        with span(session.world.tell, "remember", "memo") as told:
+            memo = remembered(session, self._head, self._memo, missed)
+            write_memo(memo, self._folder, self._environment)
+            told["paths"] = len(memo.paths)
+
+    def outline(self) -> "Outline | None":
+        """The graph as it was analysed last, if nothing that declares it has changed."""
+        from .outline import read_outline
+
+        return read_outline(self._folder, self._head + self._environment)
+
+    def keep_outline(self, session: "Session") -> None:
+        """Remember the graph of *session*, which has all services.
+
+        Where that cannot be written, nothing is lost but time.
+        """
+        from .outline import write_outline
+
+        try:
+            write_outline(session, self._folder, self._head + self._environment)
+        except StoreError:
+            pass
 
     def drop(self) -> None:
-        """Forget everything."""
+        """Forget what was up to date."""
         drop_memos(self._folder)
 
     def _git_agrees(self, memo: Memo) -> bool:

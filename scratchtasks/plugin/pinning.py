@@ -87,6 +87,11 @@ class Pinning:
         for name in sorted(declared.locked.intersection(wanted)):
             if is_pin_outdated(wanted[name], declared.pins[name]):
                 faults.append(ConfigError(LOCK, _outdated(name, declared.pins[name])))
+        for name in sorted(declared.locked.intersection(used)):
+            rule = _rule_against(name, declared.pins[name], declared.refresh)
+            if rule:
+                what = f"pins {name} {declared.pins[name].version}, which [refresh] does not allow"
+                faults.append(ConfigError(LOCK, f"{what} ({rule!r})"))
         if faults:
             last = faults.pop()
             raise ConfigErrors((*faults, ConfigError(last.where, last.what, hint)))
@@ -147,6 +152,18 @@ class Pinning:
 
     def _tell(self, text: str) -> None:
         self._session.events.show(f"{text}\n".encode("utf-8", "backslashreplace"))
+
+
+def _rule_against(name: str, pin: Pin, rules: Mapping[str, str | int]) -> str:
+    """The rule of `[refresh]` that does not allow *pin*, "" for none."""
+    if not rules or pin.kind not in ("pypi", "toolchain"):
+        return ""
+    from scratchtasks.refresh.policy import allows
+
+    from .refreshing.compilers import RULES
+
+    rule = str(rules.get(RULES.get(name, name), "latest"))
+    return "" if allows(rule, pin.version) else rule
 
 
 def _outdated(name: str, pin: Pin) -> str:

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from doit.exceptions import InvalidDodoFile
 from doit.loader import generate_tasks
 from doit.task import Task
 
@@ -14,7 +13,7 @@ from scratchtasks.execute.plan import compile_batches, run_probes
 from .fresh import fresh_images
 from .session import Session
 from .tasks import AFTER, GROUPS, task_dicts
-from .words import check_words, empty_groups, takes_tasks
+from .words import empty_groups, resolve_words
 
 
 def tasks_for(
@@ -34,14 +33,10 @@ def tasks_for(
 
     Raises: ScratchError; InvalidDodoFile where a user's task has the name of one of ours.
     """
-    _replace_labels(pos_args, session)
-    if takes_tasks(cmd):
-        known = {f"image:{name}" for name in fresh}
-        check_words([word for word in pos_args if word not in known], session, users_tasks)
+    resolve_words(cmd, pos_args, session, users_tasks, fresh)
     batches: Sequence[Sequence[str]] = ()
     if getattr(cmd, "execute_tasks", False):
         batches = _prepare_run(cmd, pos_args, session, users_tasks, options)
-    _check_names(users_tasks, session)
     made = (each for part in (task_dicts(session, batches), fresh_images(fresh)) for each in part)
     return [*users_tasks, *generate_tasks("scratchtasks", made)]
 
@@ -72,13 +67,6 @@ def _prepare_run(
     session.pinning.settle(actions)
     run_probes(session.engine, actions)
     return compile_batches(session.engine, actions)
-
-
-def _replace_labels(pos_args: list[str], session: Session) -> None:
-    """Turn labels on the command line into task names, in place: doit keeps the same list."""
-    for number, word in enumerate(pos_args):
-        if word.startswith("//"):
-            pos_args[number] = session.task_of_label(word)
 
 
 def _take_options(session: Session, pos_args: list[str]) -> None:
@@ -156,11 +144,3 @@ def _reached(
     for word in selected:
         visit(word)
     return seen
-
-
-def _check_names(tasks: Sequence[Task], session: Session) -> None:
-    for task in tasks:
-        if task.name in session.graph.tasks or task.name in GROUPS:
-            raise InvalidDodoFile(
-                f"dodo.py: task {task.name!r} has the name of a task of scratchtasks"
-            )

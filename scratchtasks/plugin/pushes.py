@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from scratchtasks.analysis import Task
 from scratchtasks.core.errors import ScratchError, SinkError
+from scratchtasks.core.span import span
+from scratchtasks.core.task import Task
 
 if TYPE_CHECKING:
     from scratchtasks.registry.client import Registry
@@ -78,12 +79,13 @@ class Pushes:
         pushed_before = [self._image(task, tags=()) for task in self._siblings(tasks)]
         with Registry(session.world.env, insecure=session.declared.plain_http) as registry:
             self._registry = registry
-            plan = make_plan(images, registry, session.world.store, pushed_before)
+            with span(session.world.tell, "upload", "ask the registry", images=len(images)):
+                plan = make_plan(images, registry, session.world.store, pushed_before)
             if self.is_dry:
                 _print(json.dumps(plan.to_json(), indent=2) if self.as_json else str(plan))
                 self._done.update((task.name, "") for task in tasks)
                 return
-            pushed = push(plan, registry, session.world.store)
+            pushed = push(plan, registry, session.world.store, session.world.tell)
         for task, done in zip(tasks, pushed, strict=True):
             self._done[task.name] = str(done)
             session.note_references(task, done.references)

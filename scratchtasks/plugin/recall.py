@@ -5,6 +5,7 @@ Light to import, for a run with nothing to do needs no more than this.
 
 import os
 import time
+from collections.abc import Collection
 
 from scratchtasks.core.errors import StoreError
 from scratchtasks.store.scan import moved
@@ -16,20 +17,30 @@ _MOST = 0.5
 """The share of services from which on it costs less to look at everything."""
 
 
-def stale_services(memo: Memo, folder: str, environment: str) -> set[str] | None:
+def stale_services(
+    memo: Memo, folder: str, environment: str, only: Collection[str] = ()
+) -> set[str] | None:
     """The names of the services that have to be looked at; None when that is all of them.
 
-    *folder* and *environment* are where *memo* was read from.  The current folder is the
-    workspace's root.  What moved and means the same (a file was touched) gets its new note in
+    With *only*, no more is looked at than what those services depend on; one that is unknown
+    means all.  *folder* and *environment* are where *memo* was read from.  The current folder is
+    the workspace's root.  What moved and means the same (a file was touched) gets its new note in
     *memo*, whose token is "" then: it is to be written again.
     """
     if time.time_ns() <= memo.latest or time.time() >= memo.expires:
         return None  # the clock was set back, or something has expired
-    numbers = moved(memo.paths, memo.notes)
-    if not numbers and not memo.unknown:
-        return set()
-    if not read_meanings(memo, folder, environment):
-        return None
+    if only:
+        if not read_meanings(memo, folder, environment) or not memo.services.keys() >= set(only):
+            return None
+        looked = sorted(set(memo.common).union(*(memo.services[n].watched for n in only)))
+        paths, notes = [memo.paths[n] for n in looked], [memo.notes[n] for n in looked]
+        numbers = [looked[number] for number in moved(paths, notes)]
+    else:
+        numbers = moved(memo.paths, memo.notes)
+        if not numbers and not memo.unknown:
+            return set()
+        if not read_meanings(memo, folder, environment):
+            return None
     stale = {name for name, known in memo.services.items() if not known.digest}
     memo.changed = {number for number in numbers if not _means_the_same(memo, number)}
     if not memo.changed.isdisjoint(memo.common):

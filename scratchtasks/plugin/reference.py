@@ -44,6 +44,11 @@ def _commands() -> Iterator[str]:
     yield "  lacks a pin that the run needs, naming all of them (`SCRATCH_LOCKED=1` does the same)."
     yield "- `doit --offline`: fetch nothing; what the store lacks is told all at once"
     yield "  (`SCRATCH_OFFLINE=1`).  Compilers and pip are kept from the network too."
+    yield "- `doit --profile FILE`: write a Chrome trace for ui.perfetto.dev when the command ends,"
+    yield "  also after a failure or Ctrl-C.  Any command takes it before its name, one that runs"
+    yield "  tasks behind their names too.  Categories: `analyze`, `scan`, `hit`, `compile`,"
+    yield "  `action`, `layer`, `export`, `smoke`, `load`, `upload`, `up`, `remember`; sizes are in"
+    yield "  bytes.  What worker processes do (`-P process`) is not in it."
     yield "- `scratch …`: doit at the workspace's root, from any folder inside; `:image` is the"
     yield "  label of the folder one is in.\n"
 

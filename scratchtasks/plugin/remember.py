@@ -12,7 +12,7 @@ from scratchtasks.store.signature import Meaning, Note, Watch, value_at
 from .memo import Known, Memo, packages
 
 if TYPE_CHECKING:
-    from scratchtasks.analysis import Task
+    from scratchtasks.core.task import Task
 
     from .session import Session
 

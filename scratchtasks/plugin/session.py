@@ -6,14 +6,16 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
-from scratchtasks.analysis import ActionGraph, Task, analyze
+from scratchtasks.analysis import ActionGraph, analyze
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ConfigError, GraphError, ScratchError, did_you_mean
 from scratchtasks.core.image import PlatformImage, platform_image_from_json
 from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
+from scratchtasks.core.span import span
 from scratchtasks.core.target import Declared, Pin
+from scratchtasks.core.task import Task
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
@@ -79,6 +81,7 @@ class Session:
             pins=declared.pins,
             plain_http=declared.plain_http,
             debian=declared.debian,
+            tell=events.on_span,
         )
         self.engine = Engine(self.world, self.graph.actions, OPERATIONS, events)
         self._lock = WorkspaceLock(os.path.join(scratch, "lock"))
@@ -182,6 +185,10 @@ class Session:
         """The key of *task*'s last action; "" while it cannot be known."""
         return self.engine.verdict(task.actions[-1]).key
 
+    def is_recorded(self, task: Task, key: object) -> bool:
+        """Whether *key*, which doit has kept of *task*, is that of its last action."""
+        return key == self.key(task)
+
     def build(self, task: Task) -> None:
         """Build *task*; an image is exported to `dist/` too.  Raises: ScratchError, Cancelled."""
         self.lock()
@@ -284,14 +291,9 @@ class Session:
     def _export(self, task: Task, how: Literal["ran", "hit"]) -> None:
         top, images = self.images_of(task)
         name = task.name.removeprefix("image:")
-        layout.export(
-            name,
-            top,
-            _blobs(top, images),
-            index_json(name, top),
-            self.world.store,
-            self.layout_of(task),
-        )
+        blobs, place = _blobs(top, images), self.layout_of(task)
+        with span(self.world.tell, "export", f"dist/{name}", bytes=sum(b.size for b in blobs)):
+            layout.export(name, top, blobs, index_json(name, top), self.world.store, place)
         self._made[name] = summary_of(name, str(task.label), top, images)
         if os.getpid() != self._pid:
             self.write_summary()  # a worker process has no other end

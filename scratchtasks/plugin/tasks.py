@@ -2,17 +2,20 @@
 
 import inspect
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 
-from scratchtasks.analysis import Task
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.task import Task
 from scratchtasks.execute.process import Cancelled
 
 from .reporter import META
-from .session import Session
+
+if TYPE_CHECKING:
+    from .late import LateSession
+    from .session import Session
 
 TaskDict = dict[str, Any]
 GROUPS = {
@@ -47,14 +50,14 @@ class UpToDate:
         ]
     )
 
-    def __init__(self, session: Session, task: Task) -> None:
+    def __init__(self, session: "Session | LateSession", task: Task) -> None:
         self._session = session
         self._task = task
         self._reason = ""
 
     def __call__(self, task: object, values: dict[str, Any]) -> bool:
         self._reason = self._session.why_stale(self._task)
-        if not self._reason and values.get(_VALUE) != self._session.key(self._task):
+        if not self._reason and not self._session.is_recorded(self._task, values.get(_VALUE)):
             # The result stands, but doit was told to forget it (or lost its database).
             self._reason = "doit has no record of it"
         return not self._reason
@@ -68,7 +71,7 @@ class UpToDate:
 class _OurAction(BaseAction):  # type: ignore[misc]
     """An action that touches no global stream and shows a user's mistake as one message."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: "Session") -> None:
         self.session = session
         self.task: object = None
         self.out = self.err = None
@@ -93,7 +96,7 @@ class _OurAction(BaseAction):  # type: ignore[misc]
 class BuildAction(_OurAction):
     """Build one task of the graph and, for an image, put it into `dist/`."""
 
-    def __init__(self, session: Session, task: Task) -> None:
+    def __init__(self, session: "Session", task: Task) -> None:
         super().__init__(session)
         self._task = task
 
@@ -108,7 +111,7 @@ class BuildAction(_OurAction):
 class BatchAction(_OurAction):
     """Make several stale actions by one compiler call; each failure is its own task's."""
 
-    def __init__(self, session: Session, names: Sequence[str]) -> None:
+    def __init__(self, session: "Session", names: Sequence[str]) -> None:
         super().__init__(session)
         self._names = names
 
@@ -122,7 +125,7 @@ class BatchAction(_OurAction):
 class AfterAction(_OurAction):
     """Load, try out or push what was built."""
 
-    def __init__(self, session: Session, task: Task, kind: str) -> None:
+    def __init__(self, session: "Session", task: Task, kind: str) -> None:
         super().__init__(session)
         self._task = task
         self._kind = kind
@@ -143,7 +146,7 @@ class AfterAction(_OurAction):
 class CleanAction:
     """Remove what a task left outside the store: its stamps and its folder in `dist/`."""
 
-    def __init__(self, session: Session, task: Task) -> None:
+    def __init__(self, session: "Session | LateSession", task: Task) -> None:
         self._session = session
         self._task = task
 
@@ -156,9 +159,14 @@ class CleanAction:
 
 
 def task_dicts(
-    session: Session, batches: Sequence[Sequence[str]] = (), *, with_labels: bool = False
+    session: "Session | LateSession",
+    batches: Sequence[Sequence[str]] = (),
+    *,
+    with_labels: bool = False,
 ) -> Iterator[TaskDict]:
     """Every task of *session*, groups first; *batches* are actions to be made together.
+
+    With a LateSession they can be shown and cleaned up after, and not be run.
 
     *with_labels* adds a task for each label, for when nobody translates the command line.
     """
@@ -171,7 +179,7 @@ def task_dicts(
     for number, names in enumerate(batches):
         yield {
             "basename": f"_compile_{number}",
-            "actions": [BatchAction(session, names)],
+            "actions": [BatchAction(cast("Session", session), names)],
             "uptodate": [False],
             "meta": {META: {}},
         }
@@ -191,7 +199,7 @@ def task_dicts(
             yield _label_dict(task)
 
 
-def _task_dict(session: Session, task: Task, batches: Sequence[str]) -> TaskDict:
+def _task_dict(session: "Session | LateSession", task: Task, batches: Sequence[str]) -> TaskDict:
     basename, _, name = task.name.partition(":")
     about = {
         "actions": task.actions,
@@ -202,7 +210,7 @@ def _task_dict(session: Session, task: Task, batches: Sequence[str]) -> TaskDict
         "basename": basename,
         "name": name,
         "doc": f"{task.label}: {task.doc}",
-        "actions": [BuildAction(session, task)],
+        "actions": [BuildAction(cast("Session", session), task)],
         "uptodate": [UpToDate(session, task)],
         "task_dep": [*task.deps, *batches],
         "targets": session.targets(task),
@@ -211,7 +219,7 @@ def _task_dict(session: Session, task: Task, batches: Sequence[str]) -> TaskDict
     }
 
 
-def _after_dicts(session: Session, task: Task) -> Iterator[TaskDict]:
+def _after_dicts(session: "Session | LateSession", task: Task) -> Iterator[TaskDict]:
     """What can be done with a finished image.  The other side is asked each time what it has."""
     name = task.name.partition(":")[2]
     service = session.graph.services[name]
@@ -227,7 +235,7 @@ def _after_dicts(session: Session, task: Task) -> Iterator[TaskDict]:
             "basename": kind,
             "name": name,
             "doc": doc,
-            "actions": [AfterAction(session, task, kind)],
+            "actions": [AfterAction(cast("Session", session), task, kind)],
             "uptodate": [False],
             "task_dep": [f"{AFTER[kind]}:{name}", *([_TOGETHER] if is_together else [])],
             "meta": {META: {}},

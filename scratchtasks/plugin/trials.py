@@ -3,10 +3,10 @@
 import os
 from typing import TYPE_CHECKING
 
-from scratchtasks.analysis import Task
 from scratchtasks.core.errors import ConfigError
 from scratchtasks.core.label import parse_label
 from scratchtasks.core.target import Service
+from scratchtasks.core.task import Task
 from scratchtasks.store.atomic import read_error
 
 from .events import Finished, Outcome, Started, Work

@@ -1,15 +1,19 @@
 """Words of the command line that name nothing: said with the nearest name, before doit does."""
 
 import difflib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+from doit.exceptions import InvalidDodoFile
 from doit.task import Task
 
 from scratchtasks.core.errors import GraphError
 
-from .session import Session
 from .tasks import AFTER, GROUPS
+
+if TYPE_CHECKING:
+    from .late import LateSession
+    from .session import Session
 
 
 def takes_tasks(cmd: Any) -> bool:
@@ -18,7 +22,36 @@ def takes_tasks(cmd: Any) -> bool:
     return usage.startswith(("TASK", "[TASK"))
 
 
-def check_words(words: Sequence[str], session: Session, users_tasks: Sequence[Task]) -> None:
+def resolve_words(
+    cmd: Any,
+    pos_args: list[str],
+    session: "Session | LateSession",
+    users_tasks: Sequence[Task],
+    fresh: Collection[str] = (),
+) -> None:
+    """Turn labels of doit's command *cmd* into task names, in place: doit keeps the same list.
+
+    *fresh* are services outside of *session* whose images are named too.
+
+    Raises: GraphError for what names nothing; InvalidDodoFile where a user's task has the name of
+    one of ours.
+    """
+    for number, word in enumerate(pos_args):
+        if word.startswith("//"):
+            pos_args[number] = session.task_of_label(word)
+    if takes_tasks(cmd):
+        known = {f"image:{name}" for name in fresh}
+        check_words([word for word in pos_args if word not in known], session, users_tasks)
+    for task in users_tasks:
+        if task.name in session.graph.tasks or task.name in GROUPS:
+            raise InvalidDodoFile(
+                f"dodo.py: task {task.name!r} has the name of a task of scratchtasks"
+            )
+
+
+def check_words(
+    words: Sequence[str], session: "Session | LateSession", users_tasks: Sequence[Task]
+) -> None:
     """See to it that *words* are tasks or targets, where a wrong one looks like one of ours.
 
     What cannot be known yet, or looks like nothing of ours, is left to doit.
@@ -38,14 +71,14 @@ def check_words(words: Sequence[str], session: Session, users_tasks: Sequence[Ta
             _refuse(word, ours | {name: name for name in theirs}, session)
 
 
-def empty_groups(words: Sequence[str], session: Session) -> Iterator[str]:
+def empty_groups(words: Sequence[str], session: "Session | LateSession") -> Iterator[str]:
     """What to tell the user about groups among *words* that have no task at all."""
     for kind in AFTER:
         if kind in words and session.graph.services and not session.names_for(kind):
             yield f"{kind}: no service has a [{kind}] table"
 
 
-def _refuse(word: str, known: dict[str, str], session: Session) -> None:
+def _refuse(word: str, known: dict[str, str], session: "Session | LateSession") -> None:
     kind, _, name = word.partition(":")
     if kind in AFTER and name in session.graph.services:
         raise GraphError(word, "there is no such task", f"{name} has no [{kind}] table")
@@ -60,5 +93,5 @@ def _refuse(word: str, known: dict[str, str], session: Session) -> None:
         raise GraphError(word, "there is no such task", "`doit list --all` shows all")
 
 
-def _tasks_of(kind: str, session: Session) -> list[str]:
+def _tasks_of(kind: str, session: "Session | LateSession") -> list[str]:
     return [f"{kind}:{name}" for name in session.names_for(kind)]

@@ -111,12 +111,16 @@ class Workspace:
         Raises: ConfigErrors with every fault of every file; GraphError.
         """
         if self._session is None:
-            from .session import Session
+            from scratchtasks.core.span import span
 
-            declared = self.declared(others)
-            self._session = Session(
-                self.root, declared, dict(os.environ), self.events, self._sources, others
-            )
+            with span(self.events.on_span, "analyze", "services") as told:
+                from .session import Session
+
+                declared = self.declared(others)
+                told["services"] = len(declared.services)
+                self._session = Session(
+                    self.root, declared, dict(os.environ), self.events, self._sources, others
+                )
             atexit.register(self._session.close)
         return self._session
 

@@ -48,8 +48,7 @@ def root_alarms(
     for service in services:
         if "certs" not in service.image.essentials:
             continue
-        names: Sequence[str] = getattr(service.certs, "require", ())
-        for number, name in enumerate(names):
+        for number, name in enumerate(service.certs.require):
             if (old is None or has_root(old, name)) and not has_root(new, name):
                 where = f"{service.origin or service.name}: certs.require[{number}]"
                 yield Alarm(where, f"root {name} is gone")

@@ -103,6 +103,18 @@ def choose(pin: Pin, releases: Sequence[Release], policy: Policy, now: float) ->
     return Choice(rested[best], why, withdrawn is not None)
 
 
+def allows(rule: str, version: str) -> bool:
+    """Whether *rule* of `[refresh]` allows *version*; `latest` and `pinned` allow any."""
+    from packaging.version import InvalidVersion, Version
+
+    if rule in ("latest", "pinned"):
+        return True
+    try:
+        return _allows(_specifiers(rule), Version(version))
+    except InvalidVersion:
+        return False
+
+
 def _specifiers(rule: str) -> SpecifierSet:
     from packaging.specifiers import SpecifierSet
 

@@ -20,12 +20,24 @@ _LONG = 10
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 
+_MOST = 60_000
+"""Characters; GitHub refuses bodies of more than 65,536."""
+
+
 def markdown_report(proposal: Proposal) -> str:
-    """*proposal* as GitHub-flavoured Markdown, fit for GitLab too."""
-    return "\n".join(_lines(proposal)) + "\n"
+    """*proposal* as GitHub-flavoured Markdown, fit for GitLab too.
+
+    What would be too long for the body of a pull request has its long tables cut, and says so.
+    """
+    text = ""
+    for rows in (1000, 100, 25, 5, 0):
+        text = "\n".join(_lines(proposal, rows)) + "\n"
+        if len(text) <= _MOST:
+            break
+    return text
 
 
-def _lines(proposal: Proposal) -> Iterator[str]:
+def _lines(proposal: Proposal, most: int) -> Iterator[str]:
     yield f"## Nightly refresh: {headline(proposal)}"
     if proposal.alarms:
         yield "\n### Would disappear\n"
@@ -45,9 +57,10 @@ def _lines(proposal: Proposal) -> Iterator[str]:
             ("removed", diff.removed),
             ("about to expire", diff.expiring),
         ):
-            yield from _folded(f"{len(roots)} {title}", _ROOT_HEAD, list(map(_root, roots)))
+            listed = list(map(_root, roots))
+            yield from _folded(f"{len(roots)} {title}", _ROOT_HEAD, listed, most)
     for source, zones in proposal.zones.items():
-        yield from _zones(source, zones)
+        yield from _zones(source, zones, most)
     if proposal.images:
         yield f"\n### Images\n\n{images_heading(proposal.images)}.\n"
         rows = [
@@ -76,9 +89,9 @@ def _root(root: Root) -> tuple[str, ...]:
     return (root.subject, *root.days, root.sha256)
 
 
-def _zones(source: str, zones: ZonesDiff) -> Iterator[str]:
+def _zones(source: str, zones: ZonesDiff, most: int) -> Iterator[str]:
     yield f"\n### Time zones of {_plain(source)}\n\n{zones_heading(zones)}.\n"
-    yield from (f"- added: {_plain(zone)}" for zone in zones.added)
+    yield from (f"- added: {_plain(zone)}" for zone in zones.added[:most])
     for zone, like in zones.removed.items():
         same = f" (the same time: {_plain(like)})" if like else ""
         yield f"- removed: {_plain(zone)}{same}"
@@ -86,13 +99,17 @@ def _zones(source: str, zones: ZonesDiff) -> Iterator[str]:
     coming = [(c.zone, change_text(c)) for c in zones.changed if c.coming is not None]
     past = [(c.zone, change_text(c)) for c in zones.changed if c.coming is None]
     head = ("zone", "local time")
-    yield from _folded(f"{len(coming)} with other local time", head, coming)
-    yield from _folded(f"{len(past)} corrected in the past", head, past)
+    yield from _folded(f"{len(coming)} with other local time", head, coming, most)
+    yield from _folded(f"{len(past)} corrected in the past", head, past, most)
 
 
-def _folded(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _folded(
+    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], most: int
+) -> Iterator[str]:
     if not rows:
         return
+    if len(rows) > most:
+        title, rows = f"{title}, the first {most} of them", rows[:most]
     if len(rows) <= _LONG:
         yield f"\n**{title}**\n"
         yield from _table(head, rows)

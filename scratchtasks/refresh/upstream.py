@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -32,9 +32,14 @@ RunModule = Callable[[str, Sequence[str]], Ended]
 
 
 def releases_of(
-    names: Sequence[str], run_module: RunModule, now: float
+    names: Sequence[str],
+    run_module: RunModule,
+    now: float,
+    optional: Collection[str] = (),
 ) -> Mapping[str, tuple[Release, ...]]:
     """The wheels of each of *names*, all indexes together; an earlier index counts first.
+
+    Those in *optional* may be in no index.
 
     Raises: ConfigErrors with what is wrong with every index: it cannot be reached, answers with
     something else, or its clock is a day from *now* (seconds since 1970), for then cooldowns and
@@ -59,7 +64,7 @@ def releases_of(
         except ConfigError as error:
             faults.append(error)
     for name in names:
-        if not found[name] and absent[name] and not faults:
+        if not found[name] and absent[name] and not faults and name not in optional:
             places = ", ".join(absent[name])
             faults.append(ConfigError(name, f"is in no index (asked {places})"))
     if faults:

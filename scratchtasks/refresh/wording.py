@@ -72,7 +72,8 @@ def move_text(move: Move) -> str:
     if move.old is None:
         return move.new.version
     if move.old.version == move.new.version:
-        return f"{move.new.version} (other bytes)" if move.is_moved else move.new.version
+        digests = f"{move.old.sha256[:12]} → {move.new.sha256[:12]}"
+        return f"{move.new.version} ({digests})" if move.is_moved else move.new.version
     return f"{move.old.version} → {move.new.version}"
 
 

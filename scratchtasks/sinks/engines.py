@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.span import OnSpan
 from scratchtasks.store.blobs import ContentStore
 
 from . import docker
@@ -32,8 +33,12 @@ class Target(Protocol):
 
 
 @contextmanager
-def open_engine(engine: str, env: Mapping[str, str]) -> Iterator[Target]:
+def open_engine(
+    engine: str, env: Mapping[str, str], tell: OnSpan | None = None
+) -> Iterator[Target]:
     """The target *engine*: `docker`, `podman`, `kind` or `kind:CLUSTER`, as *env* places it.
+
+    *tell* hears of each archive that is sent there.
 
     Raises: SinkError when it cannot be reached.
     """
@@ -41,10 +46,10 @@ def open_engine(engine: str, env: Mapping[str, str]) -> Iterator[Target]:
     if name == "kind":
         from .kind import Kind
 
-        yield Kind(cluster or env.get("KIND_CLUSTER_NAME") or "kind", env)
+        yield Kind(cluster or env.get("KIND_CLUSTER_NAME") or "kind", env, tell)
     else:
         with open_client(engine, env) as client:
-            yield _ByApi(client)
+            yield _ByApi(client, tell)
 
 
 @contextmanager
@@ -73,15 +78,16 @@ def open_client(engine: str, env: Mapping[str, str]) -> "Iterator[DockerClient]"
 class _ByApi:
     """What speaks the API of Docker Engine."""
 
-    def __init__(self, client: "DockerClient") -> None:
+    def __init__(self, client: "DockerClient", tell: OnSpan | None) -> None:
         self._client = client
+        self._tell = tell
 
     @property
     def platform(self) -> tuple[str, str]:
         return docker.platform_of(self._client)
 
     def load(self, images: Sequence[Loadable], store: ContentStore) -> list[How]:
-        return docker.load(images, self._client, store)
+        return docker.load(images, self._client, store, self._tell)
 
     def id_of(self, reference: str) -> str:
         return docker.image_id(self._client, reference)

@@ -16,6 +16,7 @@ from typing import Any
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError, StoreError
+from scratchtasks.core.span import OnSpan, counted, span
 from scratchtasks.store.blobs import ContentStore
 
 from .docker.archive import PlainImage, write_archive
@@ -36,9 +37,13 @@ class _Wanted:
 
 
 class Kind:
-    """The nodes of *cluster*; they are containers of docker, or of podman if kind is told so."""
+    """The nodes of *cluster*; they are containers of docker, or of podman if kind is told so.
 
-    def __init__(self, cluster: str, env: Mapping[str, str]) -> None:
+    *tell* hears of each archive that is sent to one.
+    """
+
+    def __init__(self, cluster: str, env: Mapping[str, str], tell: OnSpan | None = None) -> None:
+        self._tell = tell
         self._cluster = cluster
         self._env = dict(env)
         # What images are called until they are known to be whole: no registry has that name.
@@ -117,7 +122,8 @@ class Kind:
         options = ["--digests", "--base-name", self._new, "--snapshotter", snapshotter]
         names = [self._name(each) for each in lacking]
         try:
-            self._send(node, ["import", *options, "-"], archive)
+            with span(self._tell, "load", f"import into {node}") as told:
+                self._send(node, ["import", *options, "-"], counted(archive, told))
             there = self._images(node, names)
             for each, name in zip(lacking, names, strict=True):
                 if there.get(name) != each.digest:

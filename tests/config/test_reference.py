@@ -8,9 +8,10 @@ from scratchtasks.config.genrule import GENRULE
 from scratchtasks.config.image import DIRS, HEALTHCHECK
 from scratchtasks.config.lockfile import PIN
 from scratchtasks.config.reference import example_error, reference_markdown
+from scratchtasks.config.refresh import REFRESH
 from scratchtasks.config.service import TABLES
 from scratchtasks.config.source import DEBIAN, FILES, IMAGE_FILES, ROOTS_IMAGE, SOURCES, ZONES_IMAGE
-from scratchtasks.config.workspace import CACHE, REFRESH, WORKSPACE
+from scratchtasks.config.workspace import CACHE, WORKSPACE
 
 EVERY_TABLE = (
     *TABLES.values(),

@@ -276,6 +276,18 @@ def test_a_push_may_wait_for_the_smoke_test() -> None:
     assert (gated.push, gated.smoke) == (replace(push, smoke=True), Smoke())
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('"cst.yaml"', ("cst.yaml",)),
+        ('["tests/../cst.yaml", "//tests:all.yaml"]', ("cst.yaml", "//tests:all.yaml")),
+    ],
+)
+def test_structure_tests_are_paths_and_labels(written: str, read: tuple[str, ...]) -> None:
+    text = f'[binary]\nrule = "go_binary"\n[smoke]\nstructure_test = {written}\n'
+    assert parse(text).smoke == Smoke(structure_test=read)
+
+
 def test_the_workspace_s_image_is_the_default_and_maps_are_merged() -> None:
     defaults = WorkspaceDefaults(
         labels={"vendor": "Example", "tier": "back"},

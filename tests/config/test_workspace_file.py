@@ -115,3 +115,23 @@ def test_policies_are_kept_as_written(policy: str) -> None:
 def test_engines(engine: str) -> None:
     assert parse_workspace(f'[load]\nengine = "{engine}"', "scratch.toml").engine == engine
     assert parse_workspace("", "scratch.toml").engine == "docker"
+
+
+def test_pins_of_other_sources_follow_or_stay() -> None:
+    text = '[refresh]\n"image:alpine:3" = "pinned"\n"debian:ca-certificates" = "latest"\ngo = "1.*"'
+    assert parse_workspace(text, "scratch.toml").refresh == {
+        "image:alpine:3": "pinned",
+        "debian:ca-certificates": "latest",
+        "go": "1.*",
+    }
+    wrong = '[refresh]\n"image:alpine:3" = ">=3"\n"images:x" = 1\nzig = 1'
+    with pytest.raises(ConfigErrors) as caught:
+        parse_workspace(wrong, "scratch.toml")
+    assert str(caught.value).splitlines() == [
+        "scratch.toml: unknown key 'refresh.\"images:x\"'",
+        "    hint: known: certifi, cooldown_days, go, tzdata, warn_days, zig",
+        'scratch.toml: refresh.zig: wanted "latest", "pinned", a version, or a range such as '
+        '">=2025", got the integer 1',
+        'scratch.toml: refresh."image:alpine:3": unknown policy ">=3"',
+        "    hint: known: latest, pinned",
+    ]

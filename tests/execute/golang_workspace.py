@@ -51,7 +51,7 @@ class Silent:
     def started(self, actions: Sequence[Action], reason: str) -> None:
         pass
 
-    def finished(self, action: Action, how: str, seconds: float, reason: str) -> None:
+    def finished(self, action: Action, how: str, seconds: float, reason: str, size: int) -> None:
         pass
 
 

@@ -74,7 +74,7 @@ class Notes:
         with self.lock:
             self.told += [(action.name, "started", reason) for action in actions]
 
-    def finished(self, action: Action, how: str, seconds: float, reason: str) -> None:
+    def finished(self, action: Action, how: str, seconds: float, reason: str, size: int) -> None:
         with self.lock:
             self.told.append((action.name, how, reason))
 

@@ -14,7 +14,7 @@ from scratchtasks.core.digest import DiffID, Digest, digest_of
 from scratchtasks.core.errors import StoreError
 from scratchtasks.core.rootfs import PlainLayer
 from scratchtasks.core.tree import FileEntry
-from scratchtasks.execute.layers import pack, plain_layer
+from scratchtasks.execute.layers import pack, plain_layer, tar_layer
 from scratchtasks.execute.operation import World
 from scratchtasks.oci.layer import plain_chunks
 
@@ -132,3 +132,13 @@ def test_damaged_content_is_never_packed(full: World) -> None:
 def test_order_does_not_matter(full: World, entries: list[FileEntry], epoch: int) -> None:
     full = replace(full, epoch=epoch)
     assert plain_layer(full, entries, "") == plain_layer(full, ENTRIES, "")
+
+
+def test_both_forms_of_a_layer_have_one_tar(full: World) -> None:
+    plain = plain_layer(full, ENTRIES, "files")
+    stored = tar_layer(full, ENTRIES, "files", full.store.open)
+    assert (stored.diff_id, stored.size) == (plain.diff_id, plain.size)
+    assert pack(full, stored) == pack(full, plain)
+    for digest in (ONE, TWO):
+        lose(full, digest)
+    assert tar_layer(full, ENTRIES[::-1], "files", full.store.open) == stored

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scratchtasks.core.action import Action, ActionResult, Input
-from scratchtasks.core.errors import StageError
+from scratchtasks.core.errors import StageError, StoreError
 from scratchtasks.core.label import Label
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.tree import FileEntry
@@ -66,7 +66,8 @@ def test_a_folder_with_all_that_is_in_it(web: Path, world: World) -> None:
     (page,) = (entry for entry in found.entries if entry.path == "srv/index.html")
     assert (page.size, page.digest) == (5, world.files.digest("web/index.html"))
     assert page.digest is not None
-    assert world.store.read(page.digest) == b"hello"
+    with found.opener(world.store)(page.digest) as file:
+        assert file.read() == b"hello"
     assert {blob.digest for blob in found.contents} == {
         entry.digest for entry in found.entries if entry.kind == "file"
     }
@@ -128,14 +129,65 @@ def test_refusals(wanted: dict[str, str], message: str, web: Path, world: World)
     assert str(caught.value) == f"//s:rootfs: {message}"
 
 
-def test_what_happens_to_the_workspace_later_does_not_matter(web: Path, world: World) -> None:
+def test_content_that_changes_between_staging_and_keeping(web: Path, world: World) -> None:
     found = staged(world, [{"src": "web/index.html", "dest": "/a"}])
+    assert found.is_handier_in_one
     (web / "index.html").write_text("other")
     digest = found.entries[0].digest
     assert digest is not None
-    assert world.store.read(digest) == b"hello"
+    changed = f"{web}/index.html: it changed while it was read\n    hint: run doit again"
+    with found.opener(world.store)(digest) as file, pytest.raises(StageError) as caught:
+        list(iter(lambda: file.read(2), b""))
+    assert str(caught.value) == changed
+    with pytest.raises(StageError) as caught:
+        found.keep(world.store)
+    assert str(caught.value) == changed
+
+
+def test_content_that_is_gone_before_it_is_kept(web: Path, world: World) -> None:
+    found = staged(world, [{"src": "web/index.html", "dest": "/a"}])
     (web / "index.html").unlink()
-    assert world.store.read(digest) == b"hello"
+    digest = found.entries[0].digest
+    assert digest is not None
+    with pytest.raises(StageError) as caught:
+        found.opener(world.store)(digest)
+    assert str(caught.value) == (
+        f"{web}/index.html: cannot be read: No such file or directory\n    hint: run doit again"
+    )
+
+
+def test_large_files_are_kept_one_by_one_and_what_is_kept_is_not_read_again(
+    web: Path, world: World
+) -> None:
+    (web / "index.html").write_bytes(b"x" * 300_000)
+    found = staged(world, [{"src": "web/index.html", "dest": "/a"}])
+    assert not found.is_handier_in_one
+    found.keep(world.store)
+    (blob,) = found.contents
+    assert world.store.read(blob.digest) == b"x" * 300_000
+    again = staged(world, [{"src": "web/index.html", "dest": "/a"}])
+    assert again.paths == {}
+
+
+def test_the_form_does_not_depend_on_what_the_store_has(web: Path, world: World) -> None:
+    wanted = [{"src": "web/index.html", "dest": "/a"}]
+    world.store.put_bytes(b"hello", "")
+    found = staged(world, wanted)
+    assert found.paths == {}
+    assert found.is_handier_in_one
+    digest = found.entries[0].digest
+    assert digest is not None
+    path = Path(world.store.path(digest))
+    path.chmod(0o644)
+    path.write_bytes(b"hullo")
+    with found.opener(world.store)(digest) as file, pytest.raises(StoreError) as caught:
+        list(iter(lambda: file.read(9), b""))
+    assert str(caught.value) == f"{path}: blob {digest} is damaged\n    hint: run doit again"
+
+
+def test_what_only_genrules_made_stays_as_it_is(world: World) -> None:
+    found = staged(world, [{"dep": "file:0", "output": "o", "dest": "/a", "mode": 0o444}])
+    assert not found.is_handier_in_one
 
 
 @pytest.mark.parametrize(("src", "held"), [(".", ".scratch"), ("dist", "dist"), ("./dist", "dist")])

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from docker import DockerClient
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.sinks.docker import connect
+from scratchtasks.sinks.engines import open_client
 from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site
 from tests.sinks.docker.serving import SOURCE, compile_server, free_port, said_at
 
@@ -92,6 +94,24 @@ def test_up_and_down(site: Site, engine: DockerClient, name: str, tmp_path: Path
     assert engine.containers.list(all=True, filters={"name": name}) == []
 
 
+@pytest.mark.docker
+def test_one_that_cannot_be_built_keeps_no_other_back(
+    site: Site, engine: DockerClient, name: str, tmp_path: Path
+) -> None:
+    good, bad = site.root / f"services/{name}/tool", site.root / f"services/{name}-bad/tool"
+    for tool, data in ((good, compile_server(tmp_path / "tool")), (bad, b"#!/bin/sh\n")):
+        tool.parent.mkdir(exist_ok=True)
+        tool.write_bytes(data)
+        tool.chmod(0o755)
+        (tool.parent / "service.toml").write_text(PREBUILT + '[image]\nports = ["8080/tcp"]\n')
+    ran = site.run("up", f"{name}-bad", name, "-p", "0:8080")
+    assert ran.code == 1
+    assert f"error: //services/{name}-bad:binary: not an ELF program" in ran.err
+    assert f"scratch-{name} started: http://127.0.0.1:" in ran.out
+    assert ran.out.endswith(f"logs: docker logs -f scratch-{name}; end: doit up --down {name}\n")
+    site.doit("up", "--down")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -149,7 +169,7 @@ class Watching:
         self._log = site.root.parent / "log"
         with open(self._log, "wb") as log:
             self.process = subprocess.Popen(
-                ["doit", "watch", *words],
+                [sys.executable, "-m", "doit", "watch", *words],
                 cwd=site.root,
                 env=site.environment(),
                 stdin=subprocess.DEVNULL,
@@ -196,7 +216,7 @@ def test_watch(site: Site, engine: DockerClient, name: str) -> None:
         watching.until(lambda: watching.rounds() == 3)
         assert "newline in string" in watching.said
         assert "README" not in watching.said
-        assert watching.said.count("watch: not brought up; containers are as they were\n") == 1
+        assert watching.said.count("watch: not all is up; what failed is as it was\n") == 1
         assert said_at(port) == "edited [10.0.0.7]"
 
         # An edit while it builds: it goes on until what runs is what is there.
@@ -227,6 +247,15 @@ def test_watch(site: Site, engine: DockerClient, name: str) -> None:
             watching.process.terminate()
             watching.process.wait()
     site.doit("up", "--down", name)
+
+
+def test_a_kind_cluster_runs_no_containers() -> None:
+    with pytest.raises(SinkError) as caught, open_client("kind:dev", {}):
+        pass
+    assert str(caught.value) == (
+        "up: the engine kind:dev runs pods, not containers\n    hint: doit load, and "
+        "`doit resolve --local` for manifests that name what is loaded"
+    )
 
 
 def test_watching_what_cannot_be_read_ends_at_once(tmp_path: Path) -> None:

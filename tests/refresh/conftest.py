@@ -19,4 +19,10 @@ def index() -> Iterator[Index]:
 def pip_env(index: Index) -> dict[str, str]:
     """An environment in which pip knows that index and nothing else."""
     theirs = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    return {**theirs, "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": index.url, "PIP_RETRIES": "0"}
+    return {
+        **theirs,
+        "PATH": os.defpath,  # pip asks a rustc for its version whenever it makes a session
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": index.url,
+        "PIP_RETRIES": "0",
+    }

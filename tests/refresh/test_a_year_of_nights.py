@@ -4,17 +4,19 @@ Whatever happens, the lock is whole each morning, images that a night did not to
 digest, and at the end every image equals a clean build of the lock of the night that made it.
 """
 
+import hashlib
 import random
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from scratchtasks.config.lockfile import parse_lockfile
 from scratchtasks.core.errors import ScratchError
 
 from .index_server import PORTAL, File, Index
-from .nights import SERVICES, build_all, digests, make_workspace, night
+from .nights import SERVICES, build_all, digests, make_workspace, night, session_at
 from .wheels import UPLOADED, pin_of, wheel
 
 START = datetime(2025, 11, 26, 3, 17, tzinfo=UTC)
@@ -83,11 +85,15 @@ def published(index: Index, moment: datetime) -> None:
     for release, uploaded in UPLOADED.items():
         if datetime.fromisoformat(uploaded) <= moment:
             path = wheel(release)
-            data = _WHEELS.setdefault(release, path.read_bytes())
-            index.files[release.partition("-")[0]].append(File(path.name, data, uploaded))
+            data, sha256 = _wheel(release)
+            file = File(path.name, data, uploaded, sha256=sha256)
+            index.files[release.partition("-")[0]].append(file)
 
 
-_WHEELS: dict[str, bytes] = {}
+@cache
+def _wheel(release: str) -> tuple[bytes, str]:
+    data = wheel(release).read_bytes()
+    return data, hashlib.sha256(data).hexdigest()
 
 
 def test_a_year(index: Index, pip_env: dict[str, str], tmp_path: Path) -> None:
@@ -140,7 +146,9 @@ def test_a_year(index: Index, pip_env: dict[str, str], tmp_path: Path) -> None:
     for number, (text, built) in enumerate(locks.items()):
         clean = make_workspace(tmp_path / f"clean-{number}", parse_lockfile(text))
         # Wheels are the only thing taken over: they are held to their hashes.
-        shutil.copytree(root / ".scratch" / "blobs", clean / ".scratch" / "blobs")
+        store = session_at(clean).world.store
+        for pin in parse_lockfile(text).values():
+            store.put_file(str(wheel(f"{pin.name}-{pin.version}")), "application/zip")
         assert build_all(clean) == built
         shutil.rmtree(clean)
     assert set(digests(root)) == set(SERVICES)

@@ -160,3 +160,10 @@ def test_what_others_wrote_controls_no_terminal_and_calls_nobody() -> None:
     evil = Proposal(notes=("\033[2J\nhello @team",))
     assert text_report(evil, is_colored=False).splitlines()[1] == "  = ?[2J?hello @team"
     assert "- ?\\[2J?hello &#64;team\n" in markdown_report(evil)
+
+
+def test_markdown_fits_into_a_pull_request() -> None:
+    many = RootsDiff(removed=(Root("c" * 64, "CN=" + "x" * 190, 0, 0),) * 900)
+    text = markdown_report(Proposal(moves=PROPOSAL.moves, roots={"certifi": many}))
+    assert 20_000 < len(text) <= 60_000
+    assert "<summary>900 removed, the first 100 of them</summary>" in text

@@ -54,12 +54,19 @@ def test_github_asks_for_the_least() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "schema"), [("github", "vendor.github-workflows"), ("gitlab", "vendor.gitlab-ci")]
+    ("kind", "reader"),
+    [
+        ("github", ("check-jsonschema", "--builtin-schema", "vendor.github-workflows")),
+        ("gitlab", ("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci")),
+        ("kubernetes", ("kubernetes-validate", "--strict", "--kubernetes-version", "1.33.0")),
+    ],
 )
-def test_yaml_satisfies_the_schema_of_its_reader(kind: str, schema: str, tmp_path: Path) -> None:
+def test_yaml_satisfies_the_schema_of_its_reader(
+    kind: str, reader: tuple[str, ...], tmp_path: Path
+) -> None:
     file = tmp_path / f"{kind}.yml"
     file.write_text(KINDS[kind](PLACE))
-    argv: list[str | Path] = ["check-jsonschema", "--builtin-schema", schema, file]
+    argv = [*reader, str(file)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_venv())
     assert done.returncode == 0, done.stdout + done.stderr
 

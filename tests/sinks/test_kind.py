@@ -15,6 +15,7 @@ import pytest
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError, StoreError
+from scratchtasks.core.span import Span
 from scratchtasks.sinks.docker import Loadable
 from scratchtasks.sinks.docker.archive import PlainImage
 from scratchtasks.sinks.engines import open_engine
@@ -152,16 +153,20 @@ def test_only_a_node_that_lacks_the_image_gets_it(
     load(nodes, made, image)
     ctr(nodes[1], "images", "rm", *names_in(nodes[1], name))
     sent: list[int] = []
+    heard: list[Span] = []
     engine_host = host_of("classic")
     with TemporaryDirectory(prefix="r") as folder, relay(Path(folder), engine_host) as (host, it):
         env = {**os.environ, "DOCKER_HOST": host}
         for _ in range(2):
             it.sent = 0
-            with open_engine(f"kind:{cluster_of(nodes)}", env) as engine:
+            with open_engine(f"kind:{cluster_of(nodes)}", env, heard.append) as engine:
                 assert engine.load([image], made.store) == ["present" if sent else "loaded"]
             sent.append(it.sent)
     assert len(made.program) < sent[0] < 1.5 * len(made.program)
     assert sent[1] < 10_000
+    (told,) = heard
+    assert (told.kind, told.name) == ("load", f"import into {nodes[1]}")
+    assert len(made.program) < int(str(told.facts["bytes"])) < sent[0]
     assert said_by(nodes[1], name) == "hello"
 
 

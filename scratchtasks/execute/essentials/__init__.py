@@ -13,15 +13,11 @@ from typing import Any, cast
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.descriptor import Descriptor
-from scratchtasks.core.digest import DiffID, Json, canonical_json, digest_of
+from scratchtasks.core.digest import Json, canonical_json, digest_of
 from scratchtasks.core.errors import ScratchError, StageError
-from scratchtasks.core.rootfs import PlainLayer
 from scratchtasks.core.target import Pin, User
-from scratchtasks.oci.layer import complete
-from scratchtasks.oci.media import LAYER_TAR
-from scratchtasks.oci.tar import tar_chunks
 
-from ..layers import tar_identity
+from ..layers import tar_identity, tar_layer
 from ..operation import Done, Job, Outcome, World
 from ..pins import pin_of, pinned_wheel, read_folder, read_member
 from ..sources.pinned import pins_of
@@ -189,15 +185,9 @@ def _etc(params: Mapping[str, Any]) -> tuple[list[Made], dict[str, list[int]]]:
 def _layer(made: list[Made], kind: str, facts: dict[str, Any], world: World) -> Done:
     contents = {entry.digest: data for entry, data in made}
     entries = sorted((entry for entry, _ in made), key=lambda entry: entry.path)
-    with world.store.writer(LAYER_TAR) as out:
-        for chunk in tar_chunks(
-            complete(entries), lambda digest: io.BytesIO(contents[digest]), world.epoch
-        ):
-            out.write(chunk)
-        blob = out.commit()
-    layer = PlainLayer(blob, DiffID(blob.digest), blob.size, kind)
+    layer = tar_layer(world, entries, kind, lambda digest: io.BytesIO(contents[digest]))
     tree = canonical_json([entry.to_json() for entry in entries])
-    outputs = {"layer": blob, "tree": world.store.put_bytes(tree, TREE_MEDIA_TYPE)}
+    outputs = {"layer": layer.source, "tree": world.store.put_bytes(tree, TREE_MEDIA_TYPE)}
     return Done(outputs=outputs, facts={**facts, "layer": layer.to_json()})
 
 

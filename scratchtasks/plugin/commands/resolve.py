@@ -39,7 +39,7 @@ _LOCAL = {
     "long": "local",
     "type": bool,
     "default": False,
-    "help": "load into Docker and use local image ids; nothing is pushed",
+    "help": "load into the engine and use its image ids; nothing is pushed",
 }
 _STARTED_IN = {"name": "started_in", "type": str, "default": ""}
 """No option of the command line: `scratch` says where it was started, for paths are from there."""

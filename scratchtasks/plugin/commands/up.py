@@ -8,6 +8,7 @@ from doit.cmd_run import Run
 from doit.exceptions import InvalidCommand
 
 from scratchtasks.core.errors import ScratchError, SinkError, did_you_mean
+from scratchtasks.core.span import span
 from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.running import parse_choices, wanted
 from scratchtasks.plugin.session import Session
@@ -86,7 +87,7 @@ class Up(Run):  # type: ignore[misc]
         return int(super().parse_execute(self.words))
 
     def execute(self, params: Any, args: list[str]) -> int:
-        """Build and load; touch containers only when all of it went well."""
+        """Build, load, and bring up whatever could be loaded; the rest stays as it was."""
         if not isinstance(self.loader, ScratchLoader):  # doit would build all images
             raise InvalidCommand(f'{self.name}: wanted [tool.doit] loader = "scratch"')
         if not args and not params["down"]:
@@ -99,15 +100,15 @@ class Up(Run):  # type: ignore[misc]
             self._choices = parse_choices(
                 params["ports"], params["address"], params["variables"], variables(), os.environ
             )
+            params["continue"] = True  # one that fails keeps no other back
             code = int(super().execute(params, []))
-            if code != 0:
-                return code
-            has_failed = False
+            code = 1 if code == 2 else code  # doit's 2 is here: something waited for a failure
+            has_failed = code != 0
             session = session_of(self.loader)
             if params["down"]:
                 self._take_down(session, with_volumes=params["volumes"])
-            else:
-                self._bring_up(session)
+            elif code in (0, 1) and not self._bring_up(session):
+                code = code or 1
         except SinkError as error:
             sys.stderr.write(f"error: {error}\n")
             return 1
@@ -118,7 +119,7 @@ class Up(Run):  # type: ignore[misc]
                 write_inputs(
                     self._inputs, session_of(self.loader), self._names, has_failed=has_failed
                 )
-        return 0
+        return code
 
     def choose(self, session: Session) -> list[str]:
         """The tasks that load what is to run.  Raises: GraphError, ConfigError."""
@@ -131,21 +132,35 @@ class Up(Run):  # type: ignore[misc]
         self._choices.check([session.graph.services[name] for name in self._names])
         return [f"load:{name}" for name in self._names]
 
-    def _bring_up(self, session: Session) -> None:
+    def _bring_up(self, session: Session) -> bool:
+        """Whether all that was loaded is up; errors are told.  Raises: SinkError (no engine)."""
         from scratchtasks.sinks.docker.containers import bring_up
         from scratchtasks.sinks.engines import open_client
 
+        names = [name for name in self._names if session.loads.has(name)]
+        if not names:
+            return True
+        up = []
         with open_client(session.declared.engine, session.world.env) as client:
             choices = self._choices.at(client.api.base_url)
-            for name in self._names:
+            for name in names:
                 image = session.loads.id_of(name)
                 service = session.graph.services[name]
                 container = wanted(service, image, session.world.root, choices)
-                sys.stdout.write(_told(container.name, bring_up(container, client)))
+                try:
+                    with span(session.world.tell, "up", container.name):
+                        done = bring_up(container, client)
+                except SinkError as error:
+                    sys.stderr.write(f"error: {error}\n")
+                    continue
+                sys.stdout.write(_told(container.name, done))
                 sys.stdout.flush()
-        logs = container.name if len(self._names) == 1 else "scratch-NAME"
-        end = " ".join(self._names)
-        sys.stdout.write(f"    logs: docker logs -f {logs}; end: doit up --down {end}\n")
+                up.append(name)
+        if up:
+            logs = f"scratch-{up[0]}" if len(up) == 1 else "scratch-NAME"
+            end = " ".join(up)
+            sys.stdout.write(f"    logs: docker logs -f {logs}; end: doit up --down {end}\n")
+        return up == names
 
     def _take_down(self, session: Session, *, with_volumes: bool) -> None:
         from scratchtasks.sinks.docker.containers import services_up, take_down

@@ -13,7 +13,7 @@ from typing import Any
 from doit.cmd_run import Run
 from doit.exceptions import InvalidCommand
 
-from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.errors import ScratchError, SinkError
 from scratchtasks.plugin.watched import (
     Watched,
     changed_since,
@@ -100,7 +100,7 @@ class _Watcher:
                 if code > 2:
                     _say("the configuration is at fault; containers are as they were")
                 elif code:
-                    _say("not brought up; containers are as they were")
+                    _say("not all is up; what failed is as it was")
                 _say(f"watching {len(watched)} inputs of {', '.join(self._names)}; Ctrl-C ends")
                 changed = _wait(watched, began)
                 shown = ", ".join(os.path.relpath(path) for path in changed[:_SHOWN])
@@ -168,10 +168,23 @@ class _Missed:
 
 
 def _wait(watched: Watched, began: int) -> list[str]:
-    """The paths of *watched* that change, or have changed since *began* (ns since 1970)."""
+    """The paths of *watched* that change, or have changed since *began* (ns since 1970).
+
+    Raises: SinkError when the operating system does not let us watch.
+    """
+    missed = _Missed(watched, began)
+    try:
+        return _first_changes(watched, missed)
+    except FileNotFoundError:  # a folder went just now
+        return missed.changed or changed_since(watched, began) or [os.getcwd()]
+    except (OSError, RuntimeError) as error:
+        hint = "raise fs.inotify.max_user_watches, or set WATCHFILES_FORCE_POLLING=1"
+        raise SinkError("watch", f"cannot watch: {error}", hint) from None
+
+
+def _first_changes(watched: Watched, missed: _Missed) -> list[str]:
     from watchfiles import Change, watch
 
-    missed = _Missed(watched, began)
     for changes in watch(
         *folders(watched),
         watch_filter=None,

@@ -32,7 +32,7 @@ class _Nobody:
     def started(self, actions: Sequence[Action], reason: str) -> None:
         """Nothing."""
 
-    def finished(self, action: Action, how: How, seconds: float, reason: str) -> None:
+    def finished(self, action: Action, how: How, seconds: float, reason: str, size: int) -> None:
         """Nothing."""
 
 
@@ -56,7 +56,7 @@ def forecast(
                 continue
             new = after[part.name]
             if isinstance(new, ScratchError):
-                alarms.append(Alarm(str(action.label), f"cannot be built: {new}"))
+                alarms.append(Alarm(str(action.label), f"cannot be built: {_without_hint(new)}"))
             reasons.append(_reason(alias, part, before[part.name], new))
         reasons = [reason for reason in reasons if reason]
         if reasons:
@@ -85,7 +85,12 @@ def results_under(
     world = replace(session.world, pins=pins, scratch=scratch)
     engine = Engine(world, touched, OPERATIONS, _Nobody())
     made: dict[str, ActionResult | ScratchError] = {}
-    for name in touched:
+    for name, action in touched.items():
+        below = (made.get(dep) for dep in action.deps.values())
+        failure = next((each for each in below if isinstance(each, ScratchError)), None)
+        if failure is not None:
+            made[name] = failure  # what a layer cannot be made of is why it cannot be made
+            continue
         try:
             made[name] = engine.build(name)
         except ScratchError as error:
@@ -110,6 +115,11 @@ def _behind(session: Session) -> list[str]:
         for part in parts_of(session, service).values():
             visit(part.name)
     return list(found)
+
+
+def _without_hint(error: ScratchError) -> str:
+    """*error* on one line: an alarm is an item of a list."""
+    return str(error).partition("\n    hint: ")[0]
 
 
 def _reason(

@@ -43,6 +43,8 @@ def refresh(
     *on_trial* is told before images are built.  Raises: ScratchError; scratch.lock is then as it
     was, and nothing was pushed.
     """
+    if session.world.is_offline:
+        raise ConfigError("--offline", "forbids to ask upstream, which is what refresh does")
     session.lock()
     lock = LockFile(session.world.root)
     if effective_pins(lock.pins) != session.world.pins:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors
 from scratchtasks.core.target import Pin
+from scratchtasks.execute.sources.pinned import pins_of
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.compare import meaning_of
 from scratchtasks.refresh.index import Release
@@ -13,7 +14,9 @@ from scratchtasks.refresh.policy import Policy, choose, policy_of
 from scratchtasks.refresh.proposal import Move, Proposal, pins_after
 from scratchtasks.refresh.upstream import RunModule, releases_of
 
+from .compilers import RULES, compiler_moves, installed
 from .contents import expiring_authorities, wheel_of
+from .elsewhere import moved_sources
 from .forecast import forecast
 from .swaps import swaps
 
@@ -33,11 +36,15 @@ def propose(
     policy = policy_of(session.declared.refresh)
     pins = session.world.pins
     found = look_up(session, policy, now, run_module)
-    moves = tuple(_fetched(move, session) for move in found.moves)
+    moves = tuple(
+        _fetched(move, session) if move.new.kind == "pypi" else move for move in found.moves
+    )
+    used = {name for action in session.graph.actions.values() for name in pins_of(action)}
+    moved = {move.new.name for move in moves}
     missing = [
         Move(None, pin, "was not in scratch.lock")
         for name, pin in pins.items()
-        if name not in (locked or {}) and name not in {move.new.name for move in moves}
+        if name in used and name not in (locked or {}) and name not in moved
     ]
     roots, zones = swaps(session, moves)
     meaning = meaning_of(roots, zones, now=now, warn_days=policy.warn_days)
@@ -50,7 +57,7 @@ def propose(
         images=fates,
         expiring=tuple(expiring_authorities(session, now, policy.warn_days)),
         notes=(*found.notes, *meaning.notes),
-        is_new_lock=locked is None,
+        is_new_lock=locked is None and bool(used),
     )
 
 
@@ -67,16 +74,24 @@ class LookUp:
 
 
 def look_up(session: Session, policy: Policy, now: float, run_module: RunModule) -> LookUp:
-    """Ask upstream about every pin that *policy* lets move.
+    """Ask upstream about every pin that *policy* lets move: the index, then other sources.
 
-    Raises: ConfigErrors with all that is wrong.
+    Raises: ConfigErrors with all that is wrong with the index's; ScratchError of a source.
     """
+    used = {name for action in session.graph.actions.values() for name in pins_of(action)}
+    used |= session.declared.locked
     asked = {
         name: pin
         for name, pin in session.world.pins.items()
-        if pin.kind == "pypi" and policy.rule(name) != "pinned"
+        if name in used and pin.kind == "pypi" and policy.rule(name) != "pinned"
     }
-    releases = releases_of(list(asked), run_module, now)
+    compilers = {
+        project: version
+        for project, version in installed(session).items()
+        if policy.rule(RULES[project]) != "pinned" or project not in session.declared.locked
+    }
+    # A private index need not have them: that is a note, no error.
+    releases = releases_of([*asked, *compilers], run_module, now, optional=compilers)
     moves: list[Move] = []
     notes: list[str] = []
     faults: list[ConfigError] = []
@@ -103,8 +118,17 @@ def look_up(session: Session, policy: Policy, now: float, run_module: RunModule)
             date=found.date,
         )
         moves.append(Move(pin, new, choice.why))
+    try:
+        pinned, told = compiler_moves(session, compilers, releases, policy, now)
+        moves += pinned
+        notes += told
+    except ConfigError as error:
+        faults.append(error)
     if faults:
         raise ConfigErrors(tuple(faults))
+    elsewhere, told = moved_sources(session, lambda name: policy.rule(name) != "pinned")
+    moves += elsewhere
+    notes += told
     return LookUp(tuple(moves), tuple(notes), releases)
 
 

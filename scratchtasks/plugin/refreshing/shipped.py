@@ -77,11 +77,12 @@ def shipped(session: Session, now: float) -> tuple[list[Shipped], str]:
             layer = parts.get(f"layer:{kind}")
             if layer is None or layer.params.get("public") is False:
                 continue
-            pin = pins[project]
-            locked = f"{pin.name} {pin.version}"
+            source: Any = layer.params.get("source", {"name": project})
+            pin = pins.get(source["name"])
+            locked = source["name"] if pin is None else f"{pin.name} {pin.version}"
             ships = built.get(PREFIX + kind, "")
             what = ships or locked
-            released = pin.date if what == locked else days.get(what, "")
+            released = pin.date if pin is not None and what == locked else days.get(what, "")
             rows.append(
                 Shipped(
                     image=name,
@@ -90,7 +91,7 @@ def shipped(session: Session, now: float) -> tuple[list[Shipped], str]:
                     released=released,
                     age_days=_age(released, now),
                     locked=locked,
-                    upstream="unknown" if fault else newer.get(project, ""),
+                    upstream="unknown" if fault else newer.get(source["name"], ""),
                 )
             )
     return rows, fault

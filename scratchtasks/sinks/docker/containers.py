@@ -42,8 +42,6 @@ _LOOPBACK = "127.0.0.1"
 
 How = Literal["started", "replaced", "unchanged"]
 
-_TAKEN = re.compile(r":([0-9]{1,5})(?:: bind| failed:| ->|$)")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
@@ -138,14 +136,18 @@ def decide(wanted: Wanted, there: Sequence[There]) -> tuple[How, tuple[There, ..
 
 def trouble(reason: str, ports: Sequence[Published]) -> tuple[str, str]:
     """An engine's *reason* for not starting a container, in our words, and a hint."""
-    found = _TAKEN.search(reason)
     is_taken = "already allocated" in reason or "address already in use" in reason
-    taken = [port for port in ports if found and port.host == int(found[1])]
-    if is_taken and taken:
+    taken = [port for port in ports if is_taken and _names(reason, port)]
+    if taken:
         number = taken[0].port.partition("/")[0]
         what = f"port {taken[0].host} of {taken[0].address} is taken"
         return what, f"choose another one: --port {taken[0].host + 1}:{number} (0 for any)"
     return reason.removesuffix(": unknown").rpartition("OCI runtime create failed: ")[2], ""
+
+
+def _names(reason: str, port: Published) -> bool:
+    where = f"{re.escape(port.address)}]?:{port.host}(?![0-9])"
+    return re.search(where, reason) is not None
 
 
 def bring_up(wanted: Wanted, client: "DockerClient") -> Up:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.span import OnSpan, counted, span
 
 from .faults import reason_of
 
@@ -39,10 +40,11 @@ class Found:
 
 
 class Engine:
-    """An engine reached by *client*; whatever fails is a SinkError."""
+    """An engine reached by *client*; whatever fails is a SinkError.  *tell* hears of loads."""
 
-    def __init__(self, client: "DockerClient") -> None:
+    def __init__(self, client: "DockerClient", tell: OnSpan | None = None) -> None:
         self._api = client.api
+        self._tell = tell
 
     @cached_property
     def is_containerd(self) -> bool:
@@ -113,7 +115,9 @@ class Engine:
         Raises: SinkError when the connection broke; whatever *archive* raises, and then the
         engine has taken nothing.
         """
-        status, body = self._ask("POST", "/images/load", data=iter(archive), timeout=_LOAD_TIMEOUT)
+        with span(self._tell, "load", "docker load") as told:
+            data = counted(archive, told)
+            status, body = self._ask("POST", "/images/load", data=data, timeout=_LOAD_TIMEOUT)
         if status != 200:
             return _message(status, body)
         return _complaint(body)

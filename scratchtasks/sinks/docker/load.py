@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from scratchtasks.core.digest import Digest, digest_of
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.rootfs import Rootfs
+from scratchtasks.core.span import OnSpan
 from scratchtasks.store.blobs import ContentStore
 
 from .archive import PlainImage, write_archive
@@ -66,7 +67,12 @@ def for_engine(roots: Sequence[Rootfs], platform: tuple[str, str], where: str) -
     )
 
 
-def load(images: Sequence[Loadable], client: "DockerClient", store: ContentStore) -> list[How]:
+def load(
+    images: Sequence[Loadable],
+    client: "DockerClient",
+    store: ContentStore,
+    tell: OnSpan | None = None,
+) -> list[How]:
     """Bring *images* into the engine with all their references; what was done for each.
 
     Nothing is sent that the engine has.  A reference moves only to an image that is whole there,
@@ -74,7 +80,7 @@ def load(images: Sequence[Loadable], client: "DockerClient", store: ContentStore
 
     Raises: SinkError when the engine refuses or is lost; StoreError when a blob is damaged.
     """
-    engine = Engine(client)
+    engine = Engine(client, tell)
     plain = [PlainImage(each.root) for each in images]
     ids = [_id_of(image, engine) for image in plain]
     there = [_found(id, engine) for id in ids]

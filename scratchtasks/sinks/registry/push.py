@@ -5,11 +5,13 @@ Source: OCI distribution-spec v1.1, "Push".
 
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import ScratchError, SinkError
+from scratchtasks.core.span import OnSpan, span
 from scratchtasks.registry.blobs import send_blob
 from scratchtasks.registry.client import Registry
 from scratchtasks.registry.manifests import Manifest, put_manifest
@@ -42,15 +44,18 @@ class Pushed:
         }
 
 
-def push(plan: Plan, registry: Registry, store: ContentStore) -> list[Pushed]:
+def push(
+    plan: Plan, registry: Registry, store: ContentStore, tell: OnSpan | None = None
+) -> list[Pushed]:
     """Do what *plan* says; the images, in its order, as they are in their registries then.
 
     No tag moves before everything that all images need is there.  If a tag cannot be moved,
     those that were are put back.  After any failure the same push, planned anew, continues.
+    *tell* hears of each blob and manifest.
 
     Raises: SinkError with the registry's own words and what remains to be done; StoreError.
     """
-    run = _Run(plan, registry, store)
+    run = _Run(plan, registry, store, tell)
     try:
         run.send_blobs()
         run.put_manifests()
@@ -71,7 +76,10 @@ def push(plan: Plan, registry: Registry, store: ContentStore) -> list[Pushed]:
 class _Run:
     """One push under way, and what it has done so far."""
 
-    def __init__(self, plan: Plan, registry: Registry, store: ContentStore) -> None:
+    def __init__(
+        self, plan: Plan, registry: Registry, store: ContentStore, tell: OnSpan | None
+    ) -> None:
+        self._tell = tell
         self._plan = plan
         self._registry = registry
         self._store = store
@@ -99,8 +107,11 @@ class _Run:
         def job(step: BlobStep) -> Job:
             def run() -> Iterable[Job]:
                 self._registry.patience.check()
-                send_blob(self._registry, step.repository, step.blob, self._store, step.mount_from)
                 key = step.repository, step.blob.digest
+                with self._span(*key, step.blob.size) as told:
+                    told["mounted"] = send_blob(
+                        self._registry, step.repository, step.blob, self._store, step.mount_from
+                    )
                 with self._lock:
                     self._sent.add(key)
                 return [job(next_step) for next_step in after.get(key, ())]
@@ -126,7 +137,8 @@ class _Run:
     def _manifest_job(self, repository: Repository, blob: Descriptor) -> Job:
         def run() -> Iterable[Job]:
             self._registry.patience.check()
-            put_manifest(self._registry, repository, self._manifest(blob), blob.digest)
+            with self._span(repository, blob.digest, blob.size):
+                put_manifest(self._registry, repository, self._manifest(blob), blob.digest)
             with self._lock:
                 self._put.add((repository, blob.digest))
             return ()
@@ -165,10 +177,16 @@ class _Run:
             # Noted before it is done: an answer may be lost after the deed.
             with self._lock:
                 self._moved.append((image, move))
-            put_manifest(self._registry, image.repository, manifest, move.tag)
+            with self._span(image.repository, move.tag, len(manifest.data)):
+                put_manifest(self._registry, image.repository, manifest, move.tag)
             return ()
 
         return run
+
+    def _span(
+        self, repository: Repository, name: str, size: int
+    ) -> AbstractContextManager[dict[str, Json]]:
+        return span(self._tell, "upload", name, repository=str(repository), bytes=size)
 
     def _manifest(self, blob: Descriptor) -> Manifest:
         return Manifest(blob.media_type, self._store.read(blob.digest))

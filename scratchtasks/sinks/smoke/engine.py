@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scratchtasks.core.descriptor import Layer
@@ -31,40 +32,77 @@ _LARGEST = 1 << 40
 """Bytes of the largest layer that is believed."""
 
 
-def run_in_engine(
-    trial: Trial, *, where: str, store: ContentStore, files: FileStates, env: Mapping[str, str]
-) -> Outcome:
-    """Run *trial* in the engine that *env* names, and remove all traces of it there.
+class InEngine:
+    """Runs trials of one image in the engine that *env* names; leaving it as a context manager
+    removes all traces of them there.
 
-    An image that the engine lacks is loaded for the trial, under a name of its own.  The
-    container has no network, or with a probe one port of this machine's loopback.
-
-    Raises: Unusable (no engine, or it cannot run this platform); SinkError (it refuses);
-    StoreError.
+    An image that the engine lacks is loaded for the trials, under a name of its own.  Containers
+    have no network, or with a probe one port of this machine's loopback.
     """
+
+    def __init__(
+        self, where: str, store: ContentStore, files: FileStates, env: Mapping[str, str]
+    ) -> None:
+        self._where, self._store, self._files, self._env = where, store, files, env
+        self._stack = ExitStack()
+        self._place: _Place | None = None
+
+    def __enter__(self) -> "InEngine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with _told(self._where):
+            self._stack.close()
+
+    def run(self, trial: Trial) -> Outcome:
+        """What comes of *trial*, and of those before it.
+
+        Raises: Unusable (no engine, or it cannot run this platform); SinkError (it refuses);
+        StoreError.
+        """
+        with _told(self._where):
+            place = self._place = self._place or self._opened(trial)
+            if trial.definition.http_path and "localhost" not in place.client.api.base_url:
+                raise Unusable("the engine is on another machine, out of the probe's reach")
+            name = place.name
+            with ExitStack() as made:
+                for step in trial.before:
+                    outcome, name = _run(step, name, place.hosts, place.client, made)
+                    if (stopped := stopped_before(step, outcome)) is not None:
+                        return stopped
+                return _run(trial, name, place.hosts, place.client)[0]
+
+    def _opened(self, trial: Trial) -> "_Place":
+        try:
+            client = connect(self._env)
+        except SinkError as error:
+            raise Unusable(error.what) from None
+        self._stack.callback(client.close)
+        root = root_of(trial.image, self._store, self._files)
+        name = self._stack.enter_context(_image(trial.image, root, client, self._store))
+        hosts = _extra_hosts(read_file(trial, self._store, "etc/hosts", self._where))
+        return _Place(client, name, hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an image is: its *name* in the engine of *client*, and the *hosts* it declares."""
+
+    client: "DockerClient"
+    name: str
+    hosts: Mapping[str, str]
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Everything that the SDK raises, as SinkError."""
     from docker.errors import DockerException
 
     try:
-        client = connect(env)
-    except SinkError as error:
-        raise Unusable(error.what) from None
-    try:
-        if trial.definition.http_path and "localhost" not in client.api.base_url:
-            raise Unusable("the engine is on another machine, out of the probe's reach")
-        root = root_of(trial.image, store, files)
-        with _image(trial.image, root, client, store) as name:
-            hosts = _extra_hosts(read_file(trial, store, "etc/hosts", where))
-            with ExitStack() as made:
-                for step in trial.before:
-                    outcome, name = _run(step, name, hosts, client, made)
-                    if (stopped := stopped_before(step, outcome)) is not None:
-                        return stopped
-                return _run(trial, name, hosts, client)[0]
+        yield
     except (DockerException, OSError) as error:  # what requests raises is an OSError
         reason = str(getattr(error, "explanation", None) or error)
         raise SinkError(where, f"docker: {reason}") from None
-    finally:
-        client.close()
 
 
 def root_of(image: PlatformImage, store: ContentStore, files: FileStates) -> Rootfs:

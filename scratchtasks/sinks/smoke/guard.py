@@ -37,6 +37,10 @@ KEPT = 1 << 20
 PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2)
 """Seconds between two probes, growing: a program may print a line for each."""
 
+_CONNECT = 0.25
+"""Seconds for a connection on this machine.  One that is asked for just when a sandbox's loopback
+comes up is lost, and the kernel would ask again after a whole second."""
+
 _DRAIN = 2.0
 """Seconds that pipes are read after all was killed."""
 
@@ -63,7 +67,9 @@ def ask(hosts: Sequence[str], port: int, path: str, seconds: float) -> str:
     reason = ""
     for host in hosts:
         try:
-            with socket.create_connection((host, port), timeout=seconds) as connection:
+            patience = min(seconds, _CONNECT)
+            with socket.create_connection((host, port), timeout=patience) as connection:
+                connection.settimeout(seconds)
                 request = f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n"
                 connection.sendall(f"{request}User-Agent: smoke\r\n\r\n".encode())
                 line = _first_line(connection, time.monotonic() + seconds)

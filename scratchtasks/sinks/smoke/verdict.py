@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.digest import ActionKey, key_of
@@ -21,6 +22,9 @@ from .contents import Contents
 from .namespace import Processes, bubblewrap, run_in_namespaces, unshare
 from .structure import metadata_faults, structure_faults
 from .trial import Outcome, Trial, Unusable, excerpt, faults_of, trial_of
+
+if TYPE_CHECKING:
+    from .engine import InEngine
 
 Way = Literal["docker", "bubblewrap", "unshare"]
 How = Way | Literal["contents"]
@@ -70,25 +74,26 @@ def smoke(
     key = verdict_key(image, definition, structure)
     if (known := _remembered(key, cache)) is not None:
         return known
-    inside = partial(
-        run_in_namespaces, where=where, store=store, processes=processes, env=env, folder=folder
-    )
-    runs: dict[Way, Callable[[Trial], Outcome]] = {
-        "docker": partial(_run_in_engine, where, store, files, env),
-        "bubblewrap": partial(inside, make=bubblewrap),
-        "unshare": partial(inside, make=unshare),
-    }
-    # An emulator beside us is surer than one that the engine may have.
-    is_foreign = image.platform.architecture != host_platform().architecture
-    order = sorted(ways, key=lambda way: is_foreign and way == "docker")
-    runner = _Runner([(way, runs[way]) for way in order], where, processes)
     began = time.monotonic()
-    faults: list[str] = []
-    if definition.runs:
-        trial = trial_of(image, definition, store, where)
-        faults += runner.judged("", faults_of(trial, runner.run(trial)))
-    if structure:
-        faults += _structure_faults(image, definition, structure, store, where, runner)
+    with ExitStack() as stack:
+        inside = partial(
+            run_in_namespaces, where=where, store=store, processes=processes, env=env, folder=folder
+        )
+        runs: dict[Way, Callable[[Trial], Outcome]] = {
+            "docker": partial(_run_in_engine, stack, [], where, store, files, env),
+            "bubblewrap": partial(inside, make=bubblewrap),
+            "unshare": partial(inside, make=unshare),
+        }
+        # An emulator beside us is surer than one that the engine may have.
+        is_foreign = image.platform.architecture != host_platform().architecture
+        order = sorted(ways, key=lambda way: is_foreign and way == "docker")
+        runner = _Runner([(way, runs[way]) for way in order], where, processes)
+        faults: list[str] = []
+        if definition.runs:
+            trial = trial_of(image, definition, store, where)
+            faults += runner.judged("", faults_of(trial, runner.run(trial)))
+        if structure:
+            faults += _structure_faults(image, definition, structure, store, where, runner)
     milliseconds = round((time.monotonic() - began) * 1000)
     if faults:
         raise SinkError(where, "; ".join(faults))
@@ -177,8 +182,17 @@ class _Runner:
 
 
 def _run_in_engine(
-    where: str, store: ContentStore, files: FileStates, env: Mapping[str, str], trial: Trial
+    stack: ExitStack,
+    opened: "list[InEngine]",
+    where: str,
+    store: ContentStore,
+    files: FileStates,
+    env: Mapping[str, str],
+    trial: Trial,
 ) -> Outcome:
-    from .engine import run_in_engine  # the docker SDK takes 200 ms to import
+    """Run *trial* where all of one image are run; *opened* is that, once it is in *stack*."""
+    if not opened:
+        from .engine import InEngine  # the docker SDK takes 200 ms to import
 
-    return run_in_engine(trial, where=where, store=store, files=files, env=env)
+        opened.append(stack.enter_context(InEngine(where, store, files, env)))
+    return opened[0].run(trial)

@@ -55,7 +55,12 @@ class Mirror:
 
     def _gpg(self, *args: str, input: bytes = b"") -> bytes:
         argv = ["gpg", "--homedir", str(self.home), "--batch", "--no-tty", "-q", *args]
-        return subprocess.run(argv, input=input, check=True, capture_output=True).stdout
+        try:
+            return subprocess.run(argv, input=input, check=True, capture_output=True).stdout
+        finally:
+            # It has started an agent, which would outlive the test.
+            end = ["gpgconf", "--homedir", str(self.home), "--kill", "gpg-agent"]
+            subprocess.run(end, check=True, capture_output=True)
 
 
 class Served(ThreadingHTTPServer):

@@ -38,7 +38,7 @@ class Silent:
 
     def started(self, actions: Any, reason: str) -> None: ...
 
-    def finished(self, action: Any, how: str, seconds: float, reason: str) -> None:
+    def finished(self, action: Any, how: str, seconds: float, reason: str, size: int) -> None:
         if how == "ran":
             self.ran.append(action.mnemonic)
 

@@ -263,3 +263,10 @@ def test_locked_is_not_content_with_what_was_built_without_a_lock(site: Site) ->
     lock = format_lockfile({"tzdata": DEFAULT_PINS["tzdata"]})
     site.write({LOCK: lock})
     assert site.doit("--locked").summary == "1 image up to date"
+    site.write({"scratch.toml": '[refresh]\ntzdata = "<2026"\n'})
+    outdated = site.run("--locked")
+    assert (outdated.code, outdated.err) == (
+        3,
+        f"ERROR: scratch.lock: pins tzdata {DEFAULT_PINS['tzdata'].version}, which [refresh] does "
+        "not allow ('<2026')\n    hint: `doit refresh` writes it; commit scratch.lock\n",
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
+from scratchtasks.core.span import OnSpan
 from scratchtasks.sinks import docker
 from scratchtasks.sinks.docker import How, Loadable
 from scratchtasks.store.blobs import ContentStore
@@ -47,13 +48,13 @@ class Engine:
     relay: Relay
     made: Made
 
-    def load(self, *images: Loadable) -> list[How]:
+    def load(self, *images: Loadable, tell: OnSpan | None = None) -> list[How]:
         """Load *images*, with the counters at zero before."""
         self.relay.requests.clear()
         self.relay.sent = 0
         client = docker.connect({"DOCKER_HOST": self.host})
         try:
-            return docker.load(images, client, self.made.store)
+            return docker.load(images, client, self.made.store, tell)
         finally:
             client.close()
 

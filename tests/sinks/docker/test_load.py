@@ -4,6 +4,7 @@ import pytest
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.platform import parse_platform
+from scratchtasks.core.span import Span
 from scratchtasks.oci import media
 from scratchtasks.sinks import docker
 from scratchtasks.sinks.docker import Loadable
@@ -20,6 +21,16 @@ def test_an_image_that_is_new_to_the_engine_runs(engine: Engine, name: str) -> N
     assert engine.run(name) == "hello"
     assert engine.relay.sent > len(engine.made.program)
     assert engine.relay.loads() == 1
+
+
+def test_what_is_sent_is_told_with_its_size(engine: Engine, name: str) -> None:
+    heard: list[Span] = []
+    engine.load(engine.made.named(name, "told"), tell=heard.append)
+    engine.load(engine.made.named(name, "told"), tell=heard.append)
+    (sent,) = heard
+    assert (sent.kind, sent.name) == ("load", "docker load")
+    assert len(engine.made.program) < int(str(sent.facts["bytes"]))
+    assert sent.began < sent.ended
 
 
 def test_nothing_is_sent_for_what_is_there(engine: Engine, name: str) -> None:

