@@ -159,7 +159,7 @@ class _Build:
         binary = os.path.join(self.out, "binary")
         linked = self._link(binary)
         assert self.job.action.platform is not None
-        blob = ship(binary, self.job.action.platform, self._label, self.world.store)
+        blob = ship(binary, self.job.action.platform, self._label, self.world.store, moves=True)
         return Done(outputs={"binary": blob}, inputs=tuple(sorted({*self._read(), *linked})))
 
     def _compile(self, number: int) -> int:

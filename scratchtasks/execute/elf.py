@@ -91,12 +91,17 @@ def check_static(path: str, platform: Platform, label: str) -> None:
         raise NotStatic(label, f"{path} cannot be read: {_reason(error)}") from None
 
 
-def ship(path: str, platform: Platform, label: str, store: ContentStore) -> Descriptor:
+def ship(
+    path: str, platform: Platform, label: str, store: ContentStore, *, moves: bool = False
+) -> Descriptor:
     """Put the binary *path* into *store* and check what arrived there, so nothing can differ.
+
+    With *moves* it goes there itself, and not a copy.
 
     Raises: NotStatic, StoreError.
     """
-    blob = store.put_file(path, BINARY_MEDIA_TYPE)
+    put = store.take_file if moves else store.put_file
+    blob = put(path, BINARY_MEDIA_TYPE)
     check_static(store.path(blob.digest), platform, label)
     return blob
 

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 
 class Exports:
-    """The images in `dist/`; *names* are those of all services of the workspace."""
+    """The images in `dist/`; *others* are names of services that *session* left out, for they are
+    known to be up to date."""
 
-    def __init__(self, session: "Session", names: Collection[str]) -> None:
+    def __init__(self, session: "Session", others: Collection[str]) -> None:
         self._session = session
-        self._names = frozenset(names)
+        self._others = frozenset(others)
+        self._names = self._others.union(session.graph.services)
         self._folder = os.path.join(session.world.root, "dist")
         self._summary = os.path.join(self._folder, "images.json")
         self._made: dict[str, ImageSummary] = {}
@@ -114,7 +116,7 @@ class Exports:
             # Workers of doit's -P process share that lock, and write at the same time.
             with WorkspaceLock(os.path.join(self._session.world.scratch, "summary.lock")) as turn:
                 turn.acquire(lambda _: None)
-                write_summary(self._summary, self._made.values(), self._names)
+                write_summary(self._summary, self._made.values(), self._names, self._others)
             self._made = {}
 
     def _layout_fault(self, task: Task, result: ActionResult) -> tuple[str, str]:

@@ -69,15 +69,16 @@ class Memo:
     """Ties the two files together; "" while what is here is not written."""
 
 
-def environment_of(env: Mapping[str, str]) -> str:
-    """A name for *env*, equal for all that differ only in what shells change all the time."""
+def environment_of(env: Mapping[str, str], root: str) -> str:
+    """A name for *env* and this interpreter, equal for all that differ only in what shells change
+    all the time."""
     text = "\0".join(f"{name}={env[name]}" for name in sorted(env) if name not in _NOISE)
-    return _hash(text)[:16]
+    return _hash("\0".join((sys.version, *packages(root), text)))[:16]
 
 
 def head_of(root: str, declared: str) -> str:
-    """What a memo is bound to: the place, the interpreter, and what dodo.py declares."""
-    return _hash("\0".join((root, sys.version, *packages(root), declared)))
+    """What a memo is bound to: the place, and what dodo.py declares."""
+    return _hash(f"{root}\0{declared}")
 
 
 def packages(root: str) -> list[str]:

@@ -25,7 +25,7 @@ class Memory:
         self._root = root
         self._env = env
         self._folder = os.path.join(root, ".scratch", "memo")
-        self._environment = environment_of(env)
+        self._environment = environment_of(env, root)
         self._head = head_of(root, declared)
         self._memo: Memo | None = None
         self._stale: set[str] | None = None

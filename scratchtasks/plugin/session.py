@@ -88,7 +88,7 @@ class Session:
         self._is_nested = False
         self._told = ""
         self._is_finished = False
-        self.exports = Exports(self, (*self.graph.services, *others))
+        self.exports = Exports(self, others)
         self._pid = os.getpid()
 
     def lock(self) -> None:

@@ -5,6 +5,7 @@ import glob
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +99,7 @@ class Workspace:
         """What earlier runs knew; to be asked before `session` is made."""
         from .memory import Memory
 
-        declared = repr((self._globs, self._images, self._rules, self._folders()))
+        declared = repr((self._globs, self._images, self._rules, self._folders))
         self._memory = Memory(self.root, os.environ, declared)
         return self._memory
 
@@ -164,7 +165,7 @@ class Workspace:
             faults += error.errors
         services: list[Service] = []
         left_out = frozenset(others.values())
-        folders = self._folders()
+        folders = self._folders
         if self._globs and not folders:
             sys.stderr.write(
                 f"scratchtasks: no {SERVICE_FILE} in {', '.join(self._globs)}\n"
@@ -222,6 +223,7 @@ class Workspace:
             return parse_workspace(text, "pyproject.toml", ("tool", "scratchtasks"))
         return WorkspaceConfig()
 
+    @cached_property
     def _folders(self) -> list[str]:
         """Folders of services, relative to the root with `/`, sorted."""
         found = set()

@@ -56,13 +56,19 @@ _KEYS = frozenset(
 )
 
 
-def write_summary(path: str, images: Iterable[ImageSummary], known: Collection[str]) -> None:
+def write_summary(
+    path: str,
+    images: Iterable[ImageSummary],
+    known: Collection[str],
+    sound: Collection[str] = (),
+) -> None:
     """Merge *images* into the summary *path*, in one step; sorted by name.
 
     An image replaces the entry of its name, but keeps its references while the digest stays.
     Other entries stay if *known* (the names of all services) has them and their layout, a folder
-    beside *path*, still is of that digest (a killed run may have left a newer one); a damaged
-    file counts as empty.  Bytes that would not change are not written.
+    beside *path*, still is of that digest (a killed run may have left a newer one); those of
+    *sound* are known to be.  A damaged file counts as empty.  Bytes that would not change are not
+    written.
 
     Raises: StoreError when *path* cannot be read or written.
     """
@@ -71,12 +77,14 @@ def write_summary(path: str, images: Iterable[ImageSummary], known: Collection[s
     entries: dict[str, Any] = {
         entry["name"]: entry
         for entry in _entries(before)
-        if entry["name"] in known and _is_there(os.path.join(folder, entry["name"]), entry)
+        if entry["name"] in known
+        and (entry["name"] in sound or _is_there(os.path.join(folder, entry["name"]), entry))
     }
     for image in images:
         entries[image.name] = _with_references(image.to_json(), entries.get(image.name))
-    value = {"images": [entries[name] for name in sorted(entries)]}
-    data = (json.dumps(value, indent=2) + "\n").encode()
+    # A line for each image: for people, and because only without indent json is fast.
+    lines = ",\n".join(f"  {json.dumps(entries[name])}" for name in sorted(entries))
+    data = f'{{"images": [\n{lines}\n]}}\n'.encode()
     if data != before:
         write_atomic(path, data)
 

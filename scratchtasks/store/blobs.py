@@ -23,7 +23,7 @@ from .atomic import (
     write_all,
 )
 from .files import FileStates
-from .signature import signature_of
+from .signature import read_file, signature_of
 
 BLOB_MODE = 0o444
 """Nobody edits a blob by accident, not even through its hard link in `dist/`."""
@@ -119,6 +119,30 @@ class ContentStore:
             raise read_error(path, error) from error
         finally:
             os.close(fd)
+
+    def take_file(self, path: str, media_type: str) -> Descriptor:
+        """Move the file *path* into the store: nobody else may have it, or know of it.
+
+        Raises: StoreError when it is no readable file, or the disk is full.
+        """
+        found = read_file(path)
+        if found is None:
+            raise StoreError(path, "wanted a file, got none, a folder or a device")
+        blob = Descriptor(media_type, Digest(found.value), found.signature[0])
+        dest = self.path(blob.digest)
+        try:
+            if self._is_there(blob):
+                os.unlink(path)
+                return blob
+            os.chmod(path, BLOB_MODE)
+            if not self._files.must_sync and _is_moved(path, dest):
+                self._files.adopt(dest, blob.digest)
+                return blob
+        except OSError as error:
+            raise storage_error(self._folder, error) from error
+        copied = self.put_file(path, media_type)
+        remove(path)
+        return copied
 
     def writer(self, media_type: str) -> "BlobWriter":
         """A `with` block's target for bytes that come in pieces; see BlobWriter."""
@@ -344,6 +368,17 @@ class BlobWriter:
             raise storage_error(self._store._folder, error) from error
         self._sha256.update(view)
         self._size += view.nbytes
+
+
+def _is_moved(path: str, dest: str) -> bool:
+    """Move *path* to *dest*; False where that is another file system."""
+    try:
+        _rename(path, dest)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    return True
 
 
 def _rename(temp: str, path: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchtasks.plugin.memo import Memo, environment_of, read_meanings, read_memo
+from scratchtasks.plugin.memo import Memo, read_meanings, read_memo
 from scratchtasks.plugin.recall import stale_services
 
 from .workspaces import DODO, QUICK, Site, blob_path, shop
@@ -321,7 +321,8 @@ def _is_ours(path: str, site: Site) -> bool:
 
 def memo_of(site: Site) -> tuple[Memo, str, str]:
     folder = str(site.root / ".scratch/memo")
-    environment = environment_of(site.environment())
+    memos = [path for path in Path(folder).iterdir() if "." not in path.name]
+    environment = max(memos, key=lambda path: path.stat().st_mtime_ns).name
     with open(f"{folder}/{environment}", "rb") as file:
         file.readline()
         head = marshal.loads(file.read())[1]

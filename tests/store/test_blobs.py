@@ -84,6 +84,27 @@ class TestPut:
         assert os.stat(path).st_ino != source.stat().st_ino
         assert unfinished(disk.folder) == []
 
+    def test_a_file_that_is_taken_goes_there_itself(self, disk: Disk, tmp_path: Path) -> None:
+        made = tmp_path / "made"
+        for data in (b"one", b"two", b"one"):
+            made.write_bytes(data)
+            blob = disk.store.take_file(str(made), TYPE)
+            assert blob == Descriptor(TYPE, digest_of(data), len(data))
+            assert disk.store.read(blob.digest) == data
+            assert os.stat(disk.store.path(blob.digest)).st_mode & 0o7777 == 0o444
+            assert not made.exists()
+        path = disk.store.path(digest_of(b"two"))
+        inode = os.stat(path).st_ino
+        os.chmod(path, 0o644)
+        Path(path).write_bytes(b"bad")
+        made.write_bytes(b"two")
+        disk.store.take_file(str(made), TYPE)
+        assert disk.store.read(digest_of(b"two")) == b"two"
+        assert os.stat(path).st_ino != inode
+        with pytest.raises(StoreError) as caught:
+            disk.store.take_file(str(tmp_path), TYPE)
+        assert str(caught.value) == f"{tmp_path}: wanted a file, got none, a folder or a device"
+
     @given(st.lists(st.binary(max_size=300) | st.just(bytes(300_000)), max_size=6))
     def test_pieces_of_any_size(
         self, tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]

@@ -158,7 +158,7 @@ def _ship(job: Job, platform: Platform, folder: str, world: World) -> Outcome:
     if not _built([name], folder):
         return ActionFailed(label, f"go build failed ({platform})", "see the compiler's message")
     try:
-        binary = ship(f"{folder}/out/{name}", platform, label, world.store)
+        binary = ship(f"{folder}/out/{name}", platform, label, world.store, moves=True)
     except ScratchError as error:
         return error
     return Done(outputs={"binary": binary})
