@@ -146,9 +146,11 @@ def test_a_year(index: Index, pip_env: dict[str, str], tmp_path: Path) -> None:
     for number, (text, built) in enumerate(locks.items()):
         clean = make_workspace(tmp_path / f"clean-{number}", parse_lockfile(text))
         # Wheels are the only thing taken over: they are held to their hashes.
-        store = session_at(clean).world.store
+        session = session_at(clean)
         for pin in parse_lockfile(text).values():
-            store.put_file(str(wheel(f"{pin.name}-{pin.version}")), "application/zip")
+            path = str(wheel(f"{pin.name}-{pin.version}"))
+            session.world.store.put_file(path, "application/zip")
+        session.close()
         assert build_all(clean) == built
         shutil.rmtree(clean)
     assert set(digests(root)) == set(SERVICES)

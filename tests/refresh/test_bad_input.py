@@ -173,6 +173,7 @@ def test_hostile_archives(
 
     with pytest.raises(ScratchError) as caught:
         read()
+    session.close()
     assert error in str(caught.value)
 
 
