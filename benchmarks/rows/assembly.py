@@ -34,7 +34,7 @@ def run_tables(options: Options) -> list[Table]:
 
 def _compressed(options: Options, bench: Bench, label: str, size: int) -> Table:
     def check(_: int) -> None:
-        bench.session.write_summary()
+        bench.session.exports.write_summary()
         bench.check(size)
 
     work = {"ours": (bench.image, check)}

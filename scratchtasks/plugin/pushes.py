@@ -88,7 +88,7 @@ class Pushes:
             pushed = push(plan, registry, session.world.store, session.world.tell)
         for task, done in zip(tasks, pushed, strict=True):
             self._done[task.name] = str(done)
-            session.note_references(task, done.references)
+            session.exports.note_references(task, done.references)
         if self.is_quiet:
             return
         if self.as_json:

@@ -41,7 +41,7 @@ def remembered(
         numbers = table.numbers_of(found.watches) if found.digest else []
         services[name] = Known(service.folder, numbers, found.digest)
     common = table.numbers_of(_common(session, seen))
-    told = session.told_digests()
+    told = session.exports.told_digests()
     for name, known in services.items():
         if told.get(name) != known.digest or name in missed:
             services[name] = Known(known.folder)
@@ -149,7 +149,7 @@ class _Service:
             self.expires = min(self.expires, verdict.result.facts.get("expires", _NEVER))
         if service.origin in session.sources:
             self.watches.append(_declared(service.origin, session))
-        digest, watches = session.watch_export(task)
+        digest, watches = session.exports.watch(task)
         self.watches += watches
         return digest
 

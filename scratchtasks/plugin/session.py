@@ -7,31 +7,26 @@ from types import MappingProxyType
 from typing import Literal
 
 from scratchtasks.analysis import ActionGraph, analyze
-from scratchtasks.core.action import ActionResult
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
-from scratchtasks.core.errors import ConfigError, GraphError, ScratchError, did_you_mean
-from scratchtasks.core.image import PlatformImage, platform_image_from_json
+from scratchtasks.core.errors import ConfigError, ScratchError
+from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
-from scratchtasks.core.span import span
 from scratchtasks.core.target import Declared, Pin
-from scratchtasks.core.task import Task
+from scratchtasks.core.task import Task, name_of_label
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
 from scratchtasks.execute.process import Processes
 from scratchtasks.execute.stamp import read_stamp, stamp_path
-from scratchtasks.oci.layout import index_json
-from scratchtasks.sinks import layout
-from scratchtasks.sinks.summary import ImageSummary, read_digests, write_summary
 from scratchtasks.store.actions import ActionCache
 from scratchtasks.store.atomic import remove
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 from scratchtasks.store.lock import WorkspaceLock, is_ancestor
-from scratchtasks.store.signature import Watch
 
-from .events import Events, ImageMade
+from .events import Events
+from .exports import Exports, images_in
 from .loads import Loads
 from .pinning import Pinning
 from .platforms import build_side_by_side
@@ -63,7 +58,6 @@ class Session:
         scratch = os.path.join(root, ".scratch")
         self.declared = declared
         self.sources = sources
-        self.dist = os.path.join(root, "dist")
         self.templates = Templates(root, env)
         self.expand = self.templates.expand
         self.graph: ActionGraph = analyze(declared, self.expand)
@@ -88,6 +82,7 @@ class Session:
         self.events = events
         self.at_end: Callable[[Session], None] = lambda _: None
         """Called when the run is over and everything else is written."""
+        self.exports = Exports(self, (*self.graph.services, *others))
         self.loads = Loads(self)
         self.trials = Trials(self)
         self.pushes = Pushes(self)
@@ -95,10 +90,7 @@ class Session:
         self._is_nested = False
         self._told = ""
         self._is_finished = False
-        self._made: dict[str, ImageSummary] = {}
-        self._names = frozenset((*self.graph.services, *others))
         self._pid = os.getpid()
-        self._summarized: Mapping[str, str] | None = None
 
     def lock(self) -> None:
         """Be the only run in this workspace; says whom it waits for.  Raises: StoreError.
@@ -123,7 +115,7 @@ class Session:
             self._is_nested = True
         if has_waited:
             self.engine.reset()
-            self._summarized = None
+            self.exports.reset()
 
     def use_world(self, world: World) -> None:
         """Decide and build with *world* from now on."""
@@ -160,7 +152,7 @@ class Session:
     def finish(self) -> None:
         """Write the summary of images and what was learnt about files.  Raises: StoreError."""
         try:
-            self.write_summary()
+            self.exports.write_summary()
             self.world.files.save()
             if self._lock.is_held and os.getpid() == self._pid:
                 self.at_end(self)
@@ -171,7 +163,7 @@ class Session:
 
     def why_stale(self, task: Task) -> str:
         """Why *task* has to run, in plain words; "" when it does not."""
-        return self.why_unmade(task) or (self._export_fault(task) if self.is_image(task) else "")
+        return self.why_unmade(task) or (self.exports.fault(task) if self.is_image(task) else "")
 
     def why_unmade(self, task: Task) -> str:
         """Why the store lacks what *task* makes; "" when it has it, whatever is in `dist/`.
@@ -202,7 +194,7 @@ class Session:
         (image,) = task.actions
         how: Literal["ran", "hit"] = "ran" if self.engine.verdict(image).result is None else "hit"
         self.engine.build(image)
-        self._export(task, how)
+        self.exports.put(task, how)
 
     def build_batch(self, names: Sequence[str]) -> None:
         """Run the stale actions *names* together.  Raises: Cancelled."""
@@ -222,22 +214,18 @@ class Session:
         for name in task.actions:
             remove(stamp_path(self.world.scratch, self.graph.actions[name]))
         if self.is_image(task):
-            layout.remove(self.layout_of(task))
+            self.exports.remove(task)
 
     def is_image(self, task: Task) -> bool:
         """Whether *task* makes an image."""
         return task.name.startswith("image:")
-
-    def layout_of(self, task: Task) -> str:
-        """The absolute folder of an image task's OCI layout."""
-        return os.path.join(self.dist, task.name.removeprefix("image:"))
 
     def images_of(self, task: Task) -> tuple[Descriptor, tuple[PlatformImage, ...]]:
         """What *task* last made: the manifest or index, and the image of each platform.
 
         Raises: ScratchError when it cannot be built.
         """
-        return _images(self.engine.build(task.actions[-1]))
+        return images_in(self.engine.build(task.actions[-1]))
 
     def roots_of(self, name: str) -> tuple[Rootfs, ...]:
         """The root file system of the service *name* for each platform, as last built.
@@ -249,10 +237,7 @@ class Session:
 
     def task_of_label(self, label: str) -> str:
         """The name of the task with *label*.  Raises: GraphError with the nearest label."""
-        labels = {str(task.label): name for name, task in self.graph.tasks.items()}
-        if label not in labels:
-            raise GraphError(label, "there is no such target", did_you_mean(label, list(labels)))
-        return labels[label]
+        return name_of_label(self.graph.tasks, label)
 
     def task_of_target(self, path: str) -> str | None:
         """The name of the task that makes the file *path* (relative to the root), if any."""
@@ -266,7 +251,7 @@ class Session:
         scratch = self.world.scratch
         paths = [stamp_path(scratch, self.graph.actions[name]) for name in task.actions]
         if self.is_image(task):
-            paths.append(os.path.join(self.layout_of(task), "index.json"))
+            paths.append(os.path.join(self.exports.layout_of(task), "index.json"))
         return [os.path.relpath(path, self.world.root) for path in paths]
 
     def digests_in_use(self) -> frozenset[Digest]:
@@ -277,107 +262,6 @@ class Session:
             if stamp is not None:
                 kept |= {blob.digest for blob in stamp.result.outputs.values()}
         return frozenset(kept)
-
-    def write_summary(self) -> None:
-        """Bring `dist/images.json` up to date with the images made by this run.
-
-        Services that are gone leave it too, once a run has asked about images.
-        """
-        if self._made or not self._names >= (self._summarized or {}).keys():
-            self.lock()
-            # Workers of doit's -P process share that lock, and write at the same time.
-            with WorkspaceLock(os.path.join(self.world.scratch, "summary.lock")) as turn:
-                turn.acquire(lambda _: None)
-                write_summary(self._summary, self._made.values(), self._names)
-            self._made = {}
-
-    def _export(self, task: Task, how: Literal["ran", "hit"]) -> None:
-        top, images = self.images_of(task)
-        name = task.name.removeprefix("image:")
-        blobs, place = _blobs(top, images), self.layout_of(task)
-        with span(self.world.tell, "export", f"dist/{name}", bytes=sum(b.size for b in blobs)):
-            layout.export(name, top, blobs, index_json(name, top), self.world.store, place)
-        self._made[name] = summary_of(name, str(task.label), top, images)
-        if os.getpid() != self._pid:
-            self.write_summary()  # a worker process has no other end
-        self.events.emit(ImageMade(str(task.label), top.digest, how))
-
-    def note_references(self, task: Task, references: Sequence[str]) -> None:
-        """The image of *task* is in registries as *references*: the summary is to tell."""
-        top, images = self.images_of(task)
-        name = task.name.removeprefix("image:")
-        summary = summary_of(name, str(task.label), top, images)
-        self._made[name] = replace(summary, references=tuple(references))
-
-    def _export_fault(self, task: Task) -> str:
-        result = self.engine.verdict(task.actions[-1]).result
-        if result is None:
-            return "it was never built here"
-        top, images = _images(result)
-        name = task.name.removeprefix("image:")
-        fault = layout.fault(
-            top,
-            _blobs(top, images),
-            index_json(name, top),
-            self.world.store,
-            self.world.files,
-            self.layout_of(task),
-        )
-        if not fault and self._digests().get(name) != top.digest:
-            fault = f"{self._summary} does not tell of it"  # the last run was killed, say
-        return fault.replace(self.world.root + "/", "")
-
-    def watch_export(self, task: Task) -> tuple[str, list[Watch]]:
-        """The digest of *task*'s image, and what to watch so that it stands in `dist/`; "" if it
-        does not."""
-        verdict = self.engine.known(task.actions[-1])
-        if verdict is None or verdict.result is None:
-            return "", []
-        top, images = _images(verdict.result)
-        name = task.name.removeprefix("image:")
-        blobs, index = _blobs(top, images), index_json(name, top)
-        watches = list(layout.watch(self.layout_of(task), f"dist/{name}", blobs, self.world.store))
-        files, store = self.world.files, self.world.store
-        fault = layout.fault(top, blobs, index, store, files, self.layout_of(task))
-        return ("", []) if fault else (top.digest, watches)
-
-    def told_digests(self) -> Mapping[str, str]:
-        """The digests of images in `dist/images.json` as it is now."""
-        return read_digests(self._summary)
-
-    @property
-    def _summary(self) -> str:
-        return os.path.join(self.dist, "images.json")
-
-    def _digests(self) -> Mapping[str, str]:
-        if self._summarized is None:
-            self._summarized = read_digests(self._summary)
-        return self._summarized
-
-
-def summary_of(
-    name: str, label: str, top: Descriptor, images: Sequence[PlatformImage]
-) -> ImageSummary:
-    """The entry of an image in `dist/images.json`; layers of the first platform."""
-    return ImageSummary(
-        name=name,
-        label=label,
-        digest=top.digest,
-        image_id=images[0].config.digest,
-        platforms=tuple(str(image.platform) for image in images),
-        size=sum(layer.blob.size for layer in images[0].layers),
-        layers=images[0].layers,
-    )
-
-
-def _images(result: ActionResult) -> tuple[Descriptor, tuple[PlatformImage, ...]]:
-    images = tuple(platform_image_from_json(value) for value in result.facts["images"])
-    return result.outputs["top"], images
-
-
-def _blobs(top: Descriptor, images: Sequence[PlatformImage]) -> list[Descriptor]:
-    blobs = {blob.digest: blob for image in images for blob in image.blobs}
-    return list({top.digest: top, **blobs}.values())
 
 
 def _epoch(env: Mapping[str, str]) -> int:

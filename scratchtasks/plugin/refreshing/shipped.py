@@ -72,7 +72,7 @@ def shipped(session: Session, now: float) -> tuple[list[Shipped], str]:
     for name in session.graph.services:
         image = session.graph.tasks[f"image:{name}"]
         parts = parts_of(session, name)
-        built = _annotations(session.layout_of(image))
+        built = _annotations(session.exports.layout_of(image))
         for kind, project in KINDS.items():
             layer = parts.get(f"layer:{kind}")
             if layer is None or layer.params.get("public") is False:
