@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from .report import figure
+from .report import figure, times
 
 _WIDTH, _LEFT, _RIGHT, _BAR, _GAP, _TOP = 860, 290, 150, 22, 12, 44
 _OURS, _BASELINE, _OTHER, _TEXT = "#2f6f4f", "#8a8f98", "#b9bec6", "#24292f"
@@ -53,7 +53,7 @@ def _bar(table: Mapping[str, Any], row: Mapping[str, Any], y: int, scale: float)
     low, high = _LEFT + row["min"] * scale, _LEFT + row["max"] * scale
     told = figure(row["median"], table["unit"])
     if name != table["baseline"]:
-        told += f" ({row['ratio']:.2f}×)"
+        told += f" ({times(row['ratio'])})"
     return [
         _label(_LEFT - 8, middle + 4, name, "end", ""),
         f'<rect x="{_LEFT}" y="{y}" width="{row["median"] * scale:.1f}" height="{_BAR}" '

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .chart import chart_of
 from .registry import BENCHMARKS
-from .report import Result, footer, table_text
+from .report import Result, footer, table_text, times
 
 _HEAD = """# Performance
 
@@ -48,7 +48,7 @@ def summary(results: list[Result]) -> str:
             sign = "≥" if table["at_least"] else "≤"
             lines.append(
                 f"| {table['title']} | {table['baseline']} | {sign} {table['wanted']}×"
-                f" | {ours['ratio']:.2f}× | {table['verdict']} |"
+                f" | {times(ours['ratio'])} | {table['verdict']} |"
             )
     return "\n".join(lines) + "\n"
 

@@ -22,7 +22,7 @@ def table_text(table: Result) -> str:
                 figure(row["median"], table["unit"]),
                 f"{figure(row['min'], table['unit'])} to {figure(row['max'], table['unit'])}",
                 "1" if row["name"] == table["baseline"]
-                else f"{row['ratio']:.2f}× ({low:.2f} to {high:.2f})",
+                else f"{times(row['ratio'])} ({low:.2f} to {high:.2f})",
             )
         )  # fmt: skip
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -39,7 +39,9 @@ def verdict_text(table: Result) -> str:
         return ""
     [ratio] = [row["ratio"] for row in table["rows"] if row["name"] == table["ours"]]
     sign = "≥" if table["at_least"] else "≤"
-    return f"Wanted: `{table['ours']}` {sign} {table['wanted']}×. {ratio:.2f}×: {table['verdict']}."
+    return (
+        f"Wanted: `{table['ours']}` {sign} {table['wanted']}×. {times(ratio)}: {table['verdict']}."
+    )
 
 
 def facts_text(table: Result) -> str:
@@ -64,6 +66,11 @@ def footer(result: Result) -> str:
         f" Python {result['machine']['python']};"
         f" load average {load['before']} before, {load['after']} after."
     )
+
+
+def times(ratio: float) -> str:
+    """*ratio* with its sign; small ones to three places, which a promise may hang on."""
+    return f"{ratio:.3f}×" if ratio < 0.1 else f"{ratio:.2f}×"
 
 
 def figure(value: float, unit: str) -> str:

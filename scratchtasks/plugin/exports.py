@@ -1,4 +1,4 @@
-"""Images in `dist/`, one layout each, and `dist/images.json`, which tells of all of them."""
+"""What a run puts into `dist/`: a layout for each image, and the summary of all."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Exports:
-    """What this run puts into `dist/`; *names* are all services that there are."""
+    """The images in `dist/`; *names* are those of all services of the workspace."""
 
     def __init__(self, session: "Session", names: Collection[str]) -> None:
         self._session = session
@@ -31,82 +31,85 @@ class Exports:
         self._folder = os.path.join(session.world.root, "dist")
         self._summary = os.path.join(self._folder, "images.json")
         self._made: dict[str, ImageSummary] = {}
-        self._summarized: Mapping[str, str] | None = None
+        self._told: Mapping[str, str] | None = None
         self._pid = os.getpid()
 
     def layout_of(self, task: Task) -> str:
         """The absolute folder of an image task's OCI layout."""
-        return os.path.join(self._folder, _name(task))
+        return os.path.join(self._folder, task.name.removeprefix("image:"))
 
-    def put(self, task: Task, how: Literal["ran", "hit"]) -> None:
-        """Put the image that *task* has made, as *how* says, into its place.
+    def images_of(self, task: Task) -> tuple[Descriptor, tuple[PlatformImage, ...]]:
+        """What *task* last made: the manifest or index, and the image of each platform.
 
-        Raises: ScratchError.
+        Raises: ScratchError when it cannot be built.
         """
-        session, name = self._session, _name(task)
-        top, images = session.images_of(task)
-        blobs, place = _blobs(top, images), self.layout_of(task)
+        return _images(self._session.engine.build(task.actions[-1]))
+
+    def export(self, task: Task, how: Literal["ran", "hit"]) -> None:
+        """Put the image of *task* into its layout; the summary tells of it when the run ends.
+
+        Raises: SinkError, StoreError.
+        """
+        session = self._session
+        top, images = self.images_of(task)
+        name = task.name.removeprefix("image:")
+        blobs, index = _blobs(top, images), index_json(name, top)
         size = sum(blob.size for blob in blobs)
         with span(session.world.tell, "export", f"dist/{name}", bytes=size):
-            layout.export(name, top, blobs, index_json(name, top), session.world.store, place)
-        self._made[name] = _summary_of(name, str(task.label), top, images)
+            layout.export(name, top, blobs, index, session.world.store, self.layout_of(task))
+        self._made[name] = summary_of(name, str(task.label), top, images)
         if os.getpid() != self._pid:
             self.write_summary()  # a worker process has no other end
         session.events.emit(ImageMade(str(task.label), top.digest, how))
 
-    def note_references(self, task: Task, references: Sequence[str]) -> None:
-        """The image of *task* is in registries as *references*: the summary is to tell."""
-        top, images = self._session.images_of(task)
-        summary = _summary_of(_name(task), str(task.label), top, images)
-        self._made[_name(task)] = replace(summary, references=tuple(references))
-
     def fault(self, task: Task) -> str:
-        """What is wrong with the image of *task* in `dist/`, "" when it stands there whole."""
-        session, name = self._session, _name(task)
-        result = session.engine.verdict(task.actions[-1]).result
+        """Why `dist/` does not tell of *task*'s image as it is in the store, in plain words; ""
+        when it does.  Raises: StoreError."""
+        result = self._session.engine.verdict(task.actions[-1]).result
         if result is None:
             return "it was never built here"
-        top, images = images_in(result)
-        fault = layout.fault(
-            top,
-            _blobs(top, images),
-            index_json(name, top),
-            session.world.store,
-            session.world.files,
-            self.layout_of(task),
-        )
-        if not fault and self._digests().get(name) != top.digest:
+        fault, digest = self._layout_fault(task, result)
+        if self._told is None:
+            self._told = read_digests(self._summary)
+        if not fault and self._told.get(task.name.removeprefix("image:")) != digest:
             fault = f"{self._summary} does not tell of it"  # the last run was killed, say
-        return fault.replace(session.world.root + "/", "")
+        return fault.replace(self._session.world.root + "/", "")
 
     def watch(self, task: Task) -> tuple[str, list[Watch]]:
         """The digest of *task*'s image, and what to watch so that it stands in `dist/`; "" if it
-        does not."""
+        does not.  Raises: StoreError."""
         verdict = self._session.engine.known(task.actions[-1])
         if verdict is None or verdict.result is None:
             return "", []
-        top, images = images_in(verdict.result)
-        blobs, index = _blobs(top, images), index_json(_name(task), top)
-        files, store = self._session.world.files, self._session.world.store
-        place = self.layout_of(task)
-        watches = list(layout.watch(place, f"dist/{_name(task)}", blobs, store))
-        fault = layout.fault(top, blobs, index, store, files, place)
-        return ("", []) if fault else (top.digest, watches)
+        blobs = _blobs(*_images(verdict.result))
+        name = f"dist/{task.name.removeprefix('image:')}"
+        watches = list(layout.watch(self.layout_of(task), name, blobs, self._session.world.store))
+        fault, digest = self._layout_fault(task, verdict.result)
+        return ("", []) if fault else (digest, watches)
 
-    def remove(self, task: Task) -> None:
-        """Remove the layout of *task*'s image.  Raises: SinkError."""
-        layout.remove(self.layout_of(task))
-
-    def told_digests(self) -> Mapping[str, str]:
-        """The digests of images in `dist/images.json` as it is now."""
+    def digests(self) -> Mapping[str, str]:
+        """The digests of images that the summary tells of now.  Raises: StoreError."""
         return read_digests(self._summary)
+
+    def reset(self) -> None:
+        """Read the summary anew: somebody else was at work."""
+        self._told = None
+
+    def note_references(self, task: Task, references: Sequence[str]) -> None:
+        """The image of *task* is in registries as *references*: the summary is to tell."""
+        top, images = self.images_of(task)
+        name = task.name.removeprefix("image:")
+        summary = summary_of(name, str(task.label), top, images)
+        self._made[name] = replace(summary, references=tuple(references))
 
     def write_summary(self) -> None:
         """Bring `dist/images.json` up to date with the images made by this run.
 
         Services that are gone leave it too, once a run has asked about images.
+
+        Raises: StoreError.
         """
-        if self._made or not self._names >= (self._summarized or {}).keys():
+        if self._made or not self._names >= (self._told or {}).keys():
             self._session.lock()
             # Workers of doit's -P process share that lock, and write at the same time.
             with WorkspaceLock(os.path.join(self._session.world.scratch, "summary.lock")) as turn:
@@ -114,23 +117,17 @@ class Exports:
                 write_summary(self._summary, self._made.values(), self._names)
             self._made = {}
 
-    def reset(self) -> None:
-        """Forget what the summary said: somebody else was at work."""
-        self._summarized = None
-
-    def _digests(self) -> Mapping[str, str]:
-        if self._summarized is None:
-            self._summarized = read_digests(self._summary)
-        return self._summarized
-
-
-def images_in(result: ActionResult) -> tuple[Descriptor, tuple[PlatformImage, ...]]:
-    """The manifest or index that an image action gave as *result*, and each platform's image."""
-    images = tuple(platform_image_from_json(value) for value in result.facts["images"])
-    return result.outputs["top"], images
+    def _layout_fault(self, task: Task, result: ActionResult) -> tuple[str, str]:
+        """What is wrong with *task*'s layout, and the digest that it should have."""
+        world = self._session.world
+        top, images = _images(result)
+        blobs = _blobs(top, images)
+        index = index_json(task.name.removeprefix("image:"), top)
+        folder = self.layout_of(task)
+        return layout.fault(top, blobs, index, world.store, world.files, folder), top.digest
 
 
-def _summary_of(
+def summary_of(
     name: str, label: str, top: Descriptor, images: Sequence[PlatformImage]
 ) -> ImageSummary:
     """The entry of an image in `dist/images.json`; layers of the first platform."""
@@ -145,10 +142,11 @@ def _summary_of(
     )
 
 
+def _images(result: ActionResult) -> tuple[Descriptor, tuple[PlatformImage, ...]]:
+    images = tuple(platform_image_from_json(value) for value in result.facts["images"])
+    return result.outputs["top"], images
+
+
 def _blobs(top: Descriptor, images: Sequence[PlatformImage]) -> list[Descriptor]:
     blobs = {blob.digest: blob for image in images for blob in image.blobs}
     return list({top.digest: top, **blobs}.values())
-
-
-def _name(task: Task) -> str:
-    return task.name.removeprefix("image:")

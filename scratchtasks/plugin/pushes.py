@@ -119,7 +119,7 @@ class Pushes:
         reason = session.why_unmade(task)
         if reason:
             raise SinkError(str(task.label), f"nothing is pushed, for it is not built: {reason}")
-        top, images = session.images_of(task)
+        top, images = session.exports.images_of(task)
         name = task.name.removeprefix("image:")
         service = session.graph.services[name]
         if service.push is None:

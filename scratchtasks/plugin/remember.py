@@ -41,7 +41,7 @@ def remembered(
         numbers = table.numbers_of(found.watches) if found.digest else []
         services[name] = Known(service.folder, numbers, found.digest)
     common = table.numbers_of(_common(session, seen))
-    told = session.exports.told_digests()
+    told = session.exports.digests()
     for name, known in services.items():
         if told.get(name) != known.digest or name in missed:
             services[name] = Known(known.folder)

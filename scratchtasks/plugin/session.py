@@ -7,10 +7,8 @@ from types import MappingProxyType
 from typing import Literal
 
 from scratchtasks.analysis import ActionGraph, analyze
-from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ConfigError, ScratchError
-from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
 from scratchtasks.core.target import Declared, Pin
 from scratchtasks.core.task import Task, name_of_label
@@ -19,6 +17,7 @@ from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
 from scratchtasks.execute.process import Processes
 from scratchtasks.execute.stamp import read_stamp, stamp_path
+from scratchtasks.sinks import layout
 from scratchtasks.store.actions import ActionCache
 from scratchtasks.store.atomic import remove
 from scratchtasks.store.blobs import ContentStore
@@ -26,7 +25,7 @@ from scratchtasks.store.files import FileStates
 from scratchtasks.store.lock import WorkspaceLock, is_ancestor
 
 from .events import Events
-from .exports import Exports, images_in
+from .exports import Exports
 from .loads import Loads
 from .pinning import Pinning
 from .platforms import build_side_by_side
@@ -82,7 +81,6 @@ class Session:
         self.events = events
         self.at_end: Callable[[Session], None] = lambda _: None
         """Called when the run is over and everything else is written."""
-        self.exports = Exports(self, (*self.graph.services, *others))
         self.loads = Loads(self)
         self.trials = Trials(self)
         self.pushes = Pushes(self)
@@ -90,6 +88,7 @@ class Session:
         self._is_nested = False
         self._told = ""
         self._is_finished = False
+        self.exports = Exports(self, (*self.graph.services, *others))
         self._pid = os.getpid()
 
     def lock(self) -> None:
@@ -194,7 +193,7 @@ class Session:
         (image,) = task.actions
         how: Literal["ran", "hit"] = "ran" if self.engine.verdict(image).result is None else "hit"
         self.engine.build(image)
-        self.exports.put(task, how)
+        self.exports.export(task, how)
 
     def build_batch(self, names: Sequence[str]) -> None:
         """Run the stale actions *names* together.  Raises: Cancelled."""
@@ -214,18 +213,11 @@ class Session:
         for name in task.actions:
             remove(stamp_path(self.world.scratch, self.graph.actions[name]))
         if self.is_image(task):
-            self.exports.remove(task)
+            layout.remove(self.exports.layout_of(task))
 
     def is_image(self, task: Task) -> bool:
         """Whether *task* makes an image."""
         return task.name.startswith("image:")
-
-    def images_of(self, task: Task) -> tuple[Descriptor, tuple[PlatformImage, ...]]:
-        """What *task* last made: the manifest or index, and the image of each platform.
-
-        Raises: ScratchError when it cannot be built.
-        """
-        return images_in(self.engine.build(task.actions[-1]))
 
     def roots_of(self, name: str) -> tuple[Rootfs, ...]:
         """The root file system of the service *name* for each platform, as last built.

@@ -36,7 +36,7 @@ class Trials:
         if service.smoke is None:
             return
         structure = self._structure(service)
-        _, images = session.images_of(task)
+        _, images = session.exports.images_of(task)
         for image in images:
             name = f"smoke:{service.name}@{image.platform}"
             work = Work(name, str(task.label), "Smoke", str(image.platform))
