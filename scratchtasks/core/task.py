@@ -1,7 +1,9 @@
 """Tasks: what a user can ask for by name or label."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .errors import GraphError, did_you_mean
 from .label import Label
 
 
@@ -17,3 +19,11 @@ class Task:
     doc: str
     actions: tuple[str, ...]
     deps: tuple[str, ...] = ()
+
+
+def name_of_label(tasks: Mapping[str, Task], label: str) -> str:
+    """The name of the one of *tasks* with *label*.  Raises: GraphError with the nearest label."""
+    labels = {str(task.label): name for name, task in tasks.items()}
+    if label not in labels:
+        raise GraphError(label, "there is no such target", did_you_mean(label, list(labels)))
+    return labels[label]

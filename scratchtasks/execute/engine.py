@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal, Protocol
 
 from scratchtasks.core.action import (
@@ -28,10 +28,10 @@ from scratchtasks.store.atomic import write_atomic
 from .explain import why_stale
 from .operation import Job, Operation, Outcome, World
 from .stamp import Stamp, read_stamp, stamp_path, write_stamp
+from .verdict import Verdict
 
 _SCHEME = "v1"
 _ATTEMPTS = 3
-_NO_KEY = ActionKey("")
 
 How = Literal["ran", "hit", "failed"]
 
@@ -43,33 +43,6 @@ class Listener(Protocol):
     def finished(
         self, action: Action, how: How, seconds: float, reason: str, size: int
     ) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """*fresh*: nothing to do.  Else *reason* says why; *result* is there on a cache hit.
-
-    *error* is what kept the action from being decided (a toolchain is missing, say).
-    *job* is None for that reason too, and while a dependency has still to be built.
-    """
-
-    fresh: bool
-    reason: str = ""
-    result: ActionResult | None = None
-    error: ScratchError | None = None
-    job: Job | None = None
-    base: ActionKey = _NO_KEY
-    key: ActionKey = _NO_KEY
-    description: Mapping[str, Json] = field(default_factory=dict)
-    known: tuple[Input, ...] = ()
-    record: InputRecord = field(default_factory=dict)
-
-    @property
-    def word(self) -> str:
-        """What is to be done, in a word."""
-        if self.error is not None:
-            return "failed"
-        return "fresh" if self.fresh else "stale" if self.result is None else "hit"
 
 
 class Engine:

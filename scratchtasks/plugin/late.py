@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from scratchtasks.core.errors import GraphError, did_you_mean
-from scratchtasks.core.task import Task
+from scratchtasks.core.task import Task, name_of_label
 
 from .memory import Memory
 from .outline import Outline, ServiceOutline
@@ -64,10 +63,7 @@ class LateSession:
 
     def task_of_label(self, label: str) -> str:
         """The name of the task with *label*.  Raises: GraphError with the nearest label."""
-        labels = {str(task.label): name for name, task in self.graph.tasks.items()}
-        if label not in labels:
-            raise GraphError(label, "there is no such target", did_you_mean(label, list(labels)))
-        return labels[label]
+        return name_of_label(self.graph.tasks, label)
 
     def task_of_target(self, path: str) -> str | None:
         """The name of the task that makes the file *path* (relative to the root), if any."""

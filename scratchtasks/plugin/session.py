@@ -8,10 +8,10 @@ from typing import Literal
 
 from scratchtasks.analysis import ActionGraph, analyze
 from scratchtasks.core.digest import Digest
-from scratchtasks.core.errors import ConfigError, GraphError, ScratchError, did_you_mean
+from scratchtasks.core.errors import ConfigError, ScratchError
 from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
 from scratchtasks.core.target import Declared, Pin
-from scratchtasks.core.task import Task
+from scratchtasks.core.task import Task, name_of_label
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
@@ -229,10 +229,7 @@ class Session:
 
     def task_of_label(self, label: str) -> str:
         """The name of the task with *label*.  Raises: GraphError with the nearest label."""
-        labels = {str(task.label): name for name, task in self.graph.tasks.items()}
-        if label not in labels:
-            raise GraphError(label, "there is no such target", did_you_mean(label, list(labels)))
-        return labels[label]
+        return name_of_label(self.graph.tasks, label)
 
     def task_of_target(self, path: str) -> str | None:
         """The name of the task that makes the file *path* (relative to the root), if any."""

@@ -9,9 +9,10 @@ from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.digest import Json
 from scratchtasks.core.label import Label
 from scratchtasks.core.platform import Platform
-from scratchtasks.execute.engine import Engine, Verdict
+from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import Operation, World
 from scratchtasks.execute.rust import CargoBuild, CargoMetadata
+from scratchtasks.execute.verdict import Verdict
 
 from .golang_workspace import Recording, Silent
 

@@ -14,8 +14,9 @@ from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.label import Label
 from scratchtasks.core.platform import Platform
 from scratchtasks.execute.c import CBuild
-from scratchtasks.execute.engine import Engine, Verdict
+from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
+from scratchtasks.execute.verdict import Verdict
 from scratchtasks.execute.zig import find_zig
 
 from .golang_workspace import Silent, write
