@@ -6,7 +6,7 @@ from typing import Any
 
 from .report import figure, times
 
-_WIDTH, _LEFT, _RIGHT, _BAR, _GAP, _TOP = 860, 290, 150, 22, 12, 44
+_WIDTH, _LEFT, _RIGHT, _BAR, _GAP, _TOP = 900, 330, 150, 22, 12, 44
 _OURS, _BASELINE, _OTHER, _TEXT = "#2f6f4f", "#8a8f98", "#b9bec6", "#24292f"
 
 
