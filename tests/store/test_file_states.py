@@ -443,3 +443,62 @@ def test_threads_agree(tmp_path: Path, fresh: Callable[[], FileStates]) -> None:
         thread.join()
     expected = {item: digest_of(item.path.encode()) for item in items}
     assert seen == [expected] * 12
+
+
+class TestFew:
+    """Runs that look at few files do not read what is known of all."""
+
+    @pytest.fixture
+    def large(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+        """A database that counts as large, and knows of three files."""
+        monkeypatch.setattr(files, "_LARGE", 1)
+        for name in ("a", "b", "c"):
+            (tmp_path / name).write_text(name)
+        settle()
+        database = str(tmp_path / ".scratch" / "files")
+        states = FileStates(str(tmp_path), database)
+        states.observe_all([Input("file", name) for name in ("a", "b", "c")])
+        states.probe("compiler", lambda: "1.0")
+        states.save()
+        return database
+
+    def test_all_are_known_again_when_all_are_read(self, tmp_path: Path, large: str) -> None:
+        before = read_saved(large)
+        (tmp_path / "b").write_text("new")
+        settle()
+        for _ in range(2):
+            few = FileStates(str(tmp_path), large, few=True)
+            assert few.observe(Input("file", "b")) == digest_of(b"new")
+            assert few.probe("compiler", lambda: "asked again") == "1.0"
+            few.save()
+            assert read_saved(large) == before, "what is known of all was written"
+        everything = FileStates(str(tmp_path), large)
+        (tmp_path / "d").write_text("d")
+        everything.observe(Input("file", "d"))
+        everything.save()
+        saved = read_saved(large)
+        assert {Path(path).name for path in saved.entries} == {"a", "b", "c", "d"}
+        assert saved.entries[str(tmp_path / "b")][1] == digest_of(b"new")
+
+    def test_what_few_have_learnt_is_trusted_by_few(self, tmp_path: Path, large: str) -> None:
+        for _ in range(2):
+            few = FileStates(str(tmp_path), large, few=True)
+            assert few.observe(Input("file", "a")) == digest_of(b"a")
+            few.save()
+        path = f"{large}.recent"
+        recent = read_saved(path)
+        recent.entries = {key: (e[0], WRONG, *e[2:]) for key, e in recent.entries.items()}
+        assert recent.entries
+        write_saved(path, recent)
+        few = FileStates(str(tmp_path), large, few=True)
+        assert few.observe(Input("file", "a")) == WRONG, "it was hashed again"
+
+    def test_a_small_database_is_read(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_text("a")
+        settle()
+        database = str(tmp_path / ".scratch" / "files")
+        states = FileStates(str(tmp_path), database)
+        states.observe(Input("file", "a"))
+        states.save()
+        lie(tmp_path)
+        assert FileStates(str(tmp_path), database, few=True).observe(Input("file", "a")) == WRONG
