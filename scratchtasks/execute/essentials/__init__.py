@@ -42,10 +42,11 @@ class Essentials:
 
     Outputs: `layer` (its tar: hundreds of small files are handier in one) and `tree`
     (TREE_MEDIA_TYPE).  Facts: `layer` (PlainLayer.to_json), `versions` of the pins used, `zones`
-    (sorted ids, zoneinfo only), `users` (name → [uid, gid], etc only).
+    (sorted ids, zoneinfo only), `users` (name → [uid, gid], etc only), `expires` (when the first
+    private CA does, in seconds since 1970; only with private CAs).
     """
 
-    version = 2
+    version = 3
     is_probe = False
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -81,7 +82,10 @@ class Essentials:
         try:
             facts: dict[str, Any] = {"versions": _versions(job, world)}
             if kind == "certs":
-                made = self._certs(job, world)
+                extras = {path: _read_pem(path, world) for path in _extra_of(job)}
+                made = self._certs(extras, job, world)
+                if extras:
+                    facts["expires"] = int(min(map(expiry_of, extras.values(), extras)))
             elif kind == "zoneinfo":
                 made, facts["zones"] = _zoneinfo(job, world)
             else:
@@ -100,8 +104,7 @@ class Essentials:
             return False  # running tells what is wrong with it
         return float(expiry) < self._clock()
 
-    def _certs(self, job: Job, world: World) -> list[Made]:
-        extras = {path: _read_pem(path, world) for path in _extra_of(job)}
+    def _certs(self, extras: Mapping[str, bytes], job: Job, world: World) -> list[Made]:
         public, origin = self._public(job, world)
         sources = " and ".join([origin, *extras] if origin else extras)
         tree = certs_tree(public, extras, self._clock(), sources)
