@@ -170,9 +170,11 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
                 one.stop(timeout=_STOP)  # the new one needs its ports
             code = _start(new, wanted)
         except BaseException:
-            new.remove(force=True)
-            for one in running:
-                one.start()
+            try:
+                new.remove(force=True)
+            finally:  # whatever has become of the new one
+                for one in running:
+                    one.start()
             raise
         for one in old:
             one.remove(force=True)
