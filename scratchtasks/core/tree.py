@@ -1,7 +1,7 @@
 """Trees: what is to be in an image, path by path, before it is a layer."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .digest import Digest, Json, parse_digest
@@ -105,11 +105,6 @@ def with_parents(entries: Iterable[FileEntry]) -> tuple[FileEntry, ...]:
             by_path[parent] = FileEntry(path=parent, kind="dir", mode=0o755)
             parent = parent.rpartition("/")[0]
     return tuple(by_path[path] for path in sorted(by_path))
-
-
-def owned_by(entries: Iterable[FileEntry], origin: str) -> tuple[FileEntry, ...]:
-    """*entries* with their origin set to *origin*."""
-    return tuple(replace(entry, origin=origin) for entry in entries)
 
 
 def _shown(entry: FileEntry) -> str:

@@ -19,7 +19,7 @@ from .elf import ship
 from .globs import match
 from .operation import Done, Job, Outcome, World
 from .rust.depinfo import input_path, parse_c_deps
-from .toolchains import ask_tool, find_program, tool_digests
+from .toolchains import ask_tool, find_program, is_file, tool_digests
 from .zig import find_zig, uncached, zig_env, zig_target
 
 _CXX_SUFFIXES = (".cc", ".cpp", ".cxx", ".C", ".c++")
@@ -119,7 +119,7 @@ def _own_compiler(job: Job, world: World, env: Mapping[str, str]) -> _Compiler:
             path = os.path.join(world.root, str(params["folder"]), name)
         else:
             path = find_program(name, world) or ""
-        if not os.access(path, os.X_OK):
+        if not (path and is_file(path, world) and os.access(path, os.X_OK)):
             hint = f"install {name}, or leave {key} out to use zig"
             raise ToolchainMissing(label, f"{key} {name!r} was not found", hint)
         digest = tool_digests([path], world)[0]

@@ -76,9 +76,10 @@ def environment_of(env: Mapping[str, str], root: str) -> str:
     return _hash("\0".join((sys.version, *packages(root), text)))[:16]
 
 
-def head_of(root: str, declared: str) -> str:
-    """What a memo is bound to: the place, and what dodo.py declares."""
-    return _hash(f"{root}\0{declared}")
+def head_of(root: str, declared: str, boot: str) -> str:
+    """What a memo is bound to: the place, what dodo.py declares, and the *boot* of the machine,
+    for stat proves nothing about files of ours that a power loss may have cut short."""
+    return _hash(f"{root}\0{declared}\0{boot}")
 
 
 def packages(root: str) -> list[str]:

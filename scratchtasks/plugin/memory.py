@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import StoreError
+from scratchtasks.store.signature import boot_id
 
 from .memo import Memo, drop_memos, environment_of, head_of, read_memo, write_memo
 from .recall import stale_services
@@ -26,7 +27,7 @@ class Memory:
         self._env = env
         self._folder = os.path.join(root, ".scratch", "memo")
         self._environment = environment_of(env, root)
-        self._head = head_of(root, declared)
+        self._head = head_of(root, declared, boot_id())
         self._memo: Memo | None = None
         self._stale: set[str] | None = None
 

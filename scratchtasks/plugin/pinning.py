@@ -4,14 +4,11 @@
 without a lock is to build there as it does on a desk.
 """
 
-import os
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from scratchtasks.config.lock_text import rewrite_lockfile
-from scratchtasks.config.lockfile import parse_lockfile
 from scratchtasks.core.action import Action
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError, StoreError
@@ -19,14 +16,13 @@ from scratchtasks.core.target import Pin
 from scratchtasks.execute.extras import packaged_toolchains
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.sources.pinned import is_pin_outdated, pins_of
-from scratchtasks.store.atomic import write_atomic
 
-from .switches import is_set
+from .lock_file import LockFile
+from .switches import LOCK, is_set, lock_of
 
 if TYPE_CHECKING:
     from .session import Session
 
-LOCK = "scratch.lock"
 _OFFLINE_ENV = {"CARGO_NET_OFFLINE": "true", "GOPROXY": "off", "PIP_NO_INDEX": "1"}
 """What keeps compilers and pip from the network; none of it is part of a key."""
 
@@ -36,6 +32,7 @@ class Pinning:
 
     def __init__(self, session: "Session", env: Mapping[str, str]) -> None:
         self._session = session
+        self._lock = lock_of(env)
         self._turn = threading.Lock()  # tasks of one run may all find the same pin missing
         self.is_locked = is_set(env, "SCRATCH_LOCKED")
         self.is_offline = False
@@ -122,16 +119,11 @@ class Pinning:
                 self._tell(f"{LOCK}: {pin.name} is pinned to {pin.version}, sha256:{pin.sha256}")
 
     def _write(self, pins: Mapping[str, Pin]) -> None:
-        path = os.path.join(self._world.root, LOCK)
-        try:
-            with open(path, encoding="utf-8") as file:
-                old = file.read()
-        except FileNotFoundError:
-            old = ""
-        both = {**(parse_lockfile(old) if old.strip() else {}), **pins}
-        text = rewrite_lockfile(old, both).encode()
-        write_atomic(path, text, sync=True)
-        self._session.adopt_pins(both, digest_of(text))
+        lock = LockFile(self._world.root, self._lock)
+        both = {**(lock.pins or {}), **pins}
+        text = lock.with_pins(both)
+        lock.write(text)
+        self._session.adopt_pins(both, self._lock, digest_of(text.encode()))
 
     def _check_store(self, actions: Sequence[Action]) -> None:
         missing: dict[str, None] = {}

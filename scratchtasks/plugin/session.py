@@ -121,9 +121,9 @@ class Session:
         self.world = self.engine.world = world
         self.engine.reset()
 
-    def adopt_pins(self, locked: Mapping[str, Pin], digest: Digest) -> None:
-        """scratch.lock has the pins *locked* from now on, and is the file *digest*."""
-        self.sources = {**self.sources, "scratch.lock": digest}
+    def adopt_pins(self, locked: Mapping[str, Pin], lock: str, digest: Digest) -> None:
+        """The file *lock* has the pins *locked* from now on, and is *digest*."""
+        self.sources = {**self.sources, lock: digest}
         pins = {**self.declared.pins, **locked}
         self.declared = replace(self.declared, pins=pins, locked=frozenset(locked))
         self.use_world(replace(self.world, pins=pins))

@@ -1,8 +1,19 @@
-"""Switches that are variables of the environment; light, for it is read on every run."""
+"""What variables of the environment decide; light, for it is read on every run."""
 
 from collections.abc import Mapping
 
 from scratchtasks.core.errors import ConfigError
+
+LOCK = "scratch.lock"
+
+TRIED_LOCK = "SCRATCHTASKS_LOCK"
+"""Names the lock that `doit refresh --build` tries out before it takes the place of the old one,
+for the doit that does it."""
+
+
+def lock_of(env: Mapping[str, str]) -> str:
+    """The lock that counts in *env*, absolute or relative to the root."""
+    return env.get(TRIED_LOCK) or LOCK
 
 
 def is_set(env: Mapping[str, str], name: str) -> bool:

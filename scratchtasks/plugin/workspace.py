@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
 
 from .events import Events
+from .switches import lock_of
 
 if TYPE_CHECKING:
     from scratchtasks.config.workspace import WorkspaceConfig
@@ -158,8 +159,7 @@ class Workspace:
             faults += error.errors
         locked: Mapping[str, Pin] = {}
         try:
-            # `doit refresh --build` tries a lock out before it takes the place of the old one.
-            lock = self._read(os.environ.get("SCRATCHTASKS_LOCK") or "scratch.lock")
+            lock = self._read(lock_of(os.environ))
             locked = {} if lock is None else parse_lockfile(lock)
         except ConfigErrors as error:
             faults += error.errors

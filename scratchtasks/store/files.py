@@ -21,6 +21,7 @@ from .signature import (
     Content,
     Note,
     Signature,
+    boot_id,
     is_settled,
     list_folder,
     note_of,
@@ -65,7 +66,7 @@ class FileStates:
         self._made: dict[str, object] = {}
         self._young: dict[str, Signature] = {}
         self._probing: dict[str, Lock] = {}
-        self._boot = _boot_id()
+        self._boot = boot_id()
         self._few = few and _size(database) > _LARGE
         saved = Saved() if self._few else self._read(database)
         recent = self._read(database + _RECENT)
@@ -354,11 +355,3 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return 0
-
-
-def _boot_id() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""

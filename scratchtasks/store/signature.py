@@ -70,6 +70,18 @@ def note_of(info: os.stat_result, clock: int) -> Signature:
     return signature if is_settled(signature, clock) else ()
 
 
+def boot_id() -> str:
+    """The kernel's name for this boot, "" where it has none.
+
+    A power loss can take bytes of files that were not synced, and leave their stat.
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            return file.read().decode().strip()
+    except OSError:
+        return ""
+
+
 def stat_of(path: str) -> os.stat_result | None:
     """os.stat, None when *path* is not there.  Raises: StoreError when that cannot be told."""
     try:

@@ -216,6 +216,16 @@ def test_a_compiler_of_the_users_own(tmp_path: Path, world_at: Callable[..., Wor
     assert {"libc.a", "stdio.h", "main.c"} <= names
 
 
+def test_a_compiler_of_the_users_own_that_nobody_may_run(world: World) -> None:
+    write(world.root, FILES)
+    script = Path(world.root, "tools/hello/cc.sh")
+    script.write_text('#!/bin/sh\nexec gcc "$@"\n')
+    message = failure(world, c_action(cc="./cc.sh"))
+    assert message.startswith("//tools/hello:binary: cc './cc.sh' was not found\n")
+    # Its bytes do not tell: the stat counts for what a run remembers.
+    assert {os.path.normpath(path) for path in world.files.looks} == {str(script)}
+
+
 def test_a_dynamic_result_is_refused(world: World) -> None:
     write(world.root, FILES)
     action = c_action(cc="gcc", ldflags=["-dynamic", "-no-pie", "-Wl,-Bdynamic"])

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
 
 from scratchtasks.core.action import Action, Input
 from scratchtasks.core.digest import DiffID
@@ -67,10 +68,11 @@ def worlds(
 
 
 @cache
-def certificate(name: str) -> bytes:
-    """A new self-signed CA, as openssl writes it."""
+def certificate(name: str, days: int = 3650) -> bytes:
+    """A new self-signed CA, as openssl writes it, for *days* from now."""
     argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-            "-nodes", "-keyout", os.devnull, "-subj", f"/CN={name}", "-days", "3650"]  # fmt: skip
+            "-nodes", "-keyout", os.devnull, "-subj", f"/CN={name}",
+            "-days", str(days)]  # fmt: skip
     return subprocess.run(argv, capture_output=True, check=True).stdout
 
 
@@ -151,6 +153,11 @@ def test_private_roots_alone_need_no_pin(worlds: Callable[..., World]) -> None:
     Path(world.root, "corp.pem").write_bytes(certificate("Corp"))
     result = done(world, {"kind": "certs", "public": False, "extra": ["corp.pem"]})
     assert result.facts["versions"] == {}
+    short = certificate("Short", days=7)
+    Path(world.root, "two.pem").write_bytes(certificate("Long") + short)
+    both = done(world, {"kind": "certs", "public": False, "extra": ["corp.pem", "two.pem"]})
+    assert both.facts["expires"] == load_pem_x509_certificate(short).not_valid_after_utc.timestamp()
+    assert both.facts["expires"] < result.facts["expires"]
     assert str(stage(world, {"kind": "certs", "public": True, "extra": []})) == (
         "scratch.lock: has no pin for certifi"
     )

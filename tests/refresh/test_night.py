@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -96,6 +97,9 @@ def test_a_private_ca_that_expires_is_told_of_every_night(
     (root / "scratch.toml").write_text(PINNED + "warn_days = 5\n")
     assert night(root, pip_env, time.time())[0].expiring == ()
     (root / "corp.pem").write_text("damaged")  # the build says so
+    assert night(root, pip_env, time.time())[0].expiring == ()
+    (root / "corp.pem").unlink()
+    os.mkfifo(root / "corp.pem")
     assert night(root, pip_env, time.time())[0].expiring == ()
 
 

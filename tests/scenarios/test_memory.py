@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
 
 from scratchtasks.plugin.memo import Memo, read_meanings, read_memo
 from scratchtasks.plugin.recall import stale_services
+from tests.images.authority import write_authority
 
-from .workspaces import DODO, QUICK, Site, blob_path, shop
+from .workspaces import DODO, LOADER, QUICK, Site, blob_path, shop, site_of
 
 WATCHED_RUN = """
 import sys
@@ -30,10 +32,11 @@ sys.exit(code)
 """
 
 
-def looks(site: Site, *args: str) -> bool:
-    """Run doit with *args*; whether it had to import what decides about actions."""
+def looks(site: Site, *args: str, before: str = "") -> bool:
+    """Run doit with *args*, after the Python code *before*; whether it had to import what decides
+    about actions."""
     ran = subprocess.run(
-        [sys.executable, "-c", WATCHED_RUN, *args],
+        [sys.executable, "-c", before + WATCHED_RUN, *args],
         cwd=site.root,
         env=site.environment(),
         capture_output=True,
@@ -249,6 +252,39 @@ def test_a_clock_that_was_set_back_proves_nothing(site: Site) -> None:
     memo, folder, environment = memo_of(site)
     memo.latest = time.time_ns() + 10**9
     assert stale(memo, site, folder, environment) is None
+
+
+def test_after_a_power_loss_stat_proves_nothing(site: Site) -> None:
+    rebooted = "from scratchtasks.store import signature\nsignature.boot_id = lambda: 'next'\n"
+    assert looks(site, before=rebooted)
+
+
+YEARS_LATER = "import time\nnow = time.time\ntime.time = lambda: now() + 11 * 365 * 86400\n"
+
+
+def test_a_private_ca_that_expires_ends_what_is_remembered(tmp_path: Path) -> None:
+    site = site_of(
+        tmp_path / "ws",
+        {
+            "dodo.py": DODO,
+            "pyproject.toml": LOADER,
+            "services/tls/service.toml": '[image]\nessentials = ["certs"]\n'
+            'entrypoint = ["/tls"]\nfiles = [{ src = "tls", dest = "/tls", mode = "0755" }]\n'
+            '[certs]\nextra = ["ca.pem"]\npublic = false\n',
+            "services/tls/tls": "",
+        },
+    )
+    write_authority(site.root / "services/tls")
+    site.doit()
+    settle(site)
+    ca = load_pem_x509_certificate((site.root / "services/tls/ca.pem").read_bytes())
+    assert memo_of(site)[0].expires == ca.not_valid_after_utc.timestamp()
+    late = [sys.executable, "-c", YEARS_LATER + WATCHED_RUN]
+    ran = subprocess.run(
+        late, cwd=site.root, env=site.environment(), capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 1
+    assert "expired on" in ran.stdout + ran.stderr
 
 
 def test_a_named_image_that_is_fresh_is_found_by_doit(site: Site) -> None:

@@ -205,7 +205,7 @@ class TestPut:
         )
         open_disk(tmp_path).store.put_bytes(b"one", TYPE)
         assert synced == []
-        monkeypatch.setattr(files, "_boot_id", lambda: "")
+        monkeypatch.setattr(files, "boot_id", lambda: "")
         disk = open_disk(tmp_path)
         blob = disk.store.put_bytes(b"two", TYPE)
         assert len(synced) == 2

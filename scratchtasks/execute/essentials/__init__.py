@@ -5,8 +5,6 @@ from pinned wheels and parameters, by one module per essential.
 """
 
 import io
-import os
-import stat
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -19,22 +17,19 @@ from scratchtasks.core.target import Pin, User
 
 from ..layers import tar_identity, tar_layer
 from ..operation import Done, Job, Outcome, World
-from ..pins import pin_of, pinned_wheel, read_folder, read_member
+from ..pins import pin_of, pinned_wheel
 from ..sources.pinned import pins_of
 from ..sources.tree import unpack_files
 from .accounts import accounts_tree, users_of
 from .certs import bundle_of, certs_tree, check_certificates, check_required, expiry_of
 from .etc_files import hosts_file, nsswitch_file, os_release_file, services_file, tmp_folders
 from .made import Made
+from .pem import read_pem
 from .tree import TREE_MEDIA_TYPE
+from .wheels import MAX_ROOTS, MAX_ZONES, roots_in, zones_in
 from .zoneinfo import check_tz, zoneinfo_tree
 
 __all__ = ["TREE_MEDIA_TYPE", "Essentials", "check_tz"]
-
-_MAX_PEM = 4 << 20
-_MAX_ROOTS = 8 << 20
-_MAX_ZONES = 16 << 20
-"""Bytes; some ten times what is there today, far below what would hurt."""
 
 
 class Essentials:
@@ -42,10 +37,11 @@ class Essentials:
 
     Outputs: `layer` (its tar: hundreds of small files are handier in one) and `tree`
     (TREE_MEDIA_TYPE).  Facts: `layer` (PlainLayer.to_json), `versions` of the pins used, `zones`
-    (sorted ids, zoneinfo only), `users` (name → [uid, gid], etc only).
+    (sorted ids, zoneinfo only), `users` (name → [uid, gid], etc only), `expires` (when the first
+    private CA does, in seconds since 1970; only with private CAs).
     """
 
-    version = 2
+    version = 3
     is_probe = False
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -81,7 +77,10 @@ class Essentials:
         try:
             facts: dict[str, Any] = {"versions": _versions(job, world)}
             if kind == "certs":
-                made = self._certs(job, world)
+                extras = {path: read_pem(path, world.root) for path in _extra_of(job)}
+                made = self._certs(extras, job, world)
+                if extras:
+                    facts["expires"] = int(min(map(expiry_of, extras.values(), extras)))
             elif kind == "zoneinfo":
                 made, facts["zones"] = _zoneinfo(job, world)
             else:
@@ -92,7 +91,7 @@ class Essentials:
 
     def _has_expired(self, path: str, world: World) -> bool:
         try:
-            data = _read_pem(path, world)
+            data = read_pem(path, world.root)
             # Parsed once for each content: what parses it takes long to import.
             key: Json = ["not after", digest_of(data)]
             expiry = world.files.probe(key, lambda: repr(expiry_of(data, path)))
@@ -100,8 +99,7 @@ class Essentials:
             return False  # running tells what is wrong with it
         return float(expiry) < self._clock()
 
-    def _certs(self, job: Job, world: World) -> list[Made]:
-        extras = {path: _read_pem(path, world) for path in _extra_of(job)}
+    def _certs(self, extras: Mapping[str, bytes], job: Job, world: World) -> list[Made]:
         public, origin = self._public(job, world)
         sources = " and ".join([origin, *extras] if origin else extras)
         tree = certs_tree(public, extras, self._clock(), sources)
@@ -114,14 +112,14 @@ class Essentials:
         for pin in _pins(job, world):
             wheel = pinned_wheel(pin.name, world)
             origin = f"{pin.name} {pin.version}"
-            return read_member(wheel, "certifi/cacert.pem", _MAX_ROOTS), origin
+            return roots_in(wheel), origin
         source = _source_of(job)
         if not source:
             return b"", ""
         if "path" in source:
-            public = _read_pem(source["path"], world)
+            public = read_pem(source["path"], world.root)
         else:
-            public = world.store.read(_given(job, _MAX_ROOTS, source["name"]).digest)
+            public = world.store.read(_given(job, MAX_ROOTS, source["name"]).digest)
         check_certificates(public, source["name"])
         return public, source["name"]
 
@@ -130,11 +128,11 @@ def _zoneinfo(job: Job, world: World) -> tuple[list[Made], list[str]]:
     params: Mapping[str, Any] = job.action.params
     source = _source_of(job)
     if source:
-        with world.store.open(_given(job, 2 * _MAX_ZONES, source["name"]).digest) as tree:
-            files = unpack_files(tree, 2 * _MAX_ZONES, source["name"])
+        with world.store.open(_given(job, 2 * MAX_ZONES, source["name"]).digest) as tree:
+            files = unpack_files(tree, 2 * MAX_ZONES, source["name"])
         return zoneinfo_tree(files, params["zones"], source["name"])
     pin = pin_of("tzdata", world)
-    files = read_folder(pinned_wheel("tzdata", world), "tzdata/zoneinfo", _MAX_ZONES)
+    files = zones_in(pinned_wheel("tzdata", world))
     return zoneinfo_tree(files, params["zones"], f"tzdata {pin.version}")
 
 
@@ -198,22 +196,3 @@ def _pins(job: Job, world: World) -> list[Pin]:
 def _extra_of(job: Job) -> list[str]:
     extra: Any = job.action.params.get("extra", ())
     return sorted(set(extra))
-
-
-def _read_pem(path: str, world: World) -> bytes:
-    try:
-        # Without blocking, for a named pipe would hold the build for ever.
-        fd = os.open(os.path.join(world.root, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise StageError(path, "wanted a PEM file, got a folder or a device")
-            with open(fd, "rb", closefd=False) as file:
-                data = file.read(_MAX_PEM + 1)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()
-        raise StageError(path, f"cannot be read: {reason}") from None
-    if len(data) > _MAX_PEM:
-        raise StageError(path, f"wanted at most {_MAX_PEM} bytes of PEM")
-    return data

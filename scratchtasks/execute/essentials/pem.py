@@ -2,12 +2,17 @@
 
 import base64
 import binascii
+import os
 import re
+import stat
 
 from scratchtasks.core.errors import StageError
 
 _BORDER = re.compile(r"-----(BEGIN|END) ([ -~]*?)-----")
 _LABEL = "CERTIFICATE"
+
+_MAX_PEM = 4 << 20
+"""Bytes; some twenty times what bundles have."""
 
 
 def parse_pem(data: bytes, where: str) -> list[bytes]:
@@ -45,6 +50,29 @@ def parse_pem(data: bytes, where: str) -> list[bytes]:
     if not blocks:
         raise StageError(where, "holds no certificate", "wanted PEM, as openssl x509 writes it")
     return blocks
+
+
+def read_pem(path: str, root: str) -> bytes:
+    """The PEM file *path* of the workspace at *root*.
+
+    Raises: StageError when it cannot be read, is no file or too large to be one.
+    """
+    try:
+        # Without blocking, for a named pipe would hold the build for ever.
+        fd = os.open(os.path.join(root, path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise StageError(path, "wanted a PEM file, got a folder or a device")
+            with open(fd, "rb", closefd=False) as file:
+                data = file.read(_MAX_PEM + 1)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise StageError(path, f"cannot be read: {reason}") from None
+    if len(data) > _MAX_PEM:
+        raise StageError(path, f"wanted at most {_MAX_PEM} bytes of PEM")
+    return data
 
 
 def pem_of(der: bytes) -> bytes:

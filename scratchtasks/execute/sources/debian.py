@@ -32,7 +32,9 @@ _KEYRINGS = (
 )
 _INDEXES = ("main/binary-all/Packages.xz", "main/binary-amd64/Packages.xz")
 _MAX_RELEASE = 4 << 20
+_MAX_PACKED = 64 << 20
 _MAX_INDEX = 512 << 20
+_MAX_PARAGRAPH = 1 << 20
 _MAX_PACKAGE = 64 << 20
 _ROOTS = "usr/share/ca-certificates/mozilla/"
 _SUM = re.compile(r"^ ([0-9a-f]{64}) +(\d{1,15}) (\S+)$", re.MULTILINE)
@@ -81,6 +83,7 @@ def resolve_debian(source: FromDebian, world: World) -> tuple[Pin, str]:
     if not name:
         raise StageError(f"{base}/InRelease", f"names none of {', '.join(_INDEXES)}")
     sha256, size = sums[name]
+    size = min(size, _MAX_PACKED)
     folder = name.rpartition("/")[0]
     try:
         packed = _get(f"{base}/{folder}/by-hash/SHA256/{sha256}", size, world)
@@ -158,6 +161,8 @@ def _paragraph(packed: bytes, package: str, where: str) -> Mapping[str, str]:
         rest = b""
         while piece := source.read(1 << 20):
             *whole, rest = (rest + piece).split(b"\n\n")
+            if len(rest) > _MAX_PARAGRAPH + len(piece):
+                raise StageError(where, "is no index of packages")
             for text in whole:
                 if text.lstrip().startswith(wanted):
                     return _fields(text.decode("utf-8", "replace"), package, where)

@@ -9,19 +9,16 @@ from dataclasses import replace
 from scratchtasks.core.errors import ScratchError, StageError
 from scratchtasks.core.target import Pin
 from scratchtasks.core.tree import check_path
-from scratchtasks.execute.essentials.pem import parse_pem
+from scratchtasks.execute.essentials.pem import parse_pem, read_pem
+from scratchtasks.execute.essentials.wheels import roots_in, zones_in
 from scratchtasks.execute.essentials.zoneinfo import FOLDER
 from scratchtasks.execute.operation import World
-from scratchtasks.execute.pins import pinned_wheel, read_folder, read_member
+from scratchtasks.execute.pins import pinned_wheel
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.roots import Expiring, expiring, roots_of
 from scratchtasks.refresh.upstream import Ended, RunModule
 
 from .parts import parts_of
-
-_MAX_ROOTS = 8 << 20
-_MAX_ZONES = 16 << 20
-_MAX_PEM = 4 << 20
 
 
 def certificates_of(pin: Pin, world: World) -> Sequence[bytes]:
@@ -29,13 +26,12 @@ def certificates_of(pin: Pin, world: World) -> Sequence[bytes]:
 
     Fetched by the user's pip unless the store has it.  Raises: StageError.
     """
-    data = read_member(wheel_of(pin, world), "certifi/cacert.pem", _MAX_ROOTS)
-    return parse_pem(data, f"{pin.name} {pin.version}")
+    return parse_pem(roots_in(wheel_of(pin, world)), f"{pin.name} {pin.version}")
 
 
 def zones_of(pin: Pin, world: World) -> Mapping[str, bytes]:
     """The files below zoneinfo/ in tzdata's wheel that *pin* stands for, as certificates_of."""
-    files = read_folder(wheel_of(pin, world), "tzdata/zoneinfo", _MAX_ZONES)
+    files = zones_in(wheel_of(pin, world))
     for name in files:
         check_path(f"/{FOLDER}/{name}", f"{pin.name} {pin.version}")
     if "UTC" not in files:
@@ -73,9 +69,8 @@ def expiring_authorities(session: Session, now: float, warn_days: int) -> Iterat
     """
     for path, services in sorted(_private(session).items()):
         try:
-            with open(os.path.join(session.world.root, path), "rb") as file:
-                roots = roots_of(parse_pem(file.read(_MAX_PEM), path), path)
-        except (OSError, ScratchError):
+            roots = roots_of(parse_pem(read_pem(path, session.world.root), path), path)
+        except ScratchError:
             continue
         for root in expiring(roots, now, warn_days):
             yield Expiring(path, root, tuple(sorted(services)))

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from scratchtasks.config.default_pins import effective_pins
 from scratchtasks.core.errors import ConfigError
+from scratchtasks.plugin.lock_file import LockFile
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.proposal import Proposal, pins_after
 from scratchtasks.refresh.upstream import RunModule
 
 from .contents import module_runner
-from .lock_file import LockFile
 from .propose import propose
 from .trial import try_out
 

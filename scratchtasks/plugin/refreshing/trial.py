@@ -12,10 +12,8 @@ from collections.abc import Mapping, Sequence
 
 from scratchtasks.core.errors import ActionFailed
 from scratchtasks.plugin.session import Session
+from scratchtasks.plugin.switches import LOCK, TRIED_LOCK
 from scratchtasks.store.atomic import remove, write_atomic
-
-VARIABLE = "SCRATCHTASKS_LOCK"
-"""Names the lock that is tried out, for the doit that does it."""
 
 _START = "from scratchtasks.plugin.main import main; main()"
 
@@ -33,9 +31,9 @@ def try_out(session: Session, lock: str, names: Sequence[str], *, push: bool) ->
     trials = [f"smoke:{name}" for name in names if session.graph.services[name].smoke]
     pushes = [f"push:{name}" for name in names if session.graph.services[name].push]
     whole = [name for name in images if not session.why_stale(session.graph.tasks[name])]
-    aside = os.path.join(session.world.scratch, "refresh", "scratch.lock")
+    aside = os.path.join(session.world.scratch, "refresh", LOCK)
     write_atomic(aside, lock.encode())
-    env = {**session.world.env, VARIABLE: aside}
+    env = {**session.world.env, TRIED_LOCK: aside}
     try:
         _doit(session, [*images, *trials], env, "build")
         if push and pushes:

@@ -8,15 +8,14 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from scratchtasks.core.digest import key_of
 from scratchtasks.core.errors import SinkError
 
-from .faults import reason_of
+from .faults import sdk_errors
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -158,7 +157,7 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
     Raises: SinkError, with what the program printed; whatever a signal handler raises, and then
     the old one runs again, too.
     """
-    with _told(wanted.name):
+    with sdk_errors(wanted.name):
         how, ours = decide(wanted, _list(client, wanted))
         if how == "unchanged":
             return Up(how, _ports(client.containers.get(ours[0].id), wanted))
@@ -171,9 +170,11 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
                 one.stop(timeout=_STOP)  # the new one needs its ports
             code = _start(new, wanted)
         except BaseException:
-            new.remove(force=True)
-            for one in running:
-                one.start()
+            try:
+                new.remove(force=True)
+            finally:  # whatever has become of the new one
+                for one in running:
+                    one.start()
             raise
         for one in old:
             one.remove(force=True)
@@ -190,7 +191,7 @@ def take_down(
     Volumes keep what is in them, unless *with_volumes*.  Raises: SinkError.
     """
     gone: list[str] = []
-    with _told("docker"):
+    with sdk_errors("docker"):
         for container in _ours(client, workspace, services):
             name = str(container.name)
             container.stop(timeout=_STOP)
@@ -205,7 +206,7 @@ def take_down(
 
 def services_up(workspace: str, client: "DockerClient") -> set[str]:
     """The services of *workspace* that have a container.  Raises: SinkError."""
-    with _told("docker"):
+    with sdk_errors("docker"):
         return {str(each.labels[SERVICE]) for each in _ours(client, workspace, ())}
 
 
@@ -325,15 +326,3 @@ def _ports(container: "Container", wanted: Wanted) -> tuple[Published, ...]:
         bound = (there.get(each.port) or [{}])[0].get("HostPort") or each.host
         actual.append(Published(port=each.port, host=int(bound), address=each.address))
     return tuple(actual)
-
-
-@contextmanager
-def _told(where: str) -> Iterator[None]:
-    """Everything that the SDK raises, as SinkError."""
-    from docker.errors import DockerException
-
-    try:
-        yield
-    except (DockerException, OSError) as error:  # what requests raises is an OSError
-        reason = str(getattr(error, "explanation", None) or reason_of(error))
-        raise SinkError(where, f"docker: {reason}") from None

@@ -1,8 +1,23 @@
-"""What went wrong below HTTP, in words for the user."""
+"""What went wrong in the SDK or below HTTP, in words for the user."""
 
 import http.client
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+
+from scratchtasks.core.errors import SinkError
+
+
+@contextmanager
+def sdk_errors(where: str) -> Iterator[None]:
+    """Everything that the SDK raises, as SinkError."""
+    from docker.errors import DockerException
+
+    try:
+        yield
+    except (DockerException, OSError) as error:  # what requests raises is an OSError
+        reason = str(getattr(error, "explanation", None) or reason_of(error))
+        raise SinkError(where, f"docker: {reason}") from None
 
 
 def reason_of(error: BaseException) -> str:

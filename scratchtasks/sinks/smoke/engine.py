@@ -19,6 +19,7 @@ from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 
 from ..docker import Loadable, connect, load
+from ..docker.faults import sdk_errors
 from .guard import KEPT, PAUSES, ask, keep
 from .root import read_file
 from .trial import Outcome, Trial, Unusable, is_satisfied, stopped_before
@@ -52,7 +53,7 @@ class InEngine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with _told(self._where):
+        with sdk_errors(self._where):
             self._stack.close()
 
     def run(self, trial: Trial) -> Outcome:
@@ -61,7 +62,7 @@ class InEngine:
         Raises: Unusable (no engine, or it cannot run this platform); SinkError (it refuses);
         StoreError.
         """
-        with _told(self._where):
+        with sdk_errors(self._where):
             place = self._place = self._place or self._opened(trial)
             if trial.definition.http_path and "localhost" not in place.client.api.base_url:
                 raise Unusable("the engine is on another machine, out of the probe's reach")
@@ -92,18 +93,6 @@ class _Place:
     client: "DockerClient"
     name: str
     hosts: Mapping[str, str]
-
-
-@contextmanager
-def _told(where: str) -> Iterator[None]:
-    """Everything that the SDK raises, as SinkError."""
-    from docker.errors import DockerException
-
-    try:
-        yield
-    except (DockerException, OSError) as error:  # what requests raises is an OSError
-        reason = str(getattr(error, "explanation", None) or error)
-        raise SinkError(where, f"docker: {reason}") from None
 
 
 def root_of(image: PlatformImage, store: ContentStore, files: FileStates) -> Rootfs:

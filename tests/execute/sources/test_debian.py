@@ -1,5 +1,6 @@
 """Debian's ca-certificates from a mirror: a real package, a real signature, real refusals."""
 
+import lzma
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from scratchtasks.core.source import DEBIAN_ROOTS, DebianMirror
 from scratchtasks.core.target import Pin
 from scratchtasks.execute.essentials.certs import check_certificates
 from scratchtasks.execute.operation import Job, World
+from scratchtasks.execute.sources import debian as debian_mirror
 from scratchtasks.execute.sources.fetch import Fetch
 from scratchtasks.execute.sources.resolve import missing_blobs, resolve_pin
 from scratchtasks.rules.fetch import fetch
@@ -181,6 +183,20 @@ def test_an_index_that_leads_elsewhere_is_refused(
 ) -> None:
     mirror.publish(packages["ca-certificates"], **changed)
     assert refusal(resolve, user) == f"{user.debian.url}/dists/stable/{INDEX}: {what}"
+
+
+def test_what_an_index_may_cost_is_bounded(
+    user: World, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = f"{user.debian.url}/dists/stable/{INDEX}"
+    endless = lzma.compress(b"Package: x\n" * (300 << 10))
+    mirror.write(f"dists/stable/{INDEX}", endless)
+    mirror.release({INDEX: endless})
+    assert refusal(resolve, user) == f"{where}: is no index of packages"
+    monkeypatch.setattr(debian_mirror, "_MAX_PACKED", 100)
+    assert refusal(resolve, user) == (
+        f"GET {where.removeprefix('http://')}: wanted at most 100 bytes, got more"
+    )
 
 
 def test_other_packages_and_damaged_ones_are_no_bundle(

@@ -95,6 +95,25 @@ def test_first_use_just_works_and_is_remembered(site: Site, proxy: Proxy, debian
     assert proxy.seen == []
 
 
+def test_a_lock_that_is_tried_out_is_the_one_that_grows(tmp_path: Path) -> None:
+    service = """\
+[image]
+essentials = ["certs"]
+entrypoint = ["/run"]
+files = [{ src = "run.sh", dest = "/run", mode = "0755" }]
+[certs]
+source = "machine"
+"""
+    files = {"services/api/service.toml": service, "services/api/run.sh": "#!/bin/sh\n"}
+    site = site_of(tmp_path / "ws", {"dodo.py": DODO, "pyproject.toml": LOADER, **files})
+    site.write({"tried": format_lockfile({})})
+    site.env["SCRATCHTASKS_LOCK"] = str(site.root / "tried")
+    site.doit()
+    assert not (site.root / LOCK).exists()
+    assert list(parse_lockfile((site.root / "tried").read_text())) == ["machine:/etc/ssl/certs"]
+    assert site.doit("--locked").summary == "1 image up to date"
+
+
 def test_a_tag_that_moves_changes_no_image(built: Site, host: str, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "layout")
 

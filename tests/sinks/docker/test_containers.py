@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.sinks.docker import Loadable
+from scratchtasks.sinks.docker import containers as docker_containers
 from scratchtasks.sinks.docker.containers import (
     SERVICE,
     WORKSPACE,
@@ -124,6 +125,24 @@ def test_one_that_ends_at_once_gives_its_place_back(engine: Engine, make: Make, 
     assert str(caught.value) == (
         f"scratch-{name}: ended at once with exit code 3\n    no such table: users"
     )
+    assert [one.id for one in containers(engine, name)] == [before.id]
+    assert said(engine, name) == "first [10.0.0.7]"
+
+
+@CLASSIC
+def test_one_that_somebody_removes_gives_its_place_back(
+    engine: Engine, make: Make, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring_up(make(), engine.client)
+    (before,) = containers(engine, name)
+
+    def start(new: Container, _: Wanted) -> None:
+        new.remove(force=True)
+        new.reload()
+
+    monkeypatch.setattr(docker_containers, "_start", start)
+    with pytest.raises(SinkError, match="No such container"):
+        bring_up(make(env={"WORD": "second"}), engine.client)
     assert [one.id for one in containers(engine, name)] == [before.id]
     assert said(engine, name) == "first [10.0.0.7]"
 

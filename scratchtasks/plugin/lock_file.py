@@ -1,4 +1,4 @@
-"""scratch.lock on disk: read once, replaced whole, and only if nobody else has changed it."""
+"""scratch.lock on disk: read once, and replaced whole."""
 
 import os
 from collections.abc import Mapping
@@ -9,15 +9,18 @@ from scratchtasks.core.errors import ConfigError
 from scratchtasks.core.target import Pin
 from scratchtasks.store.atomic import write_atomic
 
+from .switches import LOCK
+
 
 class LockFile:
-    """scratch.lock of the workspace at *root* (absolute), as it is when this is made.
+    """scratch.lock of the workspace at *root* (absolute), as it is when this is made; *name* is
+    that of another file in its stead.
 
     Raises: ConfigErrors for one that is damaged or of a newer scratchtasks.
     """
 
-    def __init__(self, root: str) -> None:
-        self._path = os.path.join(root, "scratch.lock")
+    def __init__(self, root: str, name: str = LOCK) -> None:
+        self._path = os.path.join(root, name)
         self.text = self._read()
         self.pins = None if self.text is None else parse_lockfile(self.text)
 
@@ -28,12 +31,13 @@ class LockFile:
         return text
 
     def replace(self, text: str) -> None:
-        """Put *text* in its place, on the disk for good.
-
-        Raises: ConfigError when somebody else has changed it meanwhile; StoreError.
-        """
+        """`write`, if nobody else has changed it meanwhile.  Raises: ConfigError; StoreError."""
         if self._read() != self.text:
-            raise ConfigError("scratch.lock", "was changed while refresh ran", "run it again")
+            raise ConfigError(LOCK, "was changed while refresh ran", "run it again")
+        self.write(text)
+
+    def write(self, text: str) -> None:
+        """Put *text* in its place, on the disk for good.  Raises: StoreError."""
         write_atomic(self._path, text.encode(), sync=True)
 
     def _read(self) -> str | None:
