@@ -14,7 +14,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests of a file to one worker, and those of `images`, which share what they build."""
+    """Give each file to one worker, and all of `images`, which share what they build, to one."""
     for item in items:
         place = item.nodeid.partition("::")[0]
         group = "images" if place.startswith("tests/images/") else place
