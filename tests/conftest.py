@@ -13,6 +13,14 @@ from tests.registry.servers import registry, serving
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each file to one worker, and all of `images`, which share what they build, to one."""
+    for item in items:
+        place = item.nodeid.partition("::")[0]
+        group = "images" if place.startswith("tests/images/") else place
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def registry_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The `host:port` of an open registry, one for all; tests take repositories of their own."""

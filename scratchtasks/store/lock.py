@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import threading
 from collections.abc import Callable
 
 from .atomic import storage_error
@@ -18,6 +19,7 @@ class WorkspaceLock:
     def __init__(self, path: str) -> None:
         self._path = path
         self._fd = -1
+        self._turn = threading.Lock()
 
     @property
     def is_held(self) -> bool:
@@ -28,7 +30,8 @@ class WorkspaceLock:
         """Take the lock, waiting for as long as somebody else has it; Ctrl-C ends the wait.
 
         *on_wait* is called, once, only if there is a wait, with the pid of the holder (0 when
-        it cannot be told).  Taking a lock that this object holds does nothing.
+        it cannot be told).  Taking a lock that this object holds does nothing; threads that take it
+        at once get it together.
 
         Raises: StoreError when the file cannot be written or locked.
         """
@@ -42,11 +45,13 @@ class WorkspaceLock:
             # Restarted by Python after every signal whose handler does not raise.
             fcntl.flock(fd, fcntl.LOCK_EX)
 
-        while self._fd < 0:
-            try:
-                self._fd = self._locked(wait)
-            except OSError as error:
-                raise storage_error(self._path, error) from error
+        # Another thread's descriptor would be waited for like another process's, for ever.
+        with self._turn:
+            while self._fd < 0:
+                try:
+                    self._fd = self._locked(wait)
+                except OSError as error:
+                    raise storage_error(self._path, error) from error
 
     def release(self) -> None:
         """Let the next one in; does nothing when the lock is not held."""

@@ -58,9 +58,9 @@ def test_nothing_to_do_opens_a_handful_of_files_whatever_the_number_of_services(
 ) -> None:
     for each in counts.values():
         memo = [path for path in each.opened_here() if path.startswith(".scratch/memo/")]
-        assert sorted(each.opened_here()) == sorted(
-            [".scratch/lock", *memo, "__pycache__/" + DODO_CACHE, "dodo.py", "pyproject.toml"]
-        )
+        dodo = {"dodo.py", f"__pycache__/{DODO_CACHE}"}  # or one of them, as Python has it
+        opened = [path for path in each.opened_here() if path not in dodo]
+        assert sorted(opened) == sorted([".scratch/lock", *memo, "pyproject.toml"])
         assert len(memo) == 1
 
 

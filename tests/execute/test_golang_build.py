@@ -144,6 +144,15 @@ def test_programs_of_one_module_are_made_by_one_go_command_each_way(
     assert again.processes.calls == []
 
 
+def test_one_program_may_be_wanted_twice(
+    tmp_path: Path, world_at: WorldAt, shown: list[bytes]
+) -> None:
+    root = tmp_path / "ws"
+    write(root, {"go.mod": MOD, "cmd/b/main.go": _hello("b"), "a/README": "", "c/README": ""})
+    run, results = _build(world_at, shown, root, {"a": "../cmd/b", "c": "../cmd/b"})
+    assert [_output(tmp_path, _bytes(run, results[x])) for x in "ac"] == ["b\n", "b\n"]
+
+
 def test_programs_of_one_name_do_not_overwrite_each_other(
     tmp_path: Path, world_at: WorldAt, shown: list[bytes]
 ) -> None:

@@ -171,3 +171,23 @@ def test_who_started_us_and_who_did_not() -> None:
         )
         stranger.kill()
     assert done.stdout.split() == ["True", "True", "False", "False", "False"]
+
+
+def test_threads_of_one_run_take_it_together(tmp_path: Path) -> None:
+    """doit's own loader locks in the first task, and with `-n` there are several of those."""
+    for number in range(200):
+        lock = WorkspaceLock(str(tmp_path / str(number)))
+        start = threading.Barrier(4)
+
+        def take(lock: WorkspaceLock = lock, start: threading.Barrier = start) -> None:
+            start.wait()
+            lock.acquire(unexpected)
+
+        threads = [threading.Thread(target=take, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in threads)
+        assert lock.is_held
+        lock.release()

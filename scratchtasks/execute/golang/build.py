@@ -116,7 +116,14 @@ def _run_group(jobs: Sequence[Job], world: World) -> dict[str, Outcome]:
         raise storage_error(parent, error) from error
     with temp as folder:
         _build(call, packages, folder, world)
-        return {job.action.name: _ship(job, call.platform, folder, world) for job in jobs}
+        # Several may want one program: the last of them takes it away.
+        last = {_facts(job)["exec_name"]: job for job in jobs}
+        return {
+            job.action.name: _ship(
+                job, call.platform, folder, world, moves=last[_facts(job)["exec_name"]] is job
+            )
+            for job in jobs
+        }
 
 
 def _build(call: _Call, packages: Mapping[str, str], folder: str, world: World) -> None:
@@ -151,14 +158,14 @@ def _built(names: Iterable[str], folder: str) -> bool:
     return any(os.path.isfile(f"{folder}/out/{name}") for name in names)
 
 
-def _ship(job: Job, platform: Platform, folder: str, world: World) -> Outcome:
+def _ship(job: Job, platform: Platform, folder: str, world: World, *, moves: bool) -> Outcome:
     from ..elf import ship
 
     label, name = str(job.action.label), _facts(job)["exec_name"]
     if not _built([name], folder):
         return ActionFailed(label, f"go build failed ({platform})", "see the compiler's message")
     try:
-        binary = ship(f"{folder}/out/{name}", platform, label, world.store, moves=True)
+        binary = ship(f"{folder}/out/{name}", platform, label, world.store, moves=moves)
     except ScratchError as error:
         return error
     return Done(outputs={"binary": binary})

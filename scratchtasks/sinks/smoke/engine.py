@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from scratchtasks.core.descriptor import Layer
@@ -143,6 +144,7 @@ def _run(
     """What comes of *trial* in *image*; with *made*, which removes it, also an image of what it
     left behind."""
     from docker.errors import APIError
+    from docker.types import LogConfig
 
     wanted = trial.definition
     port = f"{wanted.http_port}/tcp"
@@ -158,6 +160,7 @@ def _run(
         healthcheck={"test": ["NONE"]},
         read_only=wanted.read_only,
         labels={"scratchtasks": "smoke"},
+        log_config=LogConfig(type="json-file"),  # others cannot be read back
         **options,
     )
     try:
@@ -222,9 +225,19 @@ def _watch(trial: Trial, container: "Container", port: str) -> Outcome:
         pause = next(pauses, PAUSES[-1] if wanted.http_path else PAUSES[2])
         time.sleep(min(pause, left))
     if code is None:
-        container.kill()
+        _end(container)
     stdout, stderr = _logs(container)
     return Outcome(code=code, stdout=stdout, stderr=stderr, answer=answer)
+
+
+def _end(container: "Container") -> None:
+    from docker.errors import APIError
+
+    try:
+        container.kill()
+    except APIError as error:
+        if error.status_code != HTTPStatus.CONFLICT:  # which says that it has ended by itself
+            raise
 
 
 def _probe(trial: Trial, network: Mapping[str, Any], port: str, seconds: float) -> str:

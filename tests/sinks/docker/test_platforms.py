@@ -34,6 +34,6 @@ def test_load_picks_the_platform_of_the_engine(engine: Engine, name: str, tmp_pa
     ran = site.run(f"load:{foreign}")
     assert ran.code == 1
     assert (
-        f"error: //services/{foreign}:image: the Docker Engine runs {ours}, "
+        f"error: //services/{foreign}:image: the engine runs {ours}, "
         f"the image is for {other}\n    hint: add the platform to image.platforms\n"
     ) in ran.out + ran.err
