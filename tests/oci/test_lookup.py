@@ -84,7 +84,7 @@ def apply(members: Iterable[Member], root: str, number: int) -> None:
         folder, _, name = member.path.rpartition("/")
         place = os.path.join(root, folder)
         if name == ".wh..wh..opq":
-            if os.path.isdir(place) and not os.path.islink(place):
+            if os.path.isdir(place) and not any_link(root, folder):
                 for each in os.listdir(place):
                     remove(os.path.join(place, each))
         elif name.startswith(".wh.") and not any_link(root, folder) and os.path.isdir(place):
