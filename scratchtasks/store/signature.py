@@ -5,6 +5,7 @@ import hashlib
 import os
 import stat
 import time
+from functools import cache
 from typing import NamedTuple
 
 from scratchtasks.core.digest import Digest
@@ -37,6 +38,8 @@ one before leaves the same stamp.  50 ms is well beyond any tick."""
 _COARSE = 2_000_000_000
 """ns. The same where stamps are kept in whole seconds (or two of them, as FAT does)."""
 
+_NO_CTIME = ("vfat ", "msdos ", "exfat ", "fuse", "cifs ", "smb3 ")
+
 _ATTEMPTS = 5
 _CHUNK = 256 * 1024
 
@@ -57,9 +60,12 @@ def signature_of(info: os.stat_result) -> Signature:
 def is_settled(signature: Signature, clock: int) -> bool:
     """Whether a write after *clock* (ns since the epoch) is sure to move *signature*.
 
-    git's rule for racy entries.  Stamps in the future of *clock* never settle.
+    git's rule for racy entries.  Stamps in the future of *clock* never settle, nor do those of
+    mounts that keep no ctime: there a write can leave no trace.
     """
-    _, mtime, ctime, _, _ = signature
+    _, mtime, ctime, _, device = signature
+    if device in _doubtful_devices():
+        return False
     whole_seconds = mtime % 1_000_000_000 == 0 and ctime % 1_000_000_000 == 0
     return max(mtime, ctime) + (_COARSE if whole_seconds else _FINE) < clock
 
@@ -125,6 +131,30 @@ def _link(path: str) -> tuple[str, Note]:
         if error.errno == errno.EINVAL:  # there, but no symlink
             return "", ()
         raise read_error(path, error) from error
+
+
+@cache
+def _doubtful_devices() -> frozenset[int]:
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            return devices_without_ctime(file.read())
+    except OSError:
+        return frozenset()
+
+
+def devices_without_ctime(mountinfo: str) -> frozenset[int]:
+    """The devices in *mountinfo* whose file systems do not tell when a file was last changed: what
+    they call ctime is made up, or that of another machine's clock.
+
+    Source: proc_pid_mountinfo(5).
+    """
+    found = set()
+    for line in mountinfo.splitlines():
+        mount, _, rest = line.partition(" - ")
+        if rest.startswith(_NO_CTIME):
+            major, _, minor = mount.split()[2].partition(":")
+            found.add(os.makedev(int(major), int(minor)))
+    return frozenset(found)
 
 
 def read_file(path: str) -> Content | None:

@@ -518,3 +518,31 @@ class TestFew:
         states.save()
         lie(tmp_path)
         assert FileStates(str(tmp_path), database, few=True).observe(Input("file", "a")) == WRONG
+
+
+MOUNTINFO = """\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+40 22 8:17 / /media/a\\040stick rw shared:2 - vfat /dev/sdb1 rw,fmask=0022
+41 22 0:45 / /mnt/far rw - fuse.sshfs host:/srv rw,user_id=0
+42 22 0:46 / /mnt/tmp rw shared:3 master:4 - tmpfs tmpfs rw
+"""
+
+
+def test_mounts_without_ctime_are_known() -> None:
+    devices = {os.makedev(8, 17), os.makedev(0, 45)}
+    assert signature.devices_without_ctime(MOUNTINFO) == devices
+
+
+def test_what_lies_on_a_mount_without_ctime_is_read_each_time(
+    tmp_path: Path, fresh: Callable[[], FileStates], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path.stat().st_dev
+    monkeypatch.setattr(signature, "_doubtful_devices", lambda: frozenset({device}))
+    (tmp_path / "file").write_text("text")
+    settle()
+    states = fresh()
+    assert states.observe(Input("file", "file")) == digest_of(b"text")
+    assert states.note(Input("file", "file"), digest_of(b"text")) == ()
+    states.save()
+    lie(tmp_path)
+    assert fresh().observe(Input("file", "file")) == digest_of(b"text")
