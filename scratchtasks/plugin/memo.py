@@ -2,7 +2,8 @@
 
 With it a run decides "nothing to do" from one scan, before tasks are made and heavy modules are
 imported; and when something moved, which services have to be looked at.  A memo holds for one
-environment and one state of dodo.py; where it is silent or in doubt, everything is looked at.
+environment, one state of dodo.py and one boot; where it is silent or in doubt, everything is
+looked at.
 
 Two files: the one that every run reads has paths and notes only, the other what they mean.
 """
