@@ -351,6 +351,19 @@ def test_after_a_power_loss_stat_proves_nothing(site: Site) -> None:
     assert looks(site, before=rebooted)
 
 
+FULL_DISK = """
+from scratchtasks.core.errors import StoreError
+from scratchtasks.plugin import memo
+def full(*_): raise StoreError("memo", "disk full")
+memo.write_memo = full
+"""
+
+
+def test_a_run_with_nothing_to_do_needs_no_room_on_the_disk(site: Site) -> None:
+    (site.root / "lib/lib.go").touch()
+    assert not looks(site, before=FULL_DISK)
+
+
 YEARS_LATER = "import time\nnow = time.time\ntime.time = lambda: now() + 11 * 365 * 86400\n"
 
 
