@@ -313,6 +313,15 @@ def test_what_doit_is_told_to_forget_is_not_remembered(
     assert site.images() == images
 
 
+def test_a_memo_that_cannot_be_dropped_is_told(template: Site, tmp_path: Path) -> None:
+    site = template.copy_to(tmp_path / "ws")
+    site.write({".scratch/memo": "in the way"})
+    ran = site.run("forget")
+    assert ran.code == 3
+    folder = site.root / ".scratch/memo"
+    assert ran.err == f"ERROR: {folder}: cannot be written: not a directory\n"
+
+
 SAME: dict[str, Callable[[Site], object]] = {
     "touched": lambda s: (s.root / "lib/lib.go").touch(),
     "replaced by its copy": lambda s: replaced(s.root / "lib/lib.go", "lib", "lib"),
