@@ -80,3 +80,9 @@ def did_you_mean(word: str, known: "tuple[str, ...] | list[str]") -> str:
     if near:
         return f"did you mean '{near[0]}'?"
     return "known: " + ", ".join(sorted(known)) if known else ""
+
+
+def printable(text: str, keep: str = "") -> str:
+    """*text* with control characters, save those to *keep*, as `?`: a name must not steer the
+    terminal."""
+    return "".join(c if c.isprintable() or c in keep else "?" for c in text)

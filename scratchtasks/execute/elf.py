@@ -7,7 +7,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from scratchtasks.core.descriptor import Descriptor
-from scratchtasks.core.errors import NotStatic
+from scratchtasks.core.errors import NotStatic, printable
 from scratchtasks.core.platform import Platform
 from scratchtasks.store.blobs import ContentStore
 
@@ -243,8 +243,7 @@ def _string_at(elf: "ELFFile", loads: list[Any], tags: list[tuple[str, int]], of
 def _text(stream: IO[bytes], offset: int) -> str:
     stream.seek(offset)
     name = stream.read(_MAX_NAME).split(b"\0")[0].decode("utf-8", "replace")
-    # It goes to a terminal: no control characters.
-    return "".join(c if c.isprintable() else "?" for c in name) or "a library without a name"
+    return printable(name) or "a library without a name"
 
 
 def _summary(error: BaseException) -> str:

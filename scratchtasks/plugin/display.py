@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from scratchtasks.core.errors import printable
+
 _FRAME_SECONDS = 0.1
 
 
@@ -164,12 +166,6 @@ def duration(seconds: float, digits: int = 2) -> str:
         return f"{seconds:.{digits}f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s"
-
-
-def printable(text: str, keep: str = "") -> str:
-    """*text* with control characters, save those to *keep*, as `?`: a name must not steer the
-    terminal."""
-    return "".join(c if c.isprintable() or c in keep else "?" for c in text)
 
 
 def cells(text: str) -> int:

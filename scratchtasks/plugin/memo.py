@@ -2,7 +2,8 @@
 
 With it a run decides "nothing to do" from one scan, before tasks are made and heavy modules are
 imported; and when something moved, which services have to be looked at.  A memo holds for one
-environment and one state of dodo.py; where it is silent or in doubt, everything is looked at.
+environment, one state of dodo.py and one boot; where it is silent or in doubt, everything is
+looked at.
 
 Two files: the one that every run reads has paths and notes only, the other what they mean.
 """
@@ -12,10 +13,11 @@ import marshal
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from scratchtasks.store.atomic import write_atomic
+from scratchtasks.store.atomic import remove, storage_error, write_atomic
 from scratchtasks.store.signature import Meaning, Note
 
 _FORMAT = 1
@@ -125,18 +127,23 @@ def write_memo(memo: Memo, folder: str, environment: str) -> None:
     write_marshalled(f"{folder}/{environment}.more", more)
     write_marshalled(f"{folder}/{environment}", hot)
     memo.token = token
-    _drop_old(folder)
+    with suppress(OSError):  # somebody else is at it, or the next run will be
+        _drop_old(folder)
 
 
 def drop_memos(folder: str) -> None:
-    """Forget everything: somebody is about to change what a memo cannot see."""
+    """Forget everything: somebody is about to change what a memo cannot see.
+
+    Raises: StoreError.
+    """
     try:
-        names = os.listdir(folder)
+        for name in os.listdir(folder):
+            if name != OUTLINE:
+                remove(f"{folder}/{name}")
     except FileNotFoundError:
         return
-    for name in names:
-        if name != OUTLINE:
-            _unlink(f"{folder}/{name}")
+    except OSError as error:
+        raise storage_error(folder, error) from error
 
 
 def _drop_old(folder: str) -> None:
@@ -144,15 +151,8 @@ def _drop_old(folder: str) -> None:
     if len(names) > _KEPT:
         names.sort(key=lambda name: os.stat(f"{folder}/{name}").st_mtime_ns)
         for name in names[:-_KEPT]:
-            _unlink(f"{folder}/{name}")
-            _unlink(f"{folder}/{name}.more")
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
+            remove(f"{folder}/{name}")
+            remove(f"{folder}/{name}.more")
 
 
 # marshal reads 50,000 paths in 20 ms, a fifth of json; it may crash on garbage, hence nothing is

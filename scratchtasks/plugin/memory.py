@@ -3,6 +3,7 @@
 import fcntl
 import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import StoreError
@@ -71,9 +72,13 @@ class Memory:
         return {n: known.folder for n, known in memo.services.items() if n not in names}
 
     def freshen(self) -> None:
-        """Keep what `ask` has learnt about files that were only touched.  Raises: StoreError."""
+        """Keep what `ask` has learnt about files that were only touched.
+
+        Where that cannot be written, nothing is lost but time.
+        """
         if self._memo is not None and not self._memo.token and self._memo.meanings:
-            write_memo(self._memo, self._folder, self._environment)
+            with suppress(StoreError):
+                write_memo(self._memo, self._folder, self._environment)
 
     def keep(self, session: "Session") -> None:
         """Remember what *session* has found out.  Raises: StoreError."""
@@ -100,10 +105,8 @@ class Memory:
         """
         from .outline import write_outline
 
-        try:
+        with suppress(StoreError):
             write_outline(session, self._folder, self._head + self._environment)
-        except StoreError:
-            pass
 
     def drop(self) -> None:
         """Forget what was up to date."""

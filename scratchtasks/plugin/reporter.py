@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Self, TextIO
 from doit.exceptions import BaseFail, InvalidTask, UnmetDependency
 from doit.reporter import ConsoleReporter
 
-from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.errors import ScratchError, printable
 
-from .display import Display, duration, printable
+from .display import Display, duration
 from .events import (
     Event,
     Events,

@@ -42,8 +42,9 @@ class Choices:
         """These for the engine at the URL *engine*: loopback of this machine, if it is here."""
         if self.address:
             return self
-        is_here = "localhost" in engine or "127.0.0.1" in engine
-        return replace(self, address="127.0.0.1" if is_here else "0.0.0.0")  # noqa: S104
+        from scratchtasks.sinks.docker.endpoint import is_here
+
+        return replace(self, address="127.0.0.1" if is_here(engine) else "0.0.0.0")  # noqa: S104
 
     def check(self, services: Sequence[Service]) -> None:
         """Raises: ConfigError for a choice that fits no declared port of *services*, and for a

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import ConfigError, StoreError
+from scratchtasks.core.errors import ConfigError, StoreError, printable
 from scratchtasks.core.span import Span
 from scratchtasks.store.atomic import create, remove, storage_error, temp_beside, write_atomic
 
-from .display import printable
 from .events import Event, Events, Finished, ImageMade, Outcome, Started, Work
 
 _COMPILES = ("Compile", "Build")

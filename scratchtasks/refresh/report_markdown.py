@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from scratchtasks.core.errors import printable
+
 from .proposal import Proposal
 from .roots import Root
 from .wording import (
@@ -10,7 +12,6 @@ from .wording import (
     headline,
     images_heading,
     move_text,
-    printable,
     short,
     zones_heading,
 )

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from scratchtasks.core.errors import printable
+
 from .proposal import Proposal
 from .roots import Root, RootsDiff
 from .wording import (
@@ -9,7 +11,6 @@ from .wording import (
     headline,
     images_heading,
     move_text,
-    printable,
     short,
     zones_heading,
 )

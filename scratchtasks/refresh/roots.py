@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from scratchtasks.core.errors import StageError
+from scratchtasks.core.errors import StageError, printable
 
 _LONGEST = 200
 
@@ -116,8 +116,7 @@ def _root(der: bytes, where: str) -> Root:
 
 
 def _shown(subject: str) -> str:
-    text = "".join(char if char.isprintable() else "?" for char in subject)
-    return text[:_LONGEST] or "no subject"
+    return printable(subject)[:_LONGEST] or "no subject"
 
 
 def _common_name(root: Root) -> str:

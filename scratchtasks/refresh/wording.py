@@ -96,8 +96,3 @@ def images_heading(images: tuple[Fate, ...]) -> str:
 def short(digest: str) -> str:
     """*digest* as people compare it."""
     return digest.removeprefix("sha256:")[:12]
-
-
-def printable(text: str) -> str:
-    """*text* on one line and without control characters: much of it was written by others."""
-    return "".join(char if char.isprintable() else "?" for char in text)

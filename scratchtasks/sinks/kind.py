@@ -17,6 +17,7 @@ from typing import Any
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError, StoreError
 from scratchtasks.core.span import OnSpan, counted, span
+from scratchtasks.registry.reference import Repository, parse_reference
 from scratchtasks.store.blobs import ContentStore
 
 from .docker.archive import PlainImage, write_archive
@@ -190,10 +191,7 @@ class Kind:
 
 def canonical(reference: str) -> str:
     """*reference* with its registry spelt out: `api:1` is `docker.io/library/api:1`."""
-    host, slash, _ = reference.partition("/")
-    if slash and ("." in host or ":" in host or host == "localhost"):
-        return reference
-    return f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"
+    return str(parse_reference(reference))
 
 
 def _wanted(each: Loadable) -> _Wanted:
@@ -204,9 +202,8 @@ def _wanted(each: Loadable) -> _Wanted:
     return _Wanted(image, digest, (*names, f"{_repository(names[0])}@{digest}"))
 
 
-def _repository(name: str) -> str:
-    head, _, last = name.rpartition("/")
-    return f"{head}/{last.partition('@')[0].partition(':')[0]}"
+def _repository(name: str) -> Repository:
+    return parse_reference(name).repository
 
 
 def _snapshotter(config: str) -> str:

@@ -329,7 +329,8 @@ class FileStates:
             self._drop(key)
             return None
         old = self._entries.get(key)
-        is_ours = is_ours or key.startswith(self._ours) or (old is not None and old[3])
+        # With few, it may be ours by what was not read.
+        is_ours = is_ours or self._few or key.startswith(self._ours) or bool(old and old[3])
         entry = (found.signature, found.value, self._day, is_ours)
         # Kept even if its signature cannot be trusted: that a file is ours must not be forgotten.
         self._keep(key, entry if found.settled else ((), *entry[1:]))

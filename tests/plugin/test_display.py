@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchtasks.plugin.display import Display, cells, clip, duration, printable, write_all
+from scratchtasks.core.errors import printable
+from scratchtasks.plugin.display import Display, cells, clip, duration, write_all
 
 _TOKEN = re.compile(r"\x1b\[(\d*)([A-Za-z])|\r|\n|[^\x1b\r\n]+")
 

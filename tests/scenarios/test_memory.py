@@ -313,6 +313,15 @@ def test_what_doit_is_told_to_forget_is_not_remembered(
     assert site.images() == images
 
 
+def test_a_memo_that_cannot_be_dropped_is_told(template: Site, tmp_path: Path) -> None:
+    site = template.copy_to(tmp_path / "ws")
+    site.write({".scratch/memo": "in the way"})
+    ran = site.run("forget")
+    assert ran.code == 3
+    folder = site.root / ".scratch/memo"
+    assert ran.err == f"ERROR: {folder}: cannot be written: not a directory\n"
+
+
 SAME: dict[str, Callable[[Site], object]] = {
     "touched": lambda s: (s.root / "lib/lib.go").touch(),
     "replaced by its copy": lambda s: replaced(s.root / "lib/lib.go", "lib", "lib"),
@@ -349,6 +358,19 @@ def test_a_clock_that_was_set_back_proves_nothing(site: Site) -> None:
 def test_after_a_power_loss_stat_proves_nothing(site: Site) -> None:
     rebooted = "from scratchtasks.store import signature\nsignature.boot_id = lambda: 'next'\n"
     assert looks(site, before=rebooted)
+
+
+FULL_DISK = """
+from scratchtasks.core.errors import StoreError
+from scratchtasks.plugin import memo
+def full(*_): raise StoreError("memo", "disk full")
+memo.write_memo = full
+"""
+
+
+def test_a_run_with_nothing_to_do_needs_no_room_on_the_disk(site: Site) -> None:
+    (site.root / "lib/lib.go").touch()
+    assert not looks(site, before=FULL_DISK)
 
 
 YEARS_LATER = "import time\nnow = time.time\ntime.time = lambda: now() + 11 * 365 * 86400\n"

@@ -480,6 +480,22 @@ class TestFew:
         assert {Path(path).name for path in saved.entries} == {"a", "b", "c", "d"}
         assert saved.entries[str(tmp_path / "b")][1] == digest_of(b"new")
 
+    def test_what_is_ours_stays_ours_when_few_look_at_it(self, tmp_path: Path, large: str) -> None:
+        (tmp_path / "copy").write_text("copy")
+        states = FileStates(str(tmp_path), large)
+        states.adopt("copy", digest_of(b"copy"))
+        settle()
+        states.save()
+        few = FileStates(str(tmp_path), large, few=True)
+        assert few.digest("copy") == digest_of(b"copy")
+        few.save()
+        for path in (large, f"{large}.recent"):
+            saved = read_saved(path)
+            saved.entries = {key: (e[0], WRONG, *e[2:]) for key, e in saved.entries.items()}
+            saved.boot = "another"
+            write_saved(path, saved)
+        assert FileStates(str(tmp_path), large).digest("copy") == digest_of(b"copy")
+
     def test_what_few_have_learnt_is_trusted_by_few(self, tmp_path: Path, large: str) -> None:
         for _ in range(2):
             few = FileStates(str(tmp_path), large, few=True)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from scratchtasks.core.errors import StageError
+from scratchtasks.core.errors import StageError, printable
 
 from .made import Made, file_of, symlink_of
 from .pem import parse_pem, pem_of
@@ -170,8 +170,7 @@ def _parse_der(der: bytes, where: str) -> tuple[str, datetime]:
 
 
 def _name_of(certificate: Certificate) -> str:
-    name = certificate.subject.rfc4514_string()[:80]
-    return "".join(char if char.isprintable() else "?" for char in name) or "no subject"
+    return printable(certificate.subject.rfc4514_string()[:80]) or "no subject"
 
 
 def _sha256(der: bytes) -> bytes:

@@ -134,7 +134,7 @@ class Up(Run):  # type: ignore[misc]
 
     def _bring_up(self, session: Session) -> bool:
         """Whether all that was loaded is up; errors are told.  Raises: SinkError (no engine)."""
-        from scratchtasks.sinks.docker.containers import bring_up
+        from scratchtasks.sinks.docker.containers import PREFIX, bring_up
         from scratchtasks.sinks.engines import open_client
 
         names = [name for name in self._names if session.loads.has(name)]
@@ -157,7 +157,7 @@ class Up(Run):  # type: ignore[misc]
                 sys.stdout.flush()
                 up.append(name)
         if up:
-            logs = f"scratch-{up[0]}" if len(up) == 1 else "scratch-NAME"
+            logs = PREFIX + (up[0] if len(up) == 1 else "NAME")
             end = " ".join(up)
             sys.stdout.write(f"    logs: docker logs -f {logs}; end: doit up --down {end}\n")
         return up == names

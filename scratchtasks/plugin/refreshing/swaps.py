@@ -1,10 +1,12 @@
 """Which sources of roots and zones have another content after a proposal, and who uses them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from scratchtasks.core.action import Action
-from scratchtasks.core.target import Service
+from scratchtasks.core.target import Pin, Service
+from scratchtasks.execute.operation import World
 from scratchtasks.execute.sources.pinned import pins_of
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.compare import RootsSwap, Swap, ZonesSwap
@@ -14,6 +16,8 @@ from .contents import certificates_of, zones_of
 from .elsewhere import certificates_from, fetches, has_content, zones_from
 from .parts import parts_of
 
+T = TypeVar("T")
+
 
 def swaps(
     session: Session, moves: Iterable[Move]
@@ -22,59 +26,56 @@ def swaps(
     roots: list[RootsSwap] = []
     zones: list[ZonesSwap] = []
     for move in moves:
-        old, new = move.old, move.new
+        old = move.old
         if old is None or not move.is_moved:
             continue
-        was = f"{old.name} {old.version}"
         if old.kind == "pypi":
-            world = session.world
             if old.name == "certifi":
-                roots.append(
-                    Swap(
-                        name=old.name,
-                        was=was,
-                        old=partial(certificates_of, old, world),
-                        new=partial(certificates_of, new, world),
-                        services=_users(session, "certs", ""),
-                    )
-                )
+                roots.append(_of_wheel(old, move.new, certificates_of, "certs", session))
             elif old.name == "tzdata":
-                zones.append(
-                    Swap(
-                        name=old.name,
-                        was=was,
-                        old=partial(zones_of, old, world),
-                        new=partial(zones_of, new, world),
-                        services=_users(session, "zoneinfo", ""),
-                    )
-                )
+                zones.append(_of_wheel(old, move.new, zones_of, "zoneinfo", session))
             continue
         for action in _fetches_of(session, old.name):
-            world, pins = session.world, session.world.pins
-            before, after = {**pins, old.name: old}, {**pins, new.name: new}
-            if not has_content(action, after, world):
+            if not has_content(action, _with(move.new, session), session.world):
                 continue  # the forecast says which images cannot be built then
             if action.params["what"] == "roots":
-                roots.append(
-                    Swap(
-                        name=_name(session, action),
-                        was=was,
-                        old=partial(certificates_from, action, before, world),
-                        new=partial(certificates_from, action, after, world),
-                        services=_users(session, "certs", action.name),
-                    )
-                )
+                roots.append(_of_fetch(old, move.new, action, certificates_from, "certs", session))
             elif action.params["what"] == "zones":
-                zones.append(
-                    Swap(
-                        name=_name(session, action),
-                        was=was,
-                        old=partial(zones_from, action, before, world),
-                        new=partial(zones_from, action, after, world),
-                        services=_users(session, "zoneinfo", action.name),
-                    )
-                )
+                zones.append(_of_fetch(old, move.new, action, zones_from, "zoneinfo", session))
     return tuple(roots), tuple(zones)
+
+
+def _of_wheel(
+    old: Pin, new: Pin, read: Callable[[Pin, World], T], kind: str, session: Session
+) -> Swap[T]:
+    return Swap(
+        name=old.name,
+        was=f"{old.name} {old.version}",
+        old=partial(read, old, session.world),
+        new=partial(read, new, session.world),
+        services=_users(session, kind, ""),
+    )
+
+
+def _of_fetch(
+    old: Pin,
+    new: Pin,
+    action: Action,
+    read: Callable[[Action, Mapping[str, Pin], World], T],
+    kind: str,
+    session: Session,
+) -> Swap[T]:
+    return Swap(
+        name=_name(session, action),
+        was=f"{old.name} {old.version}",
+        old=partial(read, action, _with(old, session), session.world),
+        new=partial(read, action, _with(new, session), session.world),
+        services=_users(session, kind, action.name),
+    )
+
+
+def _with(pin: Pin, session: Session) -> Mapping[str, Pin]:
+    return {**session.world.pins, pin.name: pin}
 
 
 def _fetches_of(session: Session, pin: str) -> list[Action]:

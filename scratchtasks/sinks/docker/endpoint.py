@@ -10,8 +10,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from scratchtasks.core.errors import SinkError
+from scratchtasks.registry.reference import is_loopback
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 
@@ -36,6 +38,11 @@ class Endpoint:
 
     def __str__(self) -> str:
         return f"{self.host} ({self.origin})" if self.origin else self.host
+
+
+def is_here(url: str) -> bool:
+    """Whether the engine that the SDK calls *url* is on this machine: at a socket, or loopback."""
+    return is_loopback(urlsplit(url).netloc)
 
 
 def endpoint(env: Mapping[str, str]) -> Endpoint:

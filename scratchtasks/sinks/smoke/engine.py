@@ -19,6 +19,7 @@ from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 
 from ..docker import Loadable, connect, load
+from ..docker.endpoint import is_here
 from ..docker.faults import sdk_errors
 from .guard import KEPT, PAUSES, ask, keep
 from .root import read_file
@@ -64,7 +65,7 @@ class InEngine:
         """
         with sdk_errors(self._where):
             place = self._place = self._place or self._opened(trial)
-            if trial.definition.http_path and "localhost" not in place.client.api.base_url:
+            if trial.definition.http_path and not is_here(place.client.api.base_url):
                 raise Unusable("the engine is on another machine, out of the probe's reach")
             name = place.name
             with ExitStack() as made:

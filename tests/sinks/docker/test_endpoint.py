@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scratchtasks.core.errors import SinkError
-from scratchtasks.sinks.docker.endpoint import DEFAULT_HOST, TLS, Endpoint, endpoint
+from scratchtasks.sinks.docker.endpoint import DEFAULT_HOST, TLS, Endpoint, endpoint, is_here
 from tests.images.authority import write_authority
 
 
@@ -138,3 +138,19 @@ def test_a_context_without_a_host(folder: Path, text: str) -> None:
     assert _refusal({"DOCKER_CONFIG": str(folder), "DOCKER_CONTEXT": "near"}) == (
         f"{path}: docker context 'near' names no host (Endpoints.docker.Host)"
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http+docker://localhost", True),
+        ("http://localhost:2375", True),
+        ("https://127.0.0.1:2376", True),
+        ("http://[::1]:2375", True),
+        ("http+docker://ssh", False),
+        ("https://localhost.example.com:2376", False),
+        ("http://10.127.0.0.1.example.com:2375", False),
+    ],
+)
+def test_what_is_on_this_machine(url: str, expected: bool) -> None:
+    assert is_here(url) is expected
