@@ -21,6 +21,9 @@ SUMMARY = "dist/images.json"
 
 _NEVER = float("inf")
 
+_FEW_BLANKS = 4
+"""A quarter of the paths may be blank: to number all anew takes longer than to write them."""
+
 
 def remembered(
     session: "Session", head: str, before: Memo | None, missed: Collection[str] = ()
@@ -55,7 +58,7 @@ class _Table:
     def __init__(self, before: Memo | None, looked_at: Collection[str]) -> None:
         self._paths = list(before.paths) if before else []
         self._notes = list(before.notes) if before else []
-        self._meanings = [list(each) for each in before.meanings] if before else []
+        self._meanings = list(before.meanings) if before else []
         self._numbers = {path: number for number, path in enumerate(self._paths)}
         # Nothing that counts still depends on these: the next look is all there is to know.
         self._outdated = set(range(len(self._paths)))
@@ -82,11 +85,11 @@ class _Table:
         else:
             if self._notes[number] != note:
                 self._notes[number] = ()  # it changed between two looks: who saw what?
-            meanings = self._meanings[number]
-            if not meanings or meaning is None:
-                meanings.clear()  # for one of them, only its note counts
-            elif meaning not in meanings:
-                meanings.append(meaning)
+            known = self._meanings[number]
+            if not known or meaning is None:
+                self._meanings[number] = []  # for one of them, only its note counts
+            elif meaning not in known:
+                self._meanings[number] = [*known, meaning]
         return number
 
     def memo(
@@ -97,26 +100,42 @@ class _Table:
         services: dict[str, Known],
         git: dict[str, str],
     ) -> Memo:
-        """The Memo of this table, without the paths that nothing in it depends on any more."""
+        """The Memo of this table; paths that nothing depends on any more are blank, or left out
+        once they are many."""
         used = set(common).union(*(known.watched for known in services.values()))
-        new = {number: place for place, number in enumerate(sorted(used))}
-        notes = [self._notes[number] for number in new]
+        blank = set(range(len(self._paths))) - used
+        if len(blank) * _FEW_BLANKS > len(used):
+            services, common = self._compact(sorted(used), services, common)
+        else:
+            for number in blank:
+                self._paths[number], self._notes[number], self._meanings[number] = "", None, []
         return Memo(
             head,
-            [self._paths[number] for number in new],
-            notes,
+            self._paths,
+            self._notes,
             len(services),
             sum(not known.digest for known in services.values()),
             expires,
-            max((stamp for note in notes if note for stamp in note[1:3]), default=0),
+            max((stamp for note in self._notes if note for stamp in note[1:3]), default=0),
             git,
-            [self._meanings[number] for number in new],
-            sorted({new[number] for number in common}),
-            {
-                name: Known(known.folder, [new[n] for n in known.watched], known.digest)
-                for name, known in services.items()
-            },
+            self._meanings,
+            sorted(set(common)),
+            services,
         )
+
+    def _compact(
+        self, used: list[int], services: dict[str, Known], common: Iterable[int]
+    ) -> tuple[dict[str, Known], list[int]]:
+        """Number only the paths *used*; returns *services* and *common* with the new numbers."""
+        new = {number: place for place, number in enumerate(used)}
+        self._paths = [self._paths[number] for number in used]
+        self._notes = [self._notes[number] for number in used]
+        self._meanings = [self._meanings[number] for number in used]
+        numbered = {
+            name: Known(known.folder, [new[number] for number in known.watched], known.digest)
+            for name, known in services.items()
+        }
+        return numbered, [new[number] for number in common]
 
 
 class _Service:

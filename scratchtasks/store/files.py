@@ -257,7 +257,9 @@ class FileStates:
                 write_saved(
                     self._database, Saved(self._boot, self._swept, self._entries, self._probes)
                 )
-                recent = {}
+                # Compilers lie outside, and every run looks at them.
+                outside = (item for item in recent.items() if not item[0].startswith(self._prefix))
+                recent = dict(outside)
             saved = Saved(self._boot, self._swept, recent, self._probes)
             write_saved(self._database + _RECENT, saved)
             self._is_dirty = False
