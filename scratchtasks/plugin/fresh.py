@@ -6,7 +6,7 @@ from typing import Any
 from .reporter import META
 
 
-def fresh_images(names: Iterable[str | None]) -> Iterator[dict[str, Any]]:
-    """An image task without anything to do for each of *names*; None is their group."""
+def fresh_images(names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """An image task without anything to do for each of *names*."""
     for name in names:
         yield {"basename": "image", "name": name, "actions": None, "meta": {META: {}}}

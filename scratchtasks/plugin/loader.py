@@ -19,7 +19,6 @@ from doit.task import Task
 from scratchtasks.core.errors import ScratchError
 
 from .events import Planned
-from .fresh import fresh_images
 from .memory import Memory
 from .switches import is_set
 from .workspace import Workspace
@@ -230,7 +229,9 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             made = self._prepared(cmd, pos_args, tasks, set(images) - stale)
         else:
             memory.freshen()
-            made = [*tasks, *generate_tasks("scratchtasks", fresh_images((None, *images)))]
+            # With nothing selected doit does not even open its database.
+            cmd.sel_tasks = []
+            made = tasks
         workspace.events.emit(Planned(count, count - len(stale)))
         return made
 

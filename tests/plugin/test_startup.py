@@ -14,15 +14,15 @@ OURS = {
     *(
         f"scratchtasks.plugin.{name}"
         for name in (
-            *("backend", "display", "events", "fresh", "loader", "memo", "memory", "recall"),
-            *("reporter", "switches", "workspace"),
+            *("backend", "display", "events", "loader", "memo", "memory", "recall", "reporter"),
+            *("switches", "workspace"),
         )
     ),
     *(f"scratchtasks.store.{name}" for name in ("atomic", "scan", "signature")),
 }
 """Our modules; one more is a decision, and costs every run 0.3 to 5 ms."""
 
-OTHERS = {"_sqlite3", "atexit", "dodo", "gc", "marshal", "sqlite3", "tomllib"}
+OTHERS = {"atexit", "dodo", "gc", "marshal", "tomllib"}
 """What doit has not imported by itself."""
 
 RUN = """
