@@ -13,11 +13,28 @@ from tests.registry.servers import registry, serving
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+ENGINES = (
+    "tests/benchmarks/",
+    "tests/images/",
+    "tests/plugin/test_refresh.py",
+    "tests/plugin/test_resolve.py",
+    "tests/plugin/test_round_trip.py",
+    "tests/plugin/test_smoke.py",
+    "tests/plugin/test_trace.py",
+    "tests/plugin/test_up.py",
+    "tests/scenarios/test_platforms.py",
+    "tests/sinks/docker/",
+    "tests/sinks/smoke/",
+    "tests/sinks/test_kind.py",
+)
+"""Where tests use a Docker Engine: what one of them removes may be what another counts on."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one worker, and all of `images`, which share what they build, to one."""
+    """Give each file to one worker, and all that use the Docker Engines to one."""
     for item in items:
         place = item.nodeid.partition("::")[0]
-        group = "images" if place.startswith("tests/images/") else place
+        group = "engines" if place.startswith(ENGINES) else place
         item.add_marker(pytest.mark.xdist_group(group))
 
 
