@@ -37,14 +37,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """*release* is what to move to, None to stay; *why* is in words for people, "" without news.
-
-    *is_urgent*: the release that is pinned was withdrawn.
-    """
+    """*release* is what to move to, None to stay; *why* is in words for people, "" without news."""
 
     release: Release | None
     why: str = ""
-    is_urgent: bool = False
 
 
 def policy_of(table: Mapping[str, str | int]) -> Policy:
@@ -100,7 +96,7 @@ def choose(pin: Pin, releases: Sequence[Release], policy: Policy, now: float) ->
         why = f"{rule!r} does not allow {pin.version}"
     if newest > best:
         why += f"; {_waiting(sound[newest], policy, now)}"
-    return Choice(rested[best], why, withdrawn is not None)
+    return Choice(rested[best], why)
 
 
 def allows(rule: str, version: str) -> bool:

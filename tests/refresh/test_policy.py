@@ -88,8 +88,6 @@ def test_a_pin_that_was_yanked_moves_even_down() -> None:
     some = [*MANY[:3], replace(MANY[3], yanked="roots missing")]
     why = "2026.10.18 was withdrawn (roots missing)"
     assert chosen("2026.10.18", some) == ("2026.1.4", why)
-    policy = Policy(rules={"certifi": "latest"})
-    assert choose(pin("2026.10.18"), some, policy, NOW).is_urgent
 
 
 def test_a_pin_that_was_yanked_and_has_no_successor() -> None:
