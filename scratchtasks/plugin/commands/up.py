@@ -93,6 +93,7 @@ class Up(Run):  # type: ignore[misc]
         if not args and not params["down"]:
             raise InvalidCommand(f"{self.name}: wanted the NAME of a service")
         self._args, self._is_down = args, params["down"]
+        params["par_type"] = "thread"  # a process of doit's could not tell what it has loaded
         self._inputs = params["inputs"]
         self._names: list[str] = []
         has_failed = True
