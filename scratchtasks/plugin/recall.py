@@ -11,7 +11,7 @@ from scratchtasks.core.errors import StoreError
 from scratchtasks.store.scan import moved
 from scratchtasks.store.signature import Note, value_at
 
-from .memo import Memo, read_meanings
+from .memo import Memo, read_meanings, split
 
 _MOST = 0.5
 """The share of services from which on it costs less to look at everything."""
@@ -53,7 +53,7 @@ def stale_services(
 
 def _means_the_same(memo: Memo, number: int) -> bool:
     """Whether what path *number* stands for is as it was; then it gets a new note."""
-    path, meanings = memo.paths[number], memo.meanings[number]
+    path, meanings = memo.paths[number], split(memo.meanings[number])
     notes = set[Note]()
     for meaning in meanings:
         try:

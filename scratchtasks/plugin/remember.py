@@ -9,7 +9,7 @@ import scratchtasks
 from scratchtasks.core.action import Input
 from scratchtasks.store.signature import Meaning, Note, Watch, value_at
 
-from .memo import Known, Memo, packages
+from .memo import Known, Memo, joined, packages, split
 
 if TYPE_CHECKING:
     from scratchtasks.core.task import Task
@@ -59,37 +59,43 @@ class _Table:
         self._paths = list(before.paths) if before else []
         self._notes = list(before.notes) if before else []
         self._meanings = list(before.meanings) if before else []
+        self._latest = before.latest if before else 0
         self._numbers = {path: number for number, path in enumerate(self._paths)}
-        # Nothing that counts still depends on these: the next look is all there is to know.
-        self._outdated = set(range(len(self._paths)))
+        self._seen = set[int]()
+        # What nothing that still counts depends on: the next look is all there is to know of it.
+        self._kept, self._dropped = set[int](), set[int]()
         if before:
-            rest = [known for name, known in before.services.items() if name not in looked_at]
-            self._outdated -= set(before.common).union(*(known.watched for known in rest))
-            self._outdated |= before.changed
-            self._outdated.update(n for n in before.common if self._paths[n] == SUMMARY)
+            rest = (known for name, known in before.services.items() if name not in looked_at)
+            self._kept = set(before.common).union(*(known.watched for known in rest))
+            self._kept -= before.changed
+            self._kept.discard(self._numbers.get(SUMMARY, -1))
+            there = (before.services[name] for name in looked_at if name in before.services)
+            self._dropped = before.changed.union(*(known.watched for known in there))
 
     def numbers_of(self, watches: Iterable[Watch]) -> list[int]:
         """The numbers of the paths of *watches*, which are put into the table."""
         return list(dict.fromkeys(self._number(*watch) for watch in watches))
 
     def _number(self, path: str, meaning: Meaning | None, note: Note) -> int:
-        found = [] if meaning is None else [meaning]
+        found = "" if meaning is None else joined([meaning])
         number = self._numbers.setdefault(path, len(self._paths))
         if number == len(self._paths):
             self._paths.append(path)
             self._notes.append(note)
             self._meanings.append(found)
-        elif number in self._outdated:
-            self._outdated.remove(number)
+        elif number not in self._kept and number not in self._seen:
             self._notes[number], self._meanings[number] = note, found
         else:
             if self._notes[number] != note:
                 self._notes[number] = ()  # it changed between two looks: who saw what?
             known = self._meanings[number]
             if not known or meaning is None:
-                self._meanings[number] = []  # for one of them, only its note counts
-            elif meaning not in known:
-                self._meanings[number] = [*known, meaning]
+                self._meanings[number] = ""  # for one of them, only its note counts
+            elif known != found and meaning not in split(known):
+                self._meanings[number] = joined([*split(known), meaning])
+        self._seen.add(number)
+        if note:
+            self._latest = max(self._latest, *note[1:3])
         return number
 
     def memo(
@@ -102,13 +108,12 @@ class _Table:
     ) -> Memo:
         """The Memo of this table; paths that nothing depends on any more are blank, or left out
         once they are many."""
-        used = set(common).union(*(known.watched for known in services.values()))
-        blank = set(range(len(self._paths))) - used
-        if len(blank) * _FEW_BLANKS > len(used):
+        used = self._kept | self._seen
+        if (len(self._paths) - len(used)) * _FEW_BLANKS > len(used):
             services, common = self._compact(sorted(used), services, common)
         else:
-            for number in blank:
-                self._paths[number], self._notes[number], self._meanings[number] = "", None, []
+            for number in self._dropped - used:
+                self._paths[number], self._notes[number], self._meanings[number] = "", None, ""
         return Memo(
             head,
             self._paths,
@@ -116,7 +121,7 @@ class _Table:
             len(services),
             sum(not known.digest for known in services.values()),
             expires,
-            max((stamp for note in self._notes if note for stamp in note[1:3]), default=0),
+            self._latest,
             git,
             self._meanings,
             sorted(set(common)),
