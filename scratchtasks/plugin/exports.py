@@ -12,7 +12,7 @@ from scratchtasks.core.span import span
 from scratchtasks.core.task import Task
 from scratchtasks.oci.layout import index_json
 from scratchtasks.sinks import layout
-from scratchtasks.sinks.summary import ImageSummary, read_digests, write_summary
+from scratchtasks.sinks.summary import ImageSummary, Summary
 from scratchtasks.store.lock import WorkspaceLock
 from scratchtasks.store.signature import Watch
 
@@ -31,7 +31,7 @@ class Exports:
         self._others = frozenset(others)
         self._names = self._others.union(session.graph.services)
         self._folder = os.path.join(session.world.root, "dist")
-        self._summary = os.path.join(self._folder, "images.json")
+        self._summary = Summary(os.path.join(self._folder, "images.json"))
         self._made: dict[str, ImageSummary] = {}
         self._told: Mapping[str, str] | None = None
         self._pid = os.getpid()
@@ -72,9 +72,9 @@ class Exports:
             return "it was never built here"
         fault, digest = self._layout_fault(task, result)
         if self._told is None:
-            self._told = read_digests(self._summary)
+            self._told = self._summary.digests()
         if not fault and self._told.get(task.name.removeprefix("image:")) != digest:
-            fault = f"{self._summary} does not tell of it"  # the last run was killed, say
+            fault = f"{self._summary.path} does not tell of it"  # the last run was killed, say
         return fault.replace(self._session.world.root + "/", "")
 
     def watch(self, task: Task) -> tuple[str, list[Watch]]:
@@ -91,7 +91,7 @@ class Exports:
 
     def digests(self) -> Mapping[str, str]:
         """The digests of images that the summary tells of now.  Raises: StoreError."""
-        return read_digests(self._summary)
+        return self._summary.digests()
 
     def reset(self) -> None:
         """Read the summary anew: somebody else was at work."""
@@ -116,7 +116,7 @@ class Exports:
             # Workers of doit's -P process share that lock, and write at the same time.
             with WorkspaceLock(os.path.join(self._session.world.scratch, "summary.lock")) as turn:
                 turn.acquire(lambda _: None)
-                write_summary(self._summary, self._made.values(), self._names, self._others)
+                self._summary.write(self._made.values(), self._names, self._others)
             self._made = {}
 
     def _layout_fault(self, task: Task, result: ActionResult) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from scratchtasks.core.descriptor import Layer
 from scratchtasks.core.digest import Digest, Json
@@ -51,42 +51,72 @@ class ImageSummary:
         }
 
 
+_HEAD, _TAIL = '{"images": [\n', "\n]}\n"
 _KEYS = frozenset(
     {"name", "label", "digest", "image_id", "platforms", "size", "layers", "references"}
 )
 
 
-def write_summary(
-    path: str,
-    images: Iterable[ImageSummary],
-    known: Collection[str],
-    sound: Collection[str] = (),
-) -> None:
-    """Merge *images* into the summary *path*, in one step; sorted by name.
+class Summary:
+    """The summary file *path*; each state of it is parsed once.
 
-    An image replaces the entry of its name, but keeps its references while the digest stays.
-    Other entries stay if *known* (the names of all services) has them and their layout, a folder
-    beside *path*, still is of that digest (a killed run may have left a newer one); those of
-    *sound* are known to be.  A damaged file counts as empty.  Bytes that would not change are not
-    written.
-
-    Raises: StoreError when *path* cannot be read or written.
+    A damaged file counts as empty.  All raise StoreError when *path* cannot be read.
     """
-    before = _read(path)
-    folder = os.path.dirname(path)
-    entries: dict[str, Any] = {
-        entry["name"]: entry
-        for entry in _entries(before)
-        if entry["name"] in known
-        and (entry["name"] in sound or _is_there(os.path.join(folder, entry["name"]), entry))
-    }
-    for image in images:
-        entries[image.name] = _with_references(image.to_json(), entries.get(image.name))
-    # A line for each image: for people, and because only without indent json is fast.
-    lines = ",\n".join(f"  {json.dumps(entries[name])}" for name in sorted(entries))
-    data = f'{{"images": [\n{lines}\n]}}\n'.encode()
-    if data != before:
-        write_atomic(path, data)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._data = b""
+        self._entries: dict[str, _Entry] = {}
+
+    def digests(self) -> dict[str, Digest]:
+        """The digest of every image, by name."""
+        self._read()
+        return {name: entry.value["digest"] for name, entry in self._entries.items()}
+
+    def write(
+        self,
+        images: Iterable[ImageSummary],
+        known: Collection[str],
+        sound: Collection[str] = (),
+    ) -> None:
+        """Merge *images* into the file, in one step; sorted by name.
+
+        An image replaces the entry of its name, but keeps its references while the digest stays.
+        Other entries stay if *known* (the names of all services) has them and their layout, a
+        folder beside the file, still is of that digest (a killed run may have left a newer one);
+        those of *sound* are known to be.  Bytes that would not change are not written.
+
+        Raises: StoreError when the file cannot be written.
+        """
+        self._read()
+        folder = os.path.dirname(self.path)
+        entries = {
+            name: entry
+            for name, entry in self._entries.items()
+            if name in known
+            and (name in sound or _is_there(os.path.join(folder, name), entry.value))
+        }
+        for image in images:
+            value = _with_references(image.to_json(), entries.get(image.name))
+            entries[image.name] = _Entry(value, f"  {json.dumps(value)}")
+        # A line for each image: for people, and so that those that stay are only copied.
+        lines = ",\n".join(entries[name].line for name in sorted(entries))
+        data = f"{_HEAD}{lines}{_TAIL}".encode()
+        if data != self._data:
+            write_atomic(self.path, data)
+            self._data, self._entries = data, entries
+
+    def _read(self) -> None:
+        data = _read(self.path)
+        if data != self._data:
+            self._data, self._entries = data, {entry.value["name"]: entry for entry in _parse(data)}
+
+
+class _Entry(NamedTuple):
+    """What is told of an image, and the line that tells it."""
+
+    value: dict[str, Any]
+    line: str
 
 
 def _is_there(layout: str, entry: dict[str, Any]) -> bool:
@@ -98,35 +128,37 @@ def _is_there(layout: str, entry: dict[str, Any]) -> bool:
         return False
 
 
-def _with_references(entry: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
-    if before is None or before["digest"] != entry["digest"]:
+def _with_references(entry: dict[str, Any], before: _Entry | None) -> dict[str, Any]:
+    if before is None or before.value["digest"] != entry["digest"]:
         return entry
-    both = [*before["references"], *entry["references"]]
+    both = [*before.value["references"], *entry["references"]]
     return {**entry, "references": sorted(dict.fromkeys(map(str, both)))}
 
 
-def read_digests(path: str) -> dict[str, str]:
-    """The digest of every image in the summary *path*, by name; a damaged one counts as empty.
-
-    Raises: StoreError when *path* cannot be read.
-    """
-    return {entry["name"]: entry["digest"] for entry in _entries(_read(path))}
-
-
-def _entries(data: bytes) -> list[dict[str, Any]]:
+def _parse(data: bytes) -> list[_Entry]:
     """The entries of a summary as it was found: whatever is not one is left out."""
     try:
-        value = json.loads(data)
+        text = data.decode()
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return []
     images = value.get("images") if isinstance(value, dict) else None
     if not isinstance(images, list):
         return []
+    lines = text.removeprefix(_HEAD).removesuffix(_TAIL).split(",\n")
+    if len(lines) != len(images):
+        lines = [""] * len(images)  # somebody else has laid it out
     return [
-        entry
-        for entry in images
-        if isinstance(entry, dict) and entry.keys() == _KEYS and isinstance(entry["name"], str)
+        _Entry(image, _line(image, line))
+        for image, line in zip(images, lines, strict=True)
+        if isinstance(image, dict) and image.keys() == _KEYS and isinstance(image["name"], str)
     ]
+
+
+def _line(image: dict[str, Any], found: str) -> str:
+    """The line of *image*: the one that was *found*, if it is."""
+    is_ours = found.startswith(f'  {{"name": {json.dumps(image["name"])}, ')
+    return found if is_ours else f"  {json.dumps(image)}"
 
 
 def _read(path: str) -> bytes:

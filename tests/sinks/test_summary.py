@@ -11,7 +11,7 @@ import pytest
 from scratchtasks.core.descriptor import Descriptor, Layer
 from scratchtasks.core.digest import DiffID, digest_of
 from scratchtasks.core.errors import StoreError
-from scratchtasks.sinks.summary import ImageSummary, write_summary
+from scratchtasks.sinks.summary import ImageSummary, Summary
 
 _BLOB = Descriptor("application/vnd.oci.image.layer.v1.tar+gzip", digest_of(b"blob"), 4)
 
@@ -52,7 +52,7 @@ def names(path: str) -> list[str]:
 
 
 def test_what_an_entry_holds(path: str) -> None:
-    write_summary(path, [image("api")], KNOWN)
+    Summary(path).write([image("api")], KNOWN)
     with open(path, "rb") as file:
         assert json.load(file) == {
             "images": [
@@ -78,47 +78,47 @@ def test_what_an_entry_holds(path: str) -> None:
 
 
 def test_new_entries_replace_those_of_their_name(path: str) -> None:
-    write_summary(path, [image("worker"), image("api")], KNOWN)
-    write_summary(path, [image("web"), image("api", b"new")], KNOWN)
+    Summary(path).write([image("worker"), image("api")], KNOWN)
+    Summary(path).write([image("web"), image("api", b"new")], KNOWN)
     assert names(path) == ["api", "web", "worker"]
     with open(path, "rb") as file:
         assert json.load(file)["images"][0]["digest"] == digest_of(b"new")
 
 
 def test_order_and_history_do_not_show(path: str) -> None:
-    write_summary(path, [image("api"), image("web")], KNOWN)
+    Summary(path).write([image("api"), image("web")], KNOWN)
     together = Path(path).read_bytes()
     os.unlink(path)
-    write_summary(path, [image("web")], KNOWN)
-    write_summary(path, [image("api")], KNOWN)
+    Summary(path).write([image("web")], KNOWN)
+    Summary(path).write([image("api")], KNOWN)
     assert Path(path).read_bytes() == together
 
 
 def test_unknown_and_removed_images_are_dropped(path: str) -> None:
-    write_summary(path, [image("api"), image("web"), image("worker")], KNOWN)
+    Summary(path).write([image("api"), image("web"), image("worker")], KNOWN)
     shutil.rmtree(os.path.join(os.path.dirname(path), "web"))
-    write_summary(path, [], KNOWN - {"worker"})
+    Summary(path).write([], KNOWN - {"worker"})
     assert names(path) == ["api"]
 
 
 @pytest.mark.parametrize("index", ["", "[]", '{"manifests": []}', None])
 def test_an_entry_that_is_not_of_the_layout_is_dropped(path: str, index: str | None) -> None:
-    write_summary(path, [image("api"), image("web")], KNOWN)
+    Summary(path).write([image("api"), image("web")], KNOWN)
     if index is None:  # a run was killed after it had exported a newer image
         export(path, image("api", b"newer"))
     else:
         Path(path).parent.joinpath("api/index.json").write_text(index)
-    write_summary(path, [image("web")], KNOWN)
+    Summary(path).write([image("web")], KNOWN)
     assert names(path) == ["web"]
 
 
 def test_unchanged_bytes_are_not_written(path: str) -> None:
-    write_summary(path, [image("api")], KNOWN)
+    Summary(path).write([image("api")], KNOWN)
     before = os.stat(path)
-    write_summary(path, [image("api")], KNOWN)
+    Summary(path).write([image("api")], KNOWN)
     after = os.stat(path)
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    write_summary(path, [replace(image("api"), size=5)], KNOWN)
+    Summary(path).write([replace(image("api"), size=5)], KNOWN)
     assert os.stat(path).st_ino != before.st_ino
 
 
@@ -138,12 +138,32 @@ def test_unchanged_bytes_are_not_written(path: str) -> None:
 )
 def test_a_damaged_file_counts_as_empty(path: str, damage: bytes) -> None:
     Path(path).write_bytes(damage)
-    write_summary(path, [image("api")], {*KNOWN, "\ud800"})
+    Summary(path).write([image("api")], {*KNOWN, "\ud800"})
     assert names(path) == ["api"]
 
 
 def test_a_folder_in_its_place_is_an_error(path: str) -> None:
     os.mkdir(path)
     with pytest.raises(StoreError) as error:
-        write_summary(path, [image("api")], KNOWN)
+        Summary(path).write([image("api")], KNOWN)
     assert str(error.value) == f"{path}: cannot be read: is a directory"
+
+
+@pytest.mark.parametrize("indent", [None, 1, 4])
+def test_a_file_that_was_laid_out_anew_is_put_right(path: str, indent: int | None) -> None:
+    Summary(path).write([image("api"), image("web")], KNOWN)
+    ours = Path(path).read_bytes()
+    Path(path).write_text(json.dumps(json.loads(ours), indent=indent, sort_keys=indent == 4))
+    Summary(path).write([image("web")], KNOWN)
+    if indent != 4:  # keys of an entry that stays are in the order that was found
+        assert Path(path).read_bytes() == ours
+    assert json.loads(Path(path).read_bytes()) == json.loads(ours)
+
+
+def test_what_others_write_meanwhile_is_kept(path: str) -> None:
+    ours, theirs = Summary(path), Summary(path)
+    ours.write([image("api")], KNOWN)
+    theirs.write([image("web")], KNOWN)
+    assert ours.digests() == dict.fromkeys(("api", "web"), digest_of(b""))
+    ours.write([image("worker", b"new")], KNOWN)
+    assert names(path) == ["api", "web", "worker"]
