@@ -11,8 +11,9 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,13 @@ class Processes:
         self._show = show
         self._cancelled = False
         self._children: set[_Child] = set()
+        self._chores: deque[Callable[[], object]] = deque()
+
+    def meanwhile(self, chore: Callable[[], object]) -> None:
+        """Have *chore* done while a program runs that the caller of `run` would wait for; in the
+        order given, on that caller's thread, or never.  It should be short; that it failed is
+        not told."""
+        self._chores.append(chore)
 
     def run(
         self,
@@ -78,7 +86,7 @@ class Processes:
         try:
             if self._cancelled:
                 raise Cancelled
-            child.run()
+            child.run(self._chores)
         finally:
             self._children.discard(child)
         if child.error is not None:
@@ -123,8 +131,8 @@ class _Child:
         self._turn = threading.Lock()
         self._is_over = threading.Event()
 
-    def run(self) -> None:
-        """Start, read and reap, in a thread of its own.
+    def run(self, chores: deque[Callable[[], object]]) -> None:
+        """Start, read and reap, in a thread of its own; do *chores* until that is over.
 
         Not in the main thread, because a KeyboardInterrupt between fork and the assignment of
         its result would lose the child; not in a daemon thread, because the interpreter drops
@@ -142,7 +150,11 @@ class _Child:
         while not self._is_over.is_set():
             try:
                 self.stopping = self.stopping or interrupt is not None
-                self._is_over.wait()
+                if chores:
+                    with suppress(Exception):  # taken by another thread; or fails again when due
+                        chores.popleft()()
+                else:
+                    self._is_over.wait()
             except BaseException as raised:
                 interrupt = raised
         if interrupt is not None:

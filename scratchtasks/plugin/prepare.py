@@ -10,6 +10,7 @@ from doit.task import Task
 
 from scratchtasks.execute.plan import compile_batches, run_probes
 
+from .ahead import chores
 from .fresh import fresh_images
 from .session import Session
 from .tasks import AFTER, GROUPS, task_dicts
@@ -65,6 +66,8 @@ def _prepare_run(
             options["outfile"] = sys.stderr  # stdout is for what was pushed
     actions = _actions_of(session, reached)
     session.pinning.settle(actions)
+    for chore in chores(loads=any(word.startswith("load:") for word in reached)):
+        session.world.processes.meanwhile(chore)
     run_probes(session.engine, actions)
     return compile_batches(session.engine, actions)
 

@@ -207,3 +207,36 @@ def test_a_signal_to_the_parent_leaves_no_orphan(
         _, stderr = parent.communicate(timeout=10)
     _wait_for(lambda: not _is_alive(pid))
     assert (b"KeyboardInterrupt" in stderr) is (how == "interrupt")
+
+
+def test_chores_are_done_while_a_program_runs(
+    processes: Processes, tmp_path: Path
+) -> None:
+    done: list[str] = []
+
+    def failing() -> None:
+        done.append("failed")
+        raise ImportError("not here")
+
+    def last() -> None:
+        done.append("last")
+        (tmp_path / "end").touch()
+        _wait_for(lambda: not _is_alive(_pid_in(tmp_path / "pid")))
+
+    for chore in (failing, last, lambda: done.append("too late")):
+        processes.meanwhile(chore)
+    script = 'echo $$ >pid; while [ ! -e end ]; do sleep 0.01; done; echo "$WORD"; exit 3'
+    ran = processes.run(_sh(script), cwd=str(tmp_path), env=ENV)
+    assert (ran.code, ran.stdout.decode()) == (3, "wörd\n")
+    assert done[:2] == ["failed", "last"]
+
+
+def test_an_interrupted_chore_ends_the_program(processes: Processes, tmp_path: Path) -> None:
+    def interrupted() -> None:
+        _wait_for((tmp_path / "pid").exists)
+        raise KeyboardInterrupt
+
+    processes.meanwhile(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        processes.run(_sh("echo $$ >pid; exec sleep 60"), cwd=str(tmp_path), env=ENV)
+    assert not _is_alive(_pid_in(tmp_path / "pid"))
