@@ -9,6 +9,7 @@ import gc
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from doit.cmd_base import DodoTaskLoader
@@ -227,6 +228,8 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
                 self.session = workspace.session()
             self.session.at_end = memory.keep
             made = self._prepared(cmd, pos_args, tasks, set(images) - stale)
+            for chore in (self.session.exports.digests, partial(memory.prepare, self.session)):
+                self.session.world.processes.meanwhile(chore)
         else:
             memory.freshen()
             # With nothing selected doit does not even open its database.

@@ -14,6 +14,7 @@ from .recall import stale_services
 
 if TYPE_CHECKING:
     from .outline import Outline
+    from .remember import Table
     from .session import Session
 
 
@@ -31,6 +32,7 @@ class Memory:
         self._head = head_of(root, declared, boot_id())
         self._memo: Memo | None = None
         self._stale: set[str] | None = None
+        self._table: Table | None = None
 
     def ask(self, only: Collection[str] = ()) -> bool:
         """Look at what the services *only*, () for all, depend on; False when everything has to
@@ -80,6 +82,12 @@ class Memory:
             with suppress(StoreError):
                 write_memo(self._memo, self._folder, self._environment)
 
+    def prepare(self, session: "Session") -> None:
+        """Do what `keep` can do before *session* has found out anything."""
+        from .remember import Table
+
+        self._table = Table(self._memo, (self._stale or set()).union(session.graph.services))
+
     def keep(self, session: "Session") -> None:
         """Remember what *session* has found out.  Raises: StoreError."""
         from scratchtasks.core.span import span
@@ -87,8 +95,9 @@ class Memory:
         from .remember import remembered
 
         missed = (self._stale or set()) - session.graph.services.keys()
+        table, self._table = self._table, None
         with span(session.world.tell, "remember", "memo") as told:
-            memo = remembered(session, self._head, self._memo, missed)
+            memo = remembered(session, self._head, self._memo, missed, table)
             write_memo(memo, self._folder, self._environment)
             told["paths"] = len(memo.paths)
 

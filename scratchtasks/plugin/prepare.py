@@ -66,9 +66,10 @@ def _prepare_run(
             options["outfile"] = sys.stderr  # stdout is for what was pushed
     actions = _actions_of(session, reached)
     session.pinning.settle(actions)
+    run_probes(session.engine, actions)
+    # Compilers take longer than probes: what was begun is ended before their answer is looked at.
     for chore in chores(loads=any(word.startswith("load:") for word in reached)):
         session.world.processes.meanwhile(chore)
-    run_probes(session.engine, actions)
     return compile_batches(session.engine, actions)
 
 

@@ -26,14 +26,18 @@ _FEW_BLANKS = 4
 
 
 def remembered(
-    session: "Session", head: str, before: Memo | None, missed: Collection[str] = ()
+    session: "Session",
+    head: str,
+    before: Memo | None,
+    missed: Collection[str] = (),
+    table: "Table | None" = None,
 ) -> Memo:
     """What *session* knows now, over what *before* (complete, still true) knows of others.
 
     *missed* are services that changed and that *session* has not looked at.  Those, and what is
-    not up to date, are in it as unknown.
+    not up to date, are in it as unknown.  *table* is that of *before*, if it was made already.
     """
-    table = _Table(before, {*session.graph.services, *missed})
+    table = table or Table(before, {*session.graph.services, *missed})
     seen = set[Input]()
     expires = before.expires if before else _NEVER
     services = dict(before.services) if before else {}
@@ -44,6 +48,8 @@ def remembered(
         numbers = table.numbers_of(found.watches) if found.digest else []
         services[name] = Known(service.folder, numbers, found.digest)
     common = table.numbers_of(_common(session, seen))
+    if not before:  # else its look at them was a part of this run
+        common += table.numbers_of(_program(session))
     told = session.exports.digests()
     for name, known in services.items():
         if told.get(name) != known.digest or name in missed:
@@ -52,8 +58,11 @@ def remembered(
     return table.memo(head, expires, [*(before.common if before else ()), *common], services, git)
 
 
-class _Table:
-    """Every path once, with its note and all its meanings."""
+class Table:
+    """Every path once, with its note and all its meanings.
+
+    It begins as that of *before*, without what only services that are *looked_at* depend on.
+    """
 
     def __init__(self, before: Memo | None, looked_at: Collection[str]) -> None:
         self._paths = list(before.paths) if before else []
@@ -179,7 +188,7 @@ class _Service:
 
 
 def _common(session: "Session", seen: set[Input]) -> Iterator[Watch]:
-    """What everything depends on: tools, configuration, and what this program is made of."""
+    """What everything depends on: tools and configuration."""
     files, root = session.world.files, session.world.root
     for item, value in files.observed.items():
         if item not in seen:
@@ -192,11 +201,14 @@ def _common(session: "Session", seen: set[Input]) -> Iterator[Watch]:
             yield _declared(name, session)
     value, note = value_at("file", os.path.join(root, SUMMARY))
     yield SUMMARY, ("file", "", value), note
-    places = packages(root)
+
+
+def _program(session: "Session") -> Iterator[Watch]:
+    """What this program is made of, and where it finds others."""
     own_folder = glob.escape(os.path.dirname(scratchtasks.__file__))
     own_files = glob.glob(f"{own_folder}/**/*.py", recursive=True)
-    places += [*own_files, *{os.path.dirname(path) for path in own_files}]
-    for path, note in files.notes_of(places).items():
+    places = [*packages(session.world.root), *own_files, *{*map(os.path.dirname, own_files)}]
+    for path, note in session.world.files.notes_of(places).items():
         yield path, None, note
 
 

@@ -209,9 +209,7 @@ def test_a_signal_to_the_parent_leaves_no_orphan(
     assert (b"KeyboardInterrupt" in stderr) is (how == "interrupt")
 
 
-def test_chores_are_done_while_a_program_runs(
-    processes: Processes, tmp_path: Path
-) -> None:
+def test_chores_are_done_while_a_program_runs(processes: Processes, tmp_path: Path) -> None:
     done: list[str] = []
 
     def failing() -> None:
