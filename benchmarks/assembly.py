@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from glob import glob
 from pathlib import Path
 
@@ -45,10 +46,15 @@ class Bench:
         found = space["task_i"]
         assert isinstance(found, Workspace)
         self.session = Session(found.root, found.declared(), dict(os.environ), found.events)
+        world = self.session.world
+        self._worlds = {packs: replace(world, packs=packs) for packs in (False, True)}
         self._count = 0
 
-    def change(self, size: int) -> Path:
-        """Put another binary of *size* bytes into the store; returns where it is there."""
+    def change(self, size: int, *, packs: bool = True) -> Path:
+        """Put another binary of *size* bytes into the store; returns where it is there.
+
+        *packs* is for a run that makes images, too.
+        """
         self._count += 1
         # What is gone before it is on the disk keeps nobody's writes waiting.
         places = (".scratch/blobs/sha256/*/*", "dist/*/blobs/sha256/*")
@@ -58,7 +64,7 @@ class Bench:
         path = self.folder / "services/api/api"
         path.write_bytes(program(size, self._count))
         path.chmod(0o755)
-        self.session.engine.reset()
+        self.session.use_world(self._worlds[packs])
         tasks = self.session.graph.tasks
         for task in tasks.values():
             if task.name.startswith("layer:"):

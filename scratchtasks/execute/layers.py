@@ -1,10 +1,10 @@
 """Layers made once: no tar is hashed twice and none compressed twice, whoever asks for it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.descriptor import Layer
-from scratchtasks.core.digest import DiffID, Json, digest_of, key_of, parse_digest
+from scratchtasks.core.digest import ActionKey, DiffID, Json, digest_of, key_of, parse_digest
 from scratchtasks.core.rootfs import PlainLayer
 from scratchtasks.core.span import span
 from scratchtasks.core.tree import FileEntry
@@ -44,9 +44,14 @@ def plain_layer(
     if known is not None:
         diff_id = DiffID(parse_digest(known.facts["diff_id"]))
         return PlainLayer(known.outputs["recipe"], diff_id, known.facts["size"], kind)
-    with span(world.tell, "layer", f"hash {kind}") as told:
-        diff_id, size = measure(tar_chunks(whole, world.store.stream, world.epoch))
-        told |= {"diff_id": diff_id, "bytes": size}
+    tar = tar_chunks(whole, world.store.stream, world.epoch)
+    if world.packs:
+        layer, size = _pack(world, kind, lambda gzip: measure(_through(gzip, tar)))
+        diff_id = layer.diff_id
+    else:
+        with span(world.tell, "layer", f"hash {kind}") as told:
+            diff_id, size = measure(tar)
+            told |= {"diff_id": diff_id, "bytes": size}
     source = world.store.put_bytes(recipe, RECIPE)
     facts = {"diff_id": diff_id, "size": size}
     world.cache.put(key, ActionResult(outputs={"recipe": source}, facts=facts))
@@ -88,16 +93,38 @@ def pack(world: World, plain: PlainLayer) -> Layer:
 
     Raises: StoreError (content is missing or damaged, disk full).
     """
-    key = key_of("pack", compressor(), plain.diff_id)
-    known = world.cache.get(key)
+    known = world.cache.get(_pack_key(plain.diff_id))
     if known is not None:
         return Layer(known.outputs["layer"], plain.diff_id, plain.kind)
-    with span(world.tell, "layer", f"compress {plain.kind}", bytes_in=plain.size) as told:
+
+    def give(gzip: GzipWriter) -> tuple[DiffID, int]:
+        for chunk in plain_chunks(plain, world.store.stream):
+            gzip.write(chunk)
+        return plain.diff_id, plain.size
+
+    return _pack(world, plain.kind, give)[0]
+
+
+def _pack_key(diff_id: DiffID) -> ActionKey:
+    return key_of("pack", compressor(), diff_id)
+
+
+def _pack(
+    world: World, kind: str, give: Callable[[GzipWriter], tuple[DiffID, int]]
+) -> tuple[Layer, int]:
+    """Compress what *give* writes, a tar whose DiffID and size it returns, into the store."""
+    with span(world.tell, "layer", f"compress {kind}") as told:
         with world.store.writer(LAYER_GZIP) as out:
             with GzipWriter(out.write) as gzip:
-                for chunk in plain_chunks(plain, world.store.stream):
-                    gzip.write(chunk)
+                diff_id, size = give(gzip)
             blob = out.commit()
-        told |= {"bytes_out": blob.size, "digest": blob.digest, "compressor": compressor()}
-    world.cache.put(key, ActionResult(outputs={"layer": blob}))
-    return Layer(blob, plain.diff_id, plain.kind)
+        told |= {"diff_id": diff_id, "bytes_in": size, "bytes_out": blob.size}
+        told |= {"digest": blob.digest, "compressor": compressor()}
+    world.cache.put(_pack_key(diff_id), ActionResult(outputs={"layer": blob}))
+    return Layer(blob, diff_id, kind), size
+
+
+def _through(gzip: GzipWriter, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        gzip.write(chunk)
+        yield chunk

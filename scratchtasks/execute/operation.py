@@ -27,7 +27,8 @@ class World:
     *env* is the user's environment, read once.  *epoch* is SOURCE_DATE_EPOCH in seconds, or 0.
     *trees* are those of shared layers that were read before, by digest.
     *plain_http* are registries without TLS.  *is_offline* forbids every fetch.
-    *tell* hears of spans of work, if somebody wants them.
+    *tell* hears of spans of work, if somebody wants them.  *packs*: images are made too, so what
+    is read to hash a layer is compressed on the way.
     """
 
     root: str
@@ -44,6 +45,7 @@ class World:
     debian: DebianMirror = DEBIAN
     is_offline: bool = False
     tell: OnSpan | None = None
+    packs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import fnmatch
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from doit.loader import generate_tasks
@@ -64,6 +65,8 @@ def _prepare_run(
         options["par_type"] = "thread"
         if options["outfile"] is sys.stdout:
             options["outfile"] = sys.stderr  # stdout is for what was pushed
+    if any(word.startswith("image:") for word in reached):
+        session.use_world(replace(session.world, packs=True))
     actions = _actions_of(session, reached)
     session.pinning.settle(actions)
     run_probes(session.engine, actions)

@@ -116,14 +116,7 @@ def _run_group(jobs: Sequence[Job], world: World) -> dict[str, Outcome]:
         raise storage_error(parent, error) from error
     with temp as folder:
         _build(call, packages, folder, world)
-        # Several may want one program: the last of them takes it away.
-        last = {_facts(job)["exec_name"]: job for job in jobs}
-        return {
-            job.action.name: _ship(
-                job, call.platform, folder, world, moves=last[_facts(job)["exec_name"]] is job
-            )
-            for job in jobs
-        }
+        return _ship_all(jobs, call.platform, folder, world)
 
 
 def _build(call: _Call, packages: Mapping[str, str], folder: str, world: World) -> None:
@@ -156,6 +149,29 @@ def _go_build(call: _Call, packages: Sequence[str], folder: str, world: World) -
 
 def _built(names: Iterable[str], folder: str) -> bool:
     return any(os.path.isfile(f"{folder}/out/{name}") for name in names)
+
+
+def _ship_all(
+    jobs: Sequence[Job], platform: Platform, folder: str, world: World
+) -> dict[str, Outcome]:
+    """Ship what *jobs* wanted, several programs at a time: most of it is hashing."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    programs: dict[str, list[Job]] = {}
+    for job in jobs:
+        programs.setdefault(_facts(job)["exec_name"], []).append(job)
+
+    def ship_one(wanted: list[Job]) -> list[Outcome]:
+        # Several may want one program: the last of them takes it away.
+        return [_ship(job, platform, folder, world, moves=job is wanted[-1]) for job in wanted]
+
+    with ThreadPoolExecutor(min(len(programs), os.cpu_count() or 1)) as pool:
+        shipped = pool.map(ship_one, programs.values())
+        return {
+            job.action.name: outcome
+            for wanted, outcomes in zip(programs.values(), shipped, strict=True)
+            for job, outcome in zip(wanted, outcomes, strict=True)
+        }
 
 
 def _ship(job: Job, platform: Platform, folder: str, world: World, *, moves: bool) -> Outcome:
