@@ -14,6 +14,7 @@ from typing import Any
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ActionFailed, ConfigError, ScratchError, ToolchainMissing
+from scratchtasks.core.parallel import map_all
 
 from .elf import ship
 from .globs import match
@@ -149,10 +150,7 @@ class _Build:
 
     def run(self) -> Done:
         """Raises: ActionFailed, NotStatic."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            codes = list(pool.map(self._compile, range(len(self.sources))))
+        codes = map_all(self._compile, range(len(self.sources)))
         failed = [name for name, code in zip(self.sources, codes, strict=True) if code]
         if failed:
             raise ActionFailed(self._label, f"{', '.join(failed)} did not compile")

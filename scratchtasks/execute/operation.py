@@ -8,6 +8,7 @@ from scratchtasks.core.action import Action, ActionResult, Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.parallel import map_all
 from scratchtasks.core.source import DEBIAN, DebianMirror
 from scratchtasks.core.span import OnSpan
 from scratchtasks.core.target import Pin
@@ -74,13 +75,20 @@ Outcome = Done | ScratchError
 
 def each_alone(jobs: Sequence[Job], run: Callable[[Job], Done]) -> dict[str, Outcome]:
     """The outcome of *run* for each of *jobs*, one by one: a ScratchError fails its job only."""
-    outcomes: dict[str, Outcome] = {}
-    for job in jobs:
-        try:
-            outcomes[job.action.name] = run(job)
-        except ScratchError as error:
-            outcomes[job.action.name] = error
-    return outcomes
+    return {job.action.name: _outcome(job, run) for job in jobs}
+
+
+def each_beside(jobs: Sequence[Job], run: Callable[[Job], Done]) -> dict[str, Outcome]:
+    """Like `each_alone`, as many at a time as there are cores."""
+    outcomes = map_all(lambda job: _outcome(job, run), jobs)
+    return {job.action.name: outcome for job, outcome in zip(jobs, outcomes, strict=True)}
+
+
+def _outcome(job: Job, run: Callable[[Job], Done]) -> Outcome:
+    try:
+        return run(job)
+    except ScratchError as error:
+        return error
 
 
 class Operation(Protocol):

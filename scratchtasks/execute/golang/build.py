@@ -8,6 +8,7 @@ from typing import Any
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json, canonical_json
 from scratchtasks.core.errors import ActionFailed, ScratchError
+from scratchtasks.core.parallel import map_all
 from scratchtasks.core.platform import Platform
 from scratchtasks.store.atomic import storage_error
 
@@ -155,23 +156,22 @@ def _ship_all(
     jobs: Sequence[Job], platform: Platform, folder: str, world: World
 ) -> dict[str, Outcome]:
     """Ship what *jobs* wanted, several programs at a time: most of it is hashing."""
-    from concurrent.futures import ThreadPoolExecutor
-
     programs: dict[str, list[Job]] = {}
     for job in jobs:
         programs.setdefault(_facts(job)["exec_name"], []).append(job)
 
-    def ship_one(wanted: list[Job]) -> list[Outcome]:
+    def ship_one(wanted: list[Job]) -> dict[str, Outcome]:
         # Several may want one program: the last of them takes it away.
-        return [_ship(job, platform, folder, world, moves=job is wanted[-1]) for job in wanted]
-
-    with ThreadPoolExecutor(min(len(programs), os.cpu_count() or 1)) as pool:
-        shipped = pool.map(ship_one, programs.values())
         return {
-            job.action.name: outcome
-            for wanted, outcomes in zip(programs.values(), shipped, strict=True)
-            for job, outcome in zip(wanted, outcomes, strict=True)
+            job.action.name: _ship(job, platform, folder, world, moves=job is wanted[-1])
+            for job in wanted
         }
+
+    return {
+        name: outcome
+        for shipped in map_all(ship_one, list(programs.values()))
+        for name, outcome in shipped.items()
+    }
 
 
 def _ship(job: Job, platform: Platform, folder: str, world: World, *, moves: bool) -> Outcome:

@@ -9,7 +9,7 @@ from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ActionFailed, ConfigError
 
-from ..operation import Done, Job, Outcome, World, each_alone
+from ..operation import Done, Job, Outcome, World, each_beside
 from . import closure as made_of
 from .config import ancestors, config_files, split_inputs
 from .depinfo import input_path
@@ -43,10 +43,11 @@ class CargoMetadata:
         )
 
     def batch_key(self, job: Job, world: World) -> str:
-        return ""
+        """All at once: cargo keeps one core busy, and answers about one crate."""
+        return "cargo"
 
     def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
-        return each_alone(jobs, lambda job: _Probe(job, world).done())
+        return each_beside(jobs, lambda job: _Probe(job, world).done())
 
 
 def label_of(job: Job) -> str:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.parallel import map_all
 from scratchtasks.core.size import human_size
 from scratchtasks.registry.blobs import has_blob
 from scratchtasks.registry.client import Registry
 from scratchtasks.registry.manifests import digest_at
-from scratchtasks.registry.parallel import map_all
 from scratchtasks.registry.reference import Repository, check_tag, parse_repository
 from scratchtasks.store.blobs import ContentStore
 

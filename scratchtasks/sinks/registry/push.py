@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import ScratchError, SinkError
+from scratchtasks.core.parallel import Job, run_jobs
 from scratchtasks.core.size import human_size
 from scratchtasks.core.span import OnSpan, span
 from scratchtasks.registry.blobs import send_blob
 from scratchtasks.registry.client import Registry
 from scratchtasks.registry.manifests import Manifest, put_manifest
-from scratchtasks.registry.parallel import Job, run_jobs
 from scratchtasks.registry.reference import Repository
 from scratchtasks.store.blobs import ContentStore
 

@@ -1,5 +1,6 @@
 """Jobs on a bounded number of threads, each of which may lead to more jobs."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ def run_jobs(jobs: Iterable[Job], workers: int) -> None:
     from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
     first = list(jobs)
-    if len(first) == 1:  # the usual push of one unchanged image: a thread would only cost
+    if len(first) == 1:  # the usual edit, or push of an unchanged image: a thread would only cost
         first = list(first[0]())
     if not first:
         return
@@ -33,8 +34,11 @@ def run_jobs(jobs: Iterable[Job], workers: int) -> None:
             raise
 
 
-def map_all(work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
-    """`[work(item) for item in items]`, on *workers* threads; raises the first failure."""
+def map_all(work: Callable[[T], R], items: Sequence[T], workers: int = 0) -> list[R]:
+    """`[work(item) for item in items]`, on *workers* threads; raises the first failure.
+
+    0 workers are as many as there are cores.
+    """
     results: dict[int, R] = {}
 
     def job(index: int) -> Job:
@@ -44,5 +48,5 @@ def map_all(work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]
 
         return run
 
-    run_jobs([job(index) for index in range(len(items))], workers)
+    run_jobs([job(index) for index in range(len(items))], workers or os.cpu_count() or 1)
     return [results[index] for index in range(len(items))]
