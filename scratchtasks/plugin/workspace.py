@@ -1,6 +1,7 @@
 """The Workspace that dodo.py makes: where services are found, and doit's way to their tasks."""
 
 import atexit
+import gc
 import glob
 import os
 import sys
@@ -123,6 +124,8 @@ class Workspace:
                 self._session = Session(
                     self.root, declared, dict(os.environ), self.events, self._sources, others
                 )
+            # After that, or the interpreter would look for garbage in all of it as it ends.
+            atexit.register(gc.freeze)
             atexit.register(self._session.close)
         return self._session
 
