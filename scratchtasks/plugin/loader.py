@@ -21,6 +21,7 @@ from scratchtasks.core.errors import ScratchError
 
 from .events import Planned
 from .memory import Memory
+from .selection import are_apart, images_of, make_images, services_of
 from .switches import is_set
 from .workspace import Workspace
 
@@ -34,8 +35,6 @@ _SHOWING = frozenset({"clean", "forget", "help", "ignore", "info", "list", "tabc
 """Commands that need names of tasks, and seldom more."""
 
 _SWITCHES = {"locked": "SCRATCH_LOCKED", "offline": "SCRATCH_OFFLINE"}
-
-_OUTPUTS = ("dist/", ".scratch/", "./dist", "/")
 
 _OPTIONS = (
     {
@@ -110,7 +109,8 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         """The user's own tasks and ours.  Raises: InvalidDodoFile for faults in configuration.
 
         A run that finds nothing to do gets no more of ours than it has selected; one that does,
-        the tasks of services that have to be looked at.  Any other command gets all.
+        the tasks of services that have to be looked at; one of tasks of certain services, theirs.
+        Any other command gets all.
         """
         with _no_collection():
             return self._load_tasks(cmd, pos_args)
@@ -130,9 +130,13 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             if cmd.name in _SHOWING:
                 return self._shown(cmd, pos_args, tasks, memory)
             images = self._images_to_check(cmd, tasks)
-            if images is None:
-                return self._all(cmd, pos_args, tasks)
-            return self._stale(cmd, pos_args, tasks, images, memory)
+            if images is not None:
+                return self._stale(cmd, pos_args, tasks, images, memory)
+            words = self._words(cmd, tasks)
+            names = services_of(words)
+            if names and self._knows(names, make_images(words), memory):
+                return self._prepared(cmd, pos_args, tasks)
+            return self._all(cmd, pos_args, tasks)
         except ScratchError as error:
             raise InvalidDodoFile(str(error)) from None
 
@@ -265,17 +269,34 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         reporter = options.get("reporter")
         if isinstance(reporter, str) and reporter != "scratch":
             return None
-        words = cmd.sel_tasks or ()
-        if not words or not all(word.partition(":")[0] == "image" for word in words):
-            return None
-        own = {task.name for task in users_tasks}
-        for task in users_tasks:
-            needs_ours = not own.issuperset((*task.task_dep, *task.setup_tasks)) or any(
-                path.startswith(_OUTPUTS) for path in task.file_dep
-            )
-            if needs_ours or task.wild_dep or task.loader:
-                return None
-        return () if "image" in words else tuple(word.partition(":")[2] for word in words)
+        images = images_of(cmd.sel_tasks or ())
+        return images if images is not None and are_apart(users_tasks) else None
+
+    def _words(self, cmd: Any, users_tasks: Sequence[Task]) -> Sequence[str]:
+        """The tasks that *cmd* is to run, if that is known and no other of ours is needed."""
+        if not getattr(cmd, "execute_tasks", False) or not are_apart(users_tasks):
+            return ()
+        if hasattr(cmd, "choose"):
+            return cmd.words_of_tasks() if hasattr(cmd, "words_of_tasks") else ()
+        return cmd.sel_tasks or ()
+
+    def _knows(self, names: Sequence[str], makes_images: bool, memory: Memory) -> bool:
+        """Analyse the services *names* alone, if *memory* can tell all others; whether it could.
+
+        A run that makes images adds to what is remembered.
+        """
+        assert self.workspace is not None
+        has_asked = makes_images and self._ask(memory, names)
+        others = memory.rest(names) if has_asked else memory.beside(names)
+        if others is None:
+            return False
+        self.session = self.workspace.session(others)
+        if self.session.graph.services.keys() != set(names):  # one got another name
+            self.workspace.restart()
+            return False
+        if has_asked:
+            self.session.at_end = memory.keep
+        return True
 
 
 @contextmanager

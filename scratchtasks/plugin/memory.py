@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from scratchtasks.core.errors import StoreError
 from scratchtasks.store.signature import boot_id
 
-from .memo import Memo, drop_memos, environment_of, head_of, read_memo, write_memo
+from .memo import (
+    Memo,
+    drop_memos,
+    environment_of,
+    head_of,
+    read_meanings,
+    read_memo,
+    write_memo,
+)
 from .recall import stale_services
 
 if TYPE_CHECKING:
@@ -71,6 +79,18 @@ class Memory:
         """The other services, beside *names*, with their folders."""
         memo = self._memo
         assert memo is not None
+        return {n: known.folder for n, known in memo.services.items() if n not in names}
+
+    def beside(self, names: Collection[str]) -> dict[str, str] | None:
+        """The other services, beside *names*, with their folders; None unless all are known.
+
+        For a run that is about *names* only: what any of them depends on is not looked at.
+        """
+        memo = read_memo(self._folder, self._environment, self._head)
+        if memo is None or not read_meanings(memo, self._folder, self._environment):
+            return None
+        if not memo.services.keys() >= set(names):
+            return None
         return {n: known.folder for n, known in memo.services.items() if n not in names}
 
     def freshen(self) -> None:

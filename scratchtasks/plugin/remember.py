@@ -181,6 +181,7 @@ class _Service:
                 self.watches.append((item.path, (item.kind, item.pattern, value), note))
             self.expires = min(self.expires, verdict.result.facts.get("expires", _NEVER))
         if service.origin in session.sources:
+            self.seen.append(Input("file", service.origin))
             self.watches.append(_declared(service.origin, session))
         digest, watches = session.exports.watch(task)
         self.watches += watches

@@ -122,6 +122,12 @@ class Up(Run):  # type: ignore[misc]
                 )
         return code
 
+    def words_of_tasks(self) -> list[str]:
+        """The tasks that `choose` will choose, where that is clear without a session."""
+        if self._is_down or any("/" in word for word in self._args):
+            return []
+        return [f"load:{word.rpartition(':')[2]}" for word in self._args]
+
     def choose(self, session: Session) -> list[str]:
         """The tasks that load what is to run.  Raises: GraphError, ConfigError."""
         if self._is_down:

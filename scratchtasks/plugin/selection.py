@@ -1,0 +1,44 @@
+"""What a command line asks for, as far as that can be told before anything is analysed."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from doit.task import Task
+
+_OUTPUTS = ("dist/", ".scratch/", "./dist", "/")
+
+_OF_ONE_SERVICE = frozenset({"binary", "rootfs", "image", "load", "smoke", "push"})
+"""Kinds of tasks for which no service but the one that they name has to be known."""
+
+
+def images_of(words: Sequence[str]) -> tuple[str, ...] | None:
+    """The services whose images *words* name and nothing else, () for all; None otherwise."""
+    if not words or not all(word.partition(":")[0] == "image" for word in words):
+        return None
+    return () if "image" in words else tuple(word.partition(":")[2] for word in words)
+
+
+def services_of(words: Sequence[str]) -> tuple[str, ...]:
+    """The services that tasks named *words* are about; () where they may be about any other."""
+    parts = [word.partition(":") for word in words]
+    if not all(kind in _OF_ONE_SERVICE and name for kind, _, name in parts):
+        return ()
+    return tuple(dict.fromkeys(name for _, _, name in parts))
+
+
+def make_images(words: Sequence[str]) -> bool:
+    """Whether all tasks named *words* make images, or do something with one."""
+    return all(word.partition(":")[0] in ("image", "smoke", "push") for word in words)
+
+
+def are_apart(users_tasks: "Sequence[Task]") -> bool:
+    """Whether *users_tasks* are sure to need none of ours."""
+    own = {task.name for task in users_tasks}
+    return not any(
+        task.wild_dep
+        or task.loader
+        or not own.issuperset((*task.task_dep, *task.setup_tasks))
+        or any(path.startswith(_OUTPUTS) for path in task.file_dep)
+        for task in users_tasks
+    )
