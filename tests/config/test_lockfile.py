@@ -1,5 +1,6 @@
 """scratch.lock: pins to text and back."""
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchtasks.config.default_pins import DEFAULT_PINS, effective_pins
-from scratchtasks.config.lockfile import format_lockfile, parse_lockfile
+from scratchtasks.config.lockfile import format_lockfile, parse_lockfile, toolchain_bytes
 from scratchtasks.core.errors import ConfigErrors
 from scratchtasks.core.target import Pin
 
@@ -34,19 +35,38 @@ date = "2026-10-28"
 
 names = st.from_regex(r"[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,4})?", fullmatch=True)
 versions = st.from_regex(r"[0-9]{1,4}(\.[0-9]{1,3}){0,3}(rc1|\+a1)?", fullmatch=True)
+hashes = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
 
 
 @st.composite
 def pins(draw: st.DrawFn) -> Pin:
     name, version = draw(names), draw(versions)
     wheel = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+    tags = draw(st.sets(st.sampled_from(["any", "win32", "macosx_11_0_arm64"])))
+    is_compiler = draw(st.booleans())
+    if tags and is_compiler:
+        wheels = {f"{wheel.removesuffix('any.whl')}{tag}.whl": draw(hashes) for tag in tags}
+        return toolchain(name, version, wheels)
     return Pin(
         name=name,
         version=version,
-        sha256=draw(st.from_regex(r"[0-9a-f]{64}", fullmatch=True)),
+        sha256=draw(hashes),
         size=draw(st.integers(1, 2**40)),
         filename=draw(st.sampled_from(["", wheel])),
         date=draw(st.sampled_from(["", "2026-01-31"])),
+    )
+
+
+def toolchain(name: str, version: str, wheels: dict[str, str]) -> Pin:
+    """The pin of a compiler with *wheels*."""
+    listed = toolchain_bytes(wheels)
+    return Pin(
+        name=name,
+        version=version,
+        sha256=hashlib.sha256(listed).hexdigest(),
+        size=len(listed),
+        kind="toolchain",
+        wheels=wheels,
     )
 
 
