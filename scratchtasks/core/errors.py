@@ -7,6 +7,7 @@
     ├── ActionFailed            a compiler or generator said no
     ├── NotStatic               the ship gate refused a binary
     ├── StageError              an essential or file cannot be staged
+    │   └── NotInStore          it would have to be fetched, and --offline forbids that
     ├── StoreError              a blob is missing or damaged, the disk is full
     └── SinkError               Docker or a registry refused
 
@@ -62,6 +63,10 @@ class NotStatic(ScratchError):
 
 class StageError(ScratchError):
     """A file, certificate, zone, account or host entry that cannot be staged."""
+
+
+class NotInStore(StageError):
+    """Something that would have to be fetched, while nothing may be."""
 
 
 class StoreError(ScratchError):

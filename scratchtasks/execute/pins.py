@@ -16,6 +16,7 @@ from scratchtasks.core.errors import StageError
 from scratchtasks.core.target import Pin
 
 from .operation import World
+from .sources.pinned import offline
 
 if TYPE_CHECKING:
     import zipfile
@@ -50,13 +51,8 @@ def pinned_wheel(name: str, world: World) -> str:
     pin = pin_of(name, world)
     digest = parse_digest(f"sha256:{pin.sha256}", f"scratch.lock: {name}")
     if not world.store.has(Descriptor(MEDIA_TYPE, digest, pin.size)):
-        if world.is_offline:
-            raise StageError(
-                f"{pin.name} {pin.version}",
-                "is not in the store, and --offline forbids to fetch it",
-                "run once without --offline",
-            )
-        _fetch(pin, world)
+        with fetched_wheel(pin, world) as path:
+            world.store.put_file(path, MEDIA_TYPE)
     return world.store.path(digest)
 
 
@@ -86,10 +82,17 @@ def read_folder(wheel: str, folder: str, limit_bytes: int) -> dict[str, bytes]:
     return found
 
 
-def _fetch(pin: Pin, world: World) -> None:
+@contextmanager
+def fetched_wheel(pin: Pin, world: World) -> Iterator[str]:
+    """The path of *pin*'s wheel as pip has just fetched it, verified; gone after the block.
+
+    Raises: NotInStore with --offline; StageError.
+    """
     import tempfile
 
     tag = f"{pin.name} {pin.version}"
+    if world.is_offline:
+        raise offline(tag)
     scratch = os.path.join(world.scratch, "tmp")
     os.makedirs(scratch, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pin-", dir=scratch) as folder:
@@ -121,7 +124,7 @@ def _fetch(pin: Pin, world: World) -> None:
             raise StageError(
                 tag, f"size mismatch: the pin says {pin.size} bytes, the downloaded file has {size}"
             )
-        world.store.put_file(path, MEDIA_TYPE)
+        yield path
 
 
 def _refusal(pin: Pin, output: str) -> StageError:

@@ -1,4 +1,4 @@
-"""Where compilers come from: the machine's PATH first, then the packages of our extras.
+"""Where compilers come from: the machine's PATH first, then PyPI (`packaged.py`).
 
 What a tool says about itself is asked once per state of its files, so that a run with nothing
 to do starts no subprocess.
@@ -63,22 +63,6 @@ def packaged_as(folder: str, project: str, world: World) -> str:
         return ""
     found = (name for name in names if name.startswith(prefix) and name.endswith(".dist-info"))
     return next((name[len(prefix) : -len(".dist-info")] for name in sorted(found)), "")
-
-
-def check_packaged(project: str, version: str, world: World) -> None:
-    """See to it that the installed *version* of *project* is the one that scratch.lock pins.
-
-    Wheels differ by host, so what counts is the version; the key has the tool's own bytes.
-
-    Raises: ToolchainMissing for another version.
-    """
-    pin = world.pins.get(project)
-    if pin is not None and version != pin.version:
-        raise ToolchainMissing(
-            f"{project} {version}",
-            f"is installed, scratch.lock pins {pin.version}",
-            f"pip install '{project}=={pin.version}', or `doit refresh`",
-        )
 
 
 def is_file(path: str, world: World) -> bool:

@@ -1,25 +1,19 @@
 """zig as a C compiler: one program that makes static musl binaries for every platform.
 
-Found on PATH, else in the PyPI package `ziglang`.
+Found on PATH, else the PyPI package `ziglang`.
 """
 
 import os
 import re
 import secrets
+from collections.abc import Iterator
 
 from scratchtasks.core.errors import ToolchainMissing
 from scratchtasks.core.platform import Platform
 
 from .operation import World
-from .toolchains import (
-    Toolchain,
-    ask_tool,
-    check_packaged,
-    find_package,
-    find_program,
-    packaged_as,
-    tool_digests,
-)
+from .packaged import find_packaged
+from .toolchains import Toolchain, ask_tool, find_program, packaged_as, tool_digests
 
 _PROJECT = "ziglang"
 _OLDEST = (0, 12)
@@ -44,31 +38,38 @@ def zig_target(platform: Platform) -> str:
 def find_zig(world: World, where: str) -> Toolchain:
     """The zig to use; *where* is who needs it, for the message.
 
-    Raises: ToolchainMissing when there is none, or only one that is too old.
+    Raises: ToolchainMissing when there is none, or only one that is too old; ScratchError when the
+    one that is pinned cannot be had.
     """
-    package = find_package("ziglang")
-    places = (find_program("zig", world), package and os.path.join(package, "zig"))
     too_old = ""
-    for path in filter(None, places):
+    for path in _places(world):
         digest = tool_digests([path], world)[0]
-        if not digest:
-            continue
         env = {"PATH": world.env.get("PATH", os.defpath)}
         version = ask_tool([path, "version"], env, digest, world)
         if _parsed(version) >= _OLDEST:
             identity = ["zig", version, digest]
-            installed = packaged_as(os.path.dirname(path), _PROJECT, world)
-            if installed:
-                check_packaged(_PROJECT, installed, world)
+            is_packaged = packaged_as(os.path.dirname(path), _PROJECT, world)
             return Toolchain(
                 name="zig",
                 path=path,
                 version=version,
                 identity=identity,
-                package=_PROJECT if installed else "",
+                package=_PROJECT if is_packaged else "",
             )
         too_old = f"; {path} is too old (wanted 0.12 or newer, got {version})"
     raise ToolchainMissing(where, f"zig, which compiles C here, was not found{too_old}", _HINT)
+
+
+def _places(world: World) -> Iterator[str]:
+    """The programs there are, the machine's own first."""
+    program = find_program("zig", world)
+    beside = [os.path.dirname(program)] if program else []
+    if program and not packaged_as(beside[0], _PROJECT, world):
+        yield program
+        beside = []
+    package = find_packaged(_PROJECT, "ziglang", "zig", world, beside)
+    if package:
+        yield os.path.join(package, "zig")
 
 
 def zig_env(world: World) -> dict[str, str]:

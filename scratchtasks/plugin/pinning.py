@@ -13,7 +13,7 @@ from scratchtasks.core.action import Action
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError, StoreError
 from scratchtasks.core.target import Pin
-from scratchtasks.execute.extras import packaged_toolchains
+from scratchtasks.execute.extras import PROJECTS, missing_toolchains, packaged_toolchains
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.sources.pinned import is_pin_outdated, pins_of
 
@@ -77,7 +77,7 @@ class Pinning:
     def _check_locked(self, wanted: Mapping[str, Action], actions: Sequence[Action]) -> None:
         declared = self._session.declared
         faults = []
-        used = [*wanted, *packaged_toolchains({action.op for action in actions}, self._world)]
+        used = [*wanted, *packaged_toolchains(actions, self._world)]
         hint = "`doit refresh` writes it; commit scratch.lock"
         for name in sorted(set(used) - declared.locked):
             faults.append(ConfigError(LOCK, f"has no pin for {name}, and --locked asks for one"))
@@ -126,7 +126,7 @@ class Pinning:
         self._session.adopt_pins(both, self._lock, digest_of(text.encode()))
 
     def _check_store(self, actions: Sequence[Action]) -> None:
-        missing: dict[str, None] = {}
+        missing = dict.fromkeys(missing_toolchains(actions, self._world))
         for action in actions:
             if pins_of(action):
                 verdict = self._session.engine.verdict(action.name)
@@ -152,9 +152,7 @@ def _rule_against(name: str, pin: Pin, rules: Mapping[str, str | int]) -> str:
         return ""
     from scratchtasks.refresh.policy import allows
 
-    from .refreshing.compilers import RULES
-
-    rule = str(rules.get(RULES.get(name, name), "latest"))
+    rule = str(rules.get(PROJECTS.get(name, name), "latest"))
     return "" if allows(rule, pin.version) else rule
 
 

@@ -248,7 +248,10 @@ class Session:
 
     def digests_in_use(self) -> frozenset[Digest]:
         """Every blob that the present state of some task, or a pin, names: not garbage."""
-        kept = {Digest(f"sha256:{pin.sha256}") for pin in self.world.pins.values()}
+        pins = self.world.pins.values()
+        kept = {
+            Digest(f"sha256:{each}") for pin in pins for each in (pin.sha256, *pin.wheels.values())
+        }
         for action in self.graph.actions.values():
             stamp = read_stamp(stamp_path(self.world.scratch, action))
             if stamp is not None:

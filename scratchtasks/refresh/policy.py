@@ -76,7 +76,10 @@ def choose(pin: Pin, releases: Sequence[Release], policy: Policy, now: float) ->
         except InvalidVersion:
             continue  # pytz-style dates and other relics
         if _allows(specifiers, version) and (release.is_universal or pin.kind != "pypi"):
-            fit.setdefault(version, release)
+            # Of several wheels the last counts: a release is as young as its youngest file.
+            known = fit.get(version)
+            if known is None or (known.uploaded or 0) < (release.uploaded or 0):
+                fit[version] = release
     own = [each for each in releases if each.version == pin.version and each.is_whole]
     withdrawn = next((each for each in own if each.yanked), None)
     sound = {version: each for version, each in fit.items() if not each.yanked}
@@ -138,11 +141,13 @@ def _allows(specifiers: SpecifierSet, version: Version) -> bool:
 
 def _check_same(pin: Pin, releases: Sequence[Release]) -> None:
     """Notice a lock that was edited, or a file that was replaced upstream."""
+    ours = pin.wheels or {pin.filename: pin.sha256}
     for release in releases:
-        if pin.filename and release.filename == pin.filename and release.sha256 != pin.sha256:
+        sha256 = ours.get(release.filename, release.sha256)
+        if release.sha256 != sha256:
             raise ConfigError(
                 f"{pin.name} {pin.version}",
-                f"digest mismatch: scratch.lock says sha256:{pin.sha256}, "
+                f"digest mismatch: scratch.lock says sha256:{sha256}, "
                 f"the index says sha256:{release.sha256}",
                 "was scratch.lock edited by hand?",
             )

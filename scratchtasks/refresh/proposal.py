@@ -40,14 +40,17 @@ class Alarm:
 class Fate:
     """What becomes of the image of service *name*.
 
-    *old* and *new* are its digests, "" while not known without compiling; *reasons* say why it
-    gets a new one, and are empty for an image that stays byte-identical.
+    *old* and *new* are its digests, "" while not known, and *unknown* is why in words.  *reasons*
+    say why it gets a new one, or may unless that *is_sure*; they are empty for an image that stays
+    byte-identical.
     """
 
     name: str
     reasons: tuple[str, ...] = ()
     old: str = ""
     new: str = ""
+    unknown: str = ""
+    is_sure: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,7 @@ class Proposal:
 
     @property
     def affected(self) -> tuple[str, ...]:
-        """Names of the services whose images get a new digest."""
+        """Names of the services whose images get a new digest, or may."""
         return tuple(image.name for image in self.images if image.reasons)
 
 

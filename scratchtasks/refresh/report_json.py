@@ -13,7 +13,9 @@ from .zones import Difference, ZonesDiff
 def json_report(proposal: Proposal, outcome: str) -> dict[str, Json]:
     """*proposal* as JSON; *outcome* is `nothing`, `refreshed`, `refused` or `proposed`.
 
-    Moments are UTC seconds since 1970, offsets seconds east of UTC, hashes lower-case hex.
+    A digest that is not known is null, and `unknown` says why; an image that is affected and not
+    `is_sure` may get a new one.  Moments are UTC seconds since 1970, offsets seconds east of UTC,
+    hashes lower-case hex.
     """
     return {
         "outcome": outcome,
@@ -28,9 +30,11 @@ def json_report(proposal: Proposal, outcome: str) -> dict[str, Json]:
             {
                 "name": image.name,
                 "is_affected": bool(image.reasons),
+                "is_sure": image.is_sure,
                 "reasons": list(image.reasons),
-                "old": image.old,
-                "new": image.new,
+                "old": image.old or None,
+                "new": image.new or None,
+                "unknown": image.unknown,
             }
             for image in proposal.images
         ],

@@ -12,6 +12,7 @@ from .wording import (
     headline,
     images_heading,
     move_text,
+    reasons_text,
     short,
     zones_heading,
 )
@@ -69,7 +70,9 @@ def _lines(proposal: Proposal, most: int) -> Iterator[str]:
                 image.name,
                 short(image.old) or "?",
                 short(image.new) or "?",
-                "; ".join(image.reasons) or "byte-identical",
+                "; ".join(
+                    filter(None, ("" if image.reasons else "byte-identical", reasons_text(image)))
+                ),
             )
             for image in proposal.images
         ]

@@ -11,6 +11,7 @@ from .wording import (
     headline,
     images_heading,
     move_text,
+    reasons_text,
     short,
     zones_heading,
 )
@@ -49,7 +50,7 @@ def _lines(proposal: Proposal) -> Iterator[str]:
     if proposal.images:
         yield f"images: {images_heading(proposal.images)}"
         rows = [
-            (image.name, short(image.old) or "?", short(image.new) or "?", "; ".join(image.reasons))
+            (image.name, short(image.old) or "?", short(image.new) or "?", reasons_text(image))
             for image in proposal.images
             if image.reasons
         ]

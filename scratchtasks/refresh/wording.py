@@ -88,9 +88,18 @@ def headline(proposal: Proposal) -> str:
 
 
 def images_heading(images: tuple[Fate, ...]) -> str:
-    """How many images move and stay."""
-    moving = sum(bool(image.reasons) for image in images)
-    return f"{moving} of {len(images)} get a new digest"
+    """How many images move, may move, and stay."""
+    moving = sum(bool(image.reasons) and image.is_sure for image in images)
+    perhaps = sum(bool(image.reasons) and not image.is_sure for image in images)
+    more = f", {perhaps} may" if perhaps else ""
+    return f"{moving} of {len(images)} get a new digest{more}"
+
+
+def reasons_text(image: Fate) -> str:
+    """Why *image* gets a new digest, and why that is not told where it is not known; "" for one
+    that stays as it is."""
+    unknown = f"digest not known: {image.unknown}" if image.unknown else ""
+    return "; ".join(filter(None, (*image.reasons, unknown)))
 
 
 def short(digest: str) -> str:

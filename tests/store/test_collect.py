@@ -130,6 +130,21 @@ def test_a_damaged_entry_goes_and_keeps_nothing(disk: Disk) -> None:
     assert not os.path.exists(path)
 
 
+def test_trees_of_what_is_not_kept_go_whatever_the_limit(disk: Disk) -> None:
+    kept, other = disk.blob("kept"), disk.blob("other")
+    for blob in (kept, other):
+        os.makedirs(f"{disk.store.tree(blob.digest)}/files/bin")
+        Path(disk.store.tree(blob.digest), "files/bin/go").write_bytes(bytes(500))
+    trees = os.path.dirname(disk.store.tree(kept.digest))
+    os.mkdir(f"{trees}/.tmp-1-ab")  # of somebody who unpacks
+    assert collect(disk.scratch, 10**9, {kept.digest}) == Collected(500, 0)
+    assert sorted(os.listdir(trees)) == [
+        ".tmp-1-ab",
+        os.path.basename(disk.store.tree(kept.digest)),
+    ]
+    assert disk.has(kept, other) == [True, True]
+
+
 def test_unfinished_files_go_after_a_day(disk: Disk) -> None:
     disk.action("a", 0, disk.blob("blob"))
     key = key_of("a")

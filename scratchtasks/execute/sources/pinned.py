@@ -6,7 +6,7 @@ from typing import Any
 from scratchtasks.core.action import Action
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
-from scratchtasks.core.errors import StageError
+from scratchtasks.core.errors import NotInStore, StageError
 from scratchtasks.core.source import FromDebian, FromImage, FromMachine, pin_name
 from scratchtasks.core.target import Pin
 
@@ -69,9 +69,9 @@ def mismatch(pin: Pin, got: str, how: str, hint: str = "") -> StageError:
     )
 
 
-def offline(what: str) -> StageError:
+def offline(what: str) -> NotInStore:
     """The error for something that is not in the store, while nothing may be fetched."""
-    return StageError(
+    return NotInStore(
         what, "is not in the store, and --offline forbids to fetch it", "run once without --offline"
     )
 

@@ -9,7 +9,7 @@ from scratchtasks.config.quantities import parse_size
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.size import human_size
 from scratchtasks.plugin.session import Session
-from scratchtasks.store.collect import collect, measure
+from scratchtasks.store.collect import collect, measure, size_of
 
 from .why import session_of
 
@@ -65,22 +65,14 @@ def _usage(session: Session) -> str:
     usage = measure(scratch)
     about = f"{usage.files} blobs of {usage.actions} actions"
     lines = [f"results    {human_size(usage.blobs_bytes):>10}  {about}"]
-    for name in ("cargo", "zig"):
-        size = _size_of(os.path.join(scratch, name))
+    own = "the compiler's own cache, .scratch/"
+    for name, folder, what in (
+        ("cargo", "cargo", f"{own}cargo"),
+        ("zig", "zig", f"{own}zig"),
+        ("compilers", "blobs/trees", "those of scratch.lock, unpacked"),
+    ):
+        size = size_of(os.path.join(scratch, folder))
         if size:
-            lines.append(
-                f"{name:10} {human_size(size):>10}  the compiler's own cache, .scratch/{name}"
-            )
+            lines.append(f"{name:10} {human_size(size):>10}  {what}")
     lines.append(f"limit      {human_size(session.declared.cache_limit):>10}  for results")
     return "\n".join(lines) + "\n"
-
-
-def _size_of(folder: str) -> int:
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(place, name)).st_size
-            except FileNotFoundError:
-                continue  # a compiler at work
-    return total

@@ -5,70 +5,54 @@ started, and an image whose binary is not at hand gets its reasons without its d
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.target import Pin
-from scratchtasks.execute.engine import Engine, How
-from scratchtasks.execute.operation import Done, Job, World
+from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operations import OPERATIONS
 from scratchtasks.execute.plan import run_probes
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.proposal import Alarm, Fate
 
+from .assembled import Known, Results
+from .compiled import Compiled, Nobody, recompiled
 from .parts import parts_of
-
-Results = Mapping[str, ActionResult | ScratchError]
 
 TOUCHED = frozenset({"essentials", "fetch"})
 """Operations that pins touch; all others take what these give, or nothing of them."""
 
 
-class _Nobody:
-    """Is told what happens and says nothing."""
-
-    def started(self, actions: Sequence[Action], reason: str) -> None:
-        """Nothing."""
-
-    def finished(self, action: Action, how: How, seconds: float, reason: str, size: int) -> None:
-        """Nothing."""
-
-
 def forecast(
-    session: Session, pins: Mapping[str, Pin]
+    session: Session, pins: Mapping[str, Pin], compilers: Mapping[str, str]
 ) -> tuple[tuple[Fate, ...], tuple[Alarm, ...]]:
     """The Fate of every image under *pins*, and an Alarm for each that could not be built then.
 
-    An image without reasons is byte-identical.  Binaries and rules are taken as they are.
+    *compilers* are those that move, as `compilers_moved` says.  An image without reasons is
+    byte-identical.
     """
-    images = {name: _image_action(session, name) for name in session.graph.services}
     behind = _behind(session)
-    before = results_under(session, behind, session.world.pins, "before")
-    after = results_under(session, behind, pins, "after")
-    run_probes(session.engine, behind)
-    fates, alarms = [], []
-    for name, action in images.items():
-        reasons = []
-        for alias, part in parts_of(session, name).items():
-            if part.name not in after:
-                continue
-            new = after[part.name]
-            if isinstance(new, ScratchError):
-                alarms.append(Alarm(str(action.label), f"cannot be built: {_without_hint(new)}"))
-            reasons.append(_reason(alias, part, before[part.name], new))
-        reasons = [reason for reason in reasons if reason]
-        if reasons:
-            old = _digest(session, action, before, session.world.pins)
-            new_digest = _digest(session, action, after, pins)
-        else:
-            result = session.engine.verdict(action.name).result
-            old = new_digest = result.outputs["top"].digest if result else ""
-        if old and new_digest == old:
-            reasons = []
-        fates.append(Fate(name=name, reasons=tuple(reasons), old=old, new=new_digest))
-    return tuple(fates), tuple(alarms)
+    # An old compiler is not fetched only to learn what it made.
+    world = replace(session.world, is_offline=True)
+    engine = Engine(world, session.graph.actions, OPERATIONS, Nobody())
+    run_probes(engine, behind)
+    world = replace(session.world, pins=pins)
+    now = Known(
+        engine=engine,
+        world=session.world,
+        results=results_under(session, behind, session.world.pins, "before"),
+        compiled={},
+    )
+    then = Known(
+        engine=engine,
+        world=world,
+        results=results_under(session, behind, pins, "after"),
+        compiled=recompiled(engine, behind, compilers, world),
+    )
+    found = [_fate(session, name, now, then) for name in session.graph.services]
+    return tuple(fate for fate, _ in found), tuple(alarm for _, all_ in found for alarm in all_)
 
 
 def results_under(
@@ -83,7 +67,7 @@ def results_under(
     touched = {name: actions[name] for name in names if actions[name].op in TOUCHED}
     scratch = os.path.join(session.world.scratch, "refresh", folder)
     world = replace(session.world, pins=pins, scratch=scratch)
-    engine = Engine(world, touched, OPERATIONS, _Nobody())
+    engine = Engine(world, touched, OPERATIONS, Nobody())
     made: dict[str, ActionResult | ScratchError] = {}
     for name, action in touched.items():
         below = (made.get(dep) for dep in action.deps.values())
@@ -96,10 +80,6 @@ def results_under(
         except ScratchError as error:
             made[name] = error
     return made
-
-
-def _image_action(session: Session, name: str) -> Action:
-    return session.graph.actions[session.graph.tasks[f"image:{name}"].actions[-1]]
 
 
 def _behind(session: Session) -> list[str]:
@@ -117,9 +97,55 @@ def _behind(session: Session) -> list[str]:
     return list(found)
 
 
+def _fate(session: Session, name: str, now: Known, then: Known) -> tuple[Fate, list[Alarm]]:
+    image = session.graph.actions[session.graph.tasks[f"image:{name}"].actions[-1]]
+    sure: list[str] = []
+    perhaps: list[str] = []
+    alarms: list[Alarm] = []
+    for alias, part in parts_of(session, name).items():
+        compiled = then.compiled.get(part.name)
+        if compiled is not None:
+            error = compiled.error
+            perhaps.append(_recompiled(alias, compiled))
+        elif part.name in then.results:
+            new = then.results[part.name]
+            error = new if isinstance(new, ScratchError) else None
+            sure.append(_reason(alias, part, now.results[part.name], new))
+        else:
+            continue
+        if error is not None:
+            alarms.append(Alarm(str(image.label), f"cannot be built: {_without_hint(error)}"))
+    reasons = tuple(dict.fromkeys(reason for reason in (*sure, *perhaps) if reason))
+    if reasons:
+        old, why_old = now.digest(image)
+        new_digest, why_new = then.digest(image)
+    else:
+        old, why_old = now.digest_as_built(image)
+        new_digest, why_new = old, ""
+    if old and new_digest == old:
+        reasons = ()
+    fate = Fate(
+        name=name,
+        reasons=reasons,
+        old=old,
+        new=new_digest,
+        unknown=why_old or why_new,
+        is_sure=any(sure) or bool(old and new_digest),
+    )
+    return fate, alarms
+
+
 def _without_hint(error: ScratchError) -> str:
     """*error* on one line: an alarm is an item of a list."""
     return str(error).partition("\n    hint: ")[0]
+
+
+def _recompiled(alias: str, compiled: Compiled) -> str:
+    """Why an image with the binary *alias* (`binary:api@linux/amd64`) may get a new digest."""
+    name = alias.partition("@")[0].replace(":", " ")
+    if compiled.error is not None:
+        return f"{name} cannot be compiled any more: {compiled.by}"
+    return f"{name} {'may change' if compiled.result is None else 'changes'}: {compiled.by}"
 
 
 def _reason(
@@ -148,30 +174,3 @@ def _versions(result: ActionResult) -> str:
     facts = result.facts
     versions = facts.get("versions", {}).items()
     return ", ".join(f"{name} {version}" for name, version in versions) or facts.get("version", "?")
-
-
-def _digest(session: Session, image: Action, results: Results, pins: Mapping[str, Pin]) -> str:
-    """The digest of *image* with *results*; "" when something else that it needs is not built."""
-    made = _made(session, image.name, results, replace(session.world, pins=pins))
-    return made.outputs["top"].digest if made else ""
-
-
-def _made(session: Session, name: str, results: Results, world: World) -> ActionResult | None:
-    if name in results:
-        result = results[name]
-        return None if isinstance(result, ScratchError) else result
-    action = session.graph.actions[name]
-    if action.op not in ("image", "rootfs"):
-        return session.engine.verdict(name).result
-    deps: dict[str, ActionResult] = {}
-    for alias, dep in action.deps.items():
-        made = _made(session, dep, results, world)
-        if made is None:
-            return None
-        deps[alias] = made
-    outcome = OPERATIONS[action.op].run([Job(action, deps)], world)[name]
-    return (
-        ActionResult(outputs=outcome.outputs, facts=outcome.facts)
-        if isinstance(outcome, Done)
-        else None
-    )

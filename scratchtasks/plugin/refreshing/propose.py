@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors
 from scratchtasks.core.target import Pin
+from scratchtasks.execute.extras import PROJECTS
 from scratchtasks.execute.sources.pinned import pins_of
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.compare import meaning_of
@@ -14,7 +15,8 @@ from scratchtasks.refresh.policy import Policy, choose, policy_of
 from scratchtasks.refresh.proposal import Move, Proposal, pins_after
 from scratchtasks.refresh.upstream import RunModule, releases_of
 
-from .compilers import RULES, compiler_moves, installed
+from .compiled import compilers_moved
+from .compilers import compiler_moves, compilers_of
 from .contents import expiring_authorities, wheel_of
 from .elsewhere import moved_sources
 from .forecast import forecast
@@ -48,7 +50,10 @@ def propose(
     ]
     roots, zones = swaps(session, moves)
     meaning = meaning_of(roots, zones, now=now, warn_days=policy.warn_days)
-    fates, unbuildable = forecast(session, pins_after(pins, moves)) if moves else ((), ())
+    after = pins_after(pins, moves)
+    world = replace(session.world, pins=after)
+    compilers = compilers_moved(session, found.compilers, moves, world)
+    fates, unbuildable = forecast(session, after, compilers) if moves else ((), ())
     return Proposal(
         moves=(*moves, *missing),
         roots=meaning.roots,
@@ -65,12 +70,14 @@ def propose(
 class LookUp:
     """What upstream has for each pin that is looked up, and what the policy makes of it.
 
-    *notes* tell of releases that wait.
+    *notes* tell of releases that wait.  *compilers* are the pins of compilers as they are, or
+    would be for what is installed.
     """
 
     moves: tuple[Move, ...]
     notes: tuple[str, ...]
     releases: Mapping[str, tuple[Release, ...]]
+    compilers: Mapping[str, Pin]
 
 
 def look_up(session: Session, policy: Policy, now: float, run_module: RunModule) -> LookUp:
@@ -85,10 +92,11 @@ def look_up(session: Session, policy: Policy, now: float, run_module: RunModule)
         for name, pin in session.world.pins.items()
         if name in used and pin.kind == "pypi" and policy.rule(name) != "pinned"
     }
+    locked = session.declared.locked
     compilers = {
-        project: version
-        for project, version in installed(session).items()
-        if policy.rule(RULES[project]) != "pinned" or project not in session.declared.locked
+        project: pin
+        for project, pin in compilers_of(session).items()
+        if policy.rule(PROJECTS[project]) != "pinned" or project not in locked
     }
     # A private index need not have them: that is a note, no error.
     releases = releases_of([*asked, *compilers], run_module, now, optional=compilers)
@@ -119,7 +127,7 @@ def look_up(session: Session, policy: Policy, now: float, run_module: RunModule)
         )
         moves.append(Move(pin, new, choice.why))
     try:
-        pinned, told = compiler_moves(session, compilers, releases, policy, now)
+        pinned, told = compiler_moves(compilers, locked, releases, policy, now)
         moves += pinned
         notes += told
     except ConfigError as error:
@@ -129,7 +137,7 @@ def look_up(session: Session, policy: Policy, now: float, run_module: RunModule)
     elsewhere, told = moved_sources(session, lambda name: policy.rule(name) != "pinned")
     moves += elsewhere
     notes += told
-    return LookUp(tuple(moves), tuple(notes), releases)
+    return LookUp(tuple(moves), tuple(notes), releases, compilers)
 
 
 def _fetched(move: Move, session: Session) -> Move:

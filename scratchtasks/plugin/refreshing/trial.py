@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from scratchtasks.core.errors import ActionFailed
 from scratchtasks.plugin.session import Session
@@ -27,6 +28,8 @@ def try_out(session: Session, lock: str, names: Sequence[str], *, push: bool) ->
     """
     if not names:
         return
+    # What is asked of the present state is asked without fetching an old compiler for it.
+    session.use_world(replace(session.world, is_offline=True))
     images = [f"image:{name}" for name in names]
     trials = [f"smoke:{name}" for name in names if session.graph.services[name].smoke]
     pushes = [f"push:{name}" for name in names if session.graph.services[name].push]
