@@ -66,7 +66,7 @@ class StageError(ScratchError):
 
 
 class NotInStore(StageError):
-    """Something that would have to be fetched, while nothing may be."""
+    """Something that would have to be fetched, while nothing may be; *where* says what."""
 
 
 class StoreError(ScratchError):

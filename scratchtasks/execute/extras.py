@@ -46,20 +46,6 @@ def packaged_toolchains(actions: Iterable[Action], world: World) -> list[str]:
     return sorted(found - {""})
 
 
-def missing_toolchains(actions: Iterable[Action], world: World) -> list[str]:
-    """The pinned compilers that would have to be fetched for *actions*."""
-    missing = []
-    world = replace(world, is_offline=True)
-    for project in _needed(actions):
-        try:
-            find_compiler(project, world)
-        except NotInStore as error:
-            missing.append(error.where)
-        except ScratchError:
-            pass
-    return missing
-
-
 def _needed(actions: Iterable[Action]) -> list[str]:
     # C that a compiler of the user's own makes needs none of ours.
     ops = {each.op for each in actions if not (each.params.get("cc") or each.params.get("cxx"))}

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING
 
 from scratchtasks.core.action import Action
 from scratchtasks.core.digest import digest_of
-from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError, StoreError
+from scratchtasks.core.errors import (
+    ConfigError,
+    ConfigErrors,
+    NotInStore,
+    ScratchError,
+    StoreError,
+)
 from scratchtasks.core.target import Pin
-from scratchtasks.execute.extras import PROJECTS, missing_toolchains, packaged_toolchains
+from scratchtasks.execute.extras import PROJECTS, packaged_toolchains
 from scratchtasks.execute.operation import World
+from scratchtasks.execute.plan import run_probes
 from scratchtasks.execute.sources.pinned import is_pin_outdated, pins_of
 
 from .lock_file import LockFile
@@ -126,14 +133,17 @@ class Pinning:
         self._session.adopt_pins(both, self._lock, digest_of(text.encode()))
 
     def _check_store(self, actions: Sequence[Action]) -> None:
-        missing = dict.fromkeys(missing_toolchains(actions, self._world))
+        missing: dict[str, None] = {}
+        engine = self._session.engine
+        run_probes(engine, [action.name for action in actions])
         for action in actions:
-            if pins_of(action):
-                verdict = self._session.engine.verdict(action.name)
-                if not verdict.fresh and verdict.result is None:
-                    from scratchtasks.execute.sources.resolve import missing_blobs
+            verdict = engine.verdict(action.name)
+            if isinstance(verdict.error, NotInStore):  # a compiler, or what it would have to fetch
+                missing[verdict.error.where] = None
+            elif pins_of(action) and not verdict.fresh and verdict.result is None:
+                from scratchtasks.execute.sources.resolve import missing_blobs
 
-                    missing |= dict.fromkeys(missing_blobs(action, self._world))
+                missing |= dict.fromkeys(missing_blobs(action, self._world))
         if missing:
             what = "the store lacks\n  " + "\n  ".join(sorted(missing))
             raise StoreError("--offline", what, "run once without --offline")

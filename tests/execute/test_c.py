@@ -269,7 +269,7 @@ def tool(folder: Path, text: str) -> str:
 def test_no_zig(
     tmp_path: Path, world_at: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scratchtasks.execute.zig.find_package", lambda name: None)
+    monkeypatch.setattr("scratchtasks.execute.packaged.find_package", lambda name: None)
     hint = "\n    hint: pip install 'scratchtasks[zig]', or put zig 0.12 or newer on PATH"
     world = world_at(tmp_path / "ws", {"PATH": "/nowhere"})
     write(world.root, FILES)

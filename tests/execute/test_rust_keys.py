@@ -231,7 +231,7 @@ def test_a_lock_file_that_is_out_of_date(mono: World) -> None:
 def test_c_without_a_compiler_for_it(
     mono: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("scratchtasks.execute.zig.find_package", lambda name: None)
+    monkeypatch.setattr("scratchtasks.execute.packaged.find_package", lambda name: None)
     write(mono.root, {"a/Cargo.toml": manifest("a") + '[build-dependencies]\ncc = "1"\n'})
     lock(Path(mono.root))
     assert error(mono, platform=ARM64) == (

@@ -13,6 +13,8 @@ from scratchtasks.core.digest import Json, canonical_json
 from scratchtasks.core.errors import ActionFailed, ScratchError
 
 from ..operation import Done, Job, Outcome, World
+from ..process import Finished
+from . import offline
 from .embed import embedded_folders
 from .environment import go_env
 from .packages import FIELDS, Package, closure_of, errors_of, read_packages
@@ -63,7 +65,11 @@ class GoList:
         listed = [job for job in jobs if job.action.name in places]
         if not listed:
             return outcomes
-        packages = _go_list(listed[0], list(places.values()), world)
+        done = _go_list(listed[0], list(places.values()), world)
+        packages = {} if done.code else read_packages(done.stdout)
+        is_refused = world.is_offline and offline.is_refused(done.stdout + done.stderr)
+        if not is_refused:
+            world.processes.show(done.stderr)
         mains: dict[str, Package] = {}
         for package in packages.values():
             for argument in package.matches:
@@ -71,21 +77,31 @@ class GoList:
         for job in listed:
             place = places[job.action.name]
             main = mains.get(place.argument)
-            outcomes[job.action.name] = _outcome(job, place, main, packages, world)
+            lacks = _lacking(main, packages) if is_refused else []
+            if lacks or (is_refused and not packages):
+                outcomes[job.action.name] = offline.lacking(job, lacks, place, world)
+            else:
+                outcomes[job.action.name] = _outcome(job, place, main, packages, world)
         return outcomes
 
 
-def _go_list(job: Job, places: Sequence[Place], world: World) -> dict[str, Package]:
+def _go_list(job: Job, places: Sequence[Place], world: World) -> Finished:
     platform, place = job.action.platform, places[0]
     assert platform is not None
     # With a profile, -deps would list every package once per program that has one.
     flags = ["-e", "-deps", "-pgo=off", f"-json={FIELDS}", f"-tags={_tags(job)}"]
-    done = world.processes.run(
+    return world.processes.run(
         [find_go(world).path, "list", *flags, *sorted({place.argument for place in places})],
         cwd=place.cwd,
         env=go_env(world, platform, place.mod, place.work, place.cwd),
+        show_stderr=False,
     )
-    return {} if done.code else read_packages(done.stdout)
+
+
+def _lacking(main: Package | None, packages: Mapping[str, Package]) -> list[str]:
+    """The packages behind *main* that Go would have had to fetch."""
+    closure = closure_of(main, packages) if main else []
+    return [each.path for each in closure if offline.is_refused(each.error.encode())]
 
 
 def _outcome(

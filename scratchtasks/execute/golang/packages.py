@@ -66,7 +66,7 @@ class Package:
 
 def read_packages(output: bytes) -> dict[str, Package]:
     """The packages that `go list -json=FIELDS` printed, by import path."""
-    return {package.path: package for package in map(_package, _values(output))}
+    return {package.path: package for package in map(_package, values_in(output))}
 
 
 def closure_of(main: Package, packages: Mapping[str, Package]) -> list[Package]:
@@ -92,7 +92,8 @@ def errors_of(closure: Iterable[Package]) -> list[str]:
     return list(messages)
 
 
-def _values(output: bytes) -> Iterator[dict[str, Any]]:
+def values_in(output: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON objects that `go list -json` printed one after the other."""
     text = output.decode("utf-8", "surrogateescape")
     decoder, at = json.JSONDecoder(), 0
     while (at := text.find("{", at)) >= 0:

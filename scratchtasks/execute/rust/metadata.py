@@ -7,10 +7,11 @@ from typing import Any
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import ActionFailed, ConfigError
+from scratchtasks.core.errors import ActionFailed, ConfigError, NotInStore
 
 from ..operation import Done, Job, Outcome, World, each_beside
 from . import closure as made_of
+from . import offline
 from .config import ancestors, config_files, split_inputs
 from .depinfo import input_path
 from .toolchain import TOOLCHAIN_FILES, Rust, cargo_home, clean_env, find_rust, find_target
@@ -162,14 +163,27 @@ class _Probe:
 
     def _cargo(self, *arguments: str) -> str:
         done = self._world.processes.run(
-            [self._rust.cargo, *arguments, "--quiet"], cwd=self._folder, env=clean_env(self._world)
+            [self._rust.cargo, *arguments, "--quiet"],
+            cwd=self._folder,
+            env=clean_env(self._world),
+            show_stderr=False,
         )
+        if done.code and self._world.is_offline and offline.is_refused(done.stderr):
+            raise self._lacking()
+        self._world.processes.show(done.stderr)
         if done.code:
             hint = ""
             if b"--locked" in done.stderr or b"lock file" in done.stderr:
                 hint = "run `cargo generate-lockfile` or `cargo update -w`, and commit Cargo.lock"
             raise ActionFailed(label_of(self._job), f"cargo {arguments[0]} failed", hint)
         return done.stdout.decode("utf-8", "surrogateescape")
+
+    def _lacking(self) -> NotInStore:
+        package = _manifest(os.path.join(self._folder, "Cargo.toml")).get("package", {})
+        locks = (os.path.join(place, "Cargo.lock") for place in ancestors(self._folder))
+        lock = next(filter(os.path.isfile, locks), "")
+        home = cargo_home(self._world)
+        return offline.lacking(label_of(self._job), package.get("name", ""), _manifest(lock), home)
 
 
 def package_inputs(folder: str) -> list[Input]:
