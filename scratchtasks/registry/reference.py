@@ -115,7 +115,7 @@ def host_name(host: str) -> str:
 
 def _repository(name: str, text: str, where: str) -> Repository:
     first, slash, rest = name.partition("/")
-    is_host = first != first.lower() or first == "localhost" or any(c in first for c in ".:[")
+    is_host = first.lower() == "localhost" or any(c in first for c in ".:[")
     host, path = (first.lower(), rest) if slash and is_host else (DOCKER_HUB, name)
     if host in _HUB_NAMES:
         host = DOCKER_HUB

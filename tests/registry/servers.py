@@ -94,9 +94,10 @@ def config_json(folder: Path, host: str, user: str = USER, password: str = PASSW
 
 @dataclass
 class Authority:
-    """A CA and a certificate for loopback and FAR, as files in *folder*."""
+    """A CA and a certificate for loopback, FAR and *names*, as files in *folder*."""
 
     folder: Path
+    names: tuple[str, ...] = ()
     key: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
@@ -108,7 +109,7 @@ class Authority:
             x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
         loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        names = [x509.DNSName("localhost"), x509.DNSName(FAR), loopback]
+        names = [*map(x509.DNSName, ("localhost", FAR, *self.names)), loopback]
         server = self._certificate("localhost", key).add_extension(
             x509.SubjectAlternativeName(names), critical=False
         )
@@ -143,14 +144,24 @@ class Authority:
 
 
 class TokenServer(ThreadingHTTPServer):
-    """Sells tokens for USER and PASSWORD, or for the refresh token `identity-secret`."""
+    """Sells tokens for USER and PASSWORD, or for the refresh token `identity-secret`.
+
+    With a *realm*, an https URL that leads here, it speaks TLS, and lets nobody pull too.
+    """
 
     daemon_threads = True
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authority, realm: str = "", service: str = "test") -> None:
         super().__init__(("127.0.0.1", 0), _TokenHandler)
         self.authority = authority
+        self.realm = realm or f"http://127.0.0.1:{self.server_port}/token"
+        self.service = service
+        self.is_open = bool(realm)
+        if realm:
+            context = authority.server_context()
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.asked: list[tuple[str, tuple[str, ...]]] = []
+        self.users: list[str] = []
         self.lifetime = 300.0
         self.grants_push = True
         self.grants_mounts = True
@@ -159,8 +170,8 @@ class TokenServer(ThreadingHTTPServer):
     def auth(self) -> str:
         """The part of a registry's config that sends its clients here."""
         return (
-            f"auth: {{token: {{realm: 'http://127.0.0.1:{self.server_port}/token', "
-            f"service: test, issuer: tests, rootcertbundle: {self.authority.folder}/ca.crt}}}}\n"
+            f"auth: {{token: {{realm: '{self.realm}', service: {self.service}, "
+            f"issuer: tests, rootcertbundle: {self.authority.folder}/ca.crt}}}}\n"
         )
 
     def token(self, scopes: list[str], user: str) -> str:
@@ -171,10 +182,11 @@ class TokenServer(ThreadingHTTPServer):
         access = []
         for scope in scopes:
             kind, name, actions = scope.split(":")
-            granted = [a for a in actions.split(",") if a == "pull" or self.grants_push]
+            may_push = self.grants_push and bool(user)
+            granted = [a for a in actions.split(",") if a == "pull" or may_push]
             access.append({"type": kind, "name": name, "actions": granted})
         claims = {
-            "iss": "tests", "sub": user, "aud": "test", "nbf": now - 10, "iat": now,
+            "iss": "tests", "sub": user, "aud": self.service, "nbf": now - 10, "iat": now,
             # The registry forgives a minute.
             "exp": now + int(self.lifetime), "jti": str(time.time_ns()), "access": access,
         }  # fmt: skip
@@ -192,17 +204,22 @@ class _TokenHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
         wanted = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        self._answer("GET", query.get("scope", []), self.headers["Authorization"] == wanted)
+        shown = self.headers["Authorization"]
+        is_nobody = shown is None and self.server.is_open
+        assert query.get("service") == [self.server.service]
+        user = "" if is_nobody else USER
+        self._answer("GET", query.get("scope", []), is_nobody or shown == wanted, user)
 
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         scopes = form["scope"][0].split()
         self._answer("POST", scopes, form["refresh_token"] == ["identity-secret"])
 
-    def _answer(self, method: str, scopes: list[str], is_known: bool) -> None:
+    def _answer(self, method: str, scopes: list[str], is_known: bool, user: str = USER) -> None:
         self.server.asked.append((method, tuple(scopes)))
+        self.server.users.append(user)
         if is_known and (len(scopes) < 2 or self.server.grants_mounts):
-            token = self.server.token(scopes, USER)
+            token = self.server.token(scopes, user)
             body = json.dumps({"token": token, "expires_in": 300}).encode()
         else:
             body = json.dumps({"details": "incorrect username or password"}).encode()

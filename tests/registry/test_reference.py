@@ -58,6 +58,7 @@ _RULE = (
     [
         ("example.com/Team/api", f"x: {_RULE}'example.com/Team/api'\n"
          "    hint: did you mean 'example.com/team/api'?"),
+        ("Team/api", f"x: {_RULE}'Team/api'\n    hint: did you mean 'team/api'?"),
         ("example.com/", f"x: {_RULE}'example.com/'"),
         ("example.com/a//b", f"x: {_RULE}'example.com/a//b'"),
         ("example.com/../api", f"x: {_RULE}'example.com/../api'"),

@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 from scratchtasks.core.descriptor import descriptor_from_json
-from scratchtasks.core.errors import ScratchError, StageError
+from scratchtasks.core.digest import Digest
+from scratchtasks.core.errors import ScratchError, StageError, StoreError
 from scratchtasks.core.source import FromImage
 from scratchtasks.core.target import Pin
 from scratchtasks.registry.client import Registry
-from scratchtasks.registry.manifests import fetch_manifest
+from scratchtasks.registry.manifests import digest_at, fetch_manifest
 from scratchtasks.registry.pull import keep_manifest, pull_blob, pull_manifest
-from scratchtasks.registry.reference import Reference, parse_reference
+from scratchtasks.registry.reference import Reference, Repository, parse_reference
 
 from ..operation import World
 from .manifest import choose_manifest, parse_manifest
@@ -24,32 +25,44 @@ def connect(world: World) -> Registry:
 def resolve_image(source: FromImage, world: World) -> Pin:
     """The pin for what *source*'s tag means now; its manifest is in the store afterwards.
 
+    A tag is asked for its digest alone, and nothing that the store has is fetched: Docker Hub
+    counts manifests.
+
     Raises: StageError when there is no such image; SinkError, StoreError.
     """
     where = f"image {source.image}"
     reference = parse_reference(source.image, where)
-    tag = reference.tag or "latest"
+    repository, tag = reference.repository, reference.tag or "latest"
     with connect(world) as registry:
-        wanted = reference.digest or tag
-        found = fetch_manifest(registry, reference.repository, wanted)
-        if found is None:
-            raise StageError(where, f"the registry has no {wanted} in {reference.repository}")
-        parse_manifest(found.data, where)
-        blob = world.store.put_bytes(keep_manifest(found, world.store).data, found.media_type)
-        if reference.digest and blob.digest != reference.digest:
+        digest = reference.digest or digest_at(registry, repository, tag)
+        data = _manifest(registry, repository, digest, world, where) if digest else None
+        if digest is None or data is None:
             raise StageError(
-                where,
-                f"digest mismatch: wanted {reference.digest}, the registry sent {blob.digest}",
+                where, f"the registry has no {reference.digest or tag} in {repository}"
             )
-        date = _date(registry, reference, found.data, world)
+        date = _date(registry, reference, data, world)
     return Pin(
         name=f"image:{source.image}",
         version=tag if reference.tag or not reference.digest else "digest",
-        sha256=blob.digest.removeprefix("sha256:"),
-        size=blob.size,
+        sha256=digest.removeprefix("sha256:"),
+        size=len(data),
         kind="image",
         date=date,
     )
+
+
+def _manifest(
+    registry: Registry, repository: Repository, digest: Digest, world: World, where: str
+) -> bytes | None:
+    """The bytes of the manifest or index *digest*, from the store or fetched into it."""
+    try:
+        return world.store.read(digest)
+    except StoreError:
+        found = fetch_manifest(registry, repository, digest)
+    if found is None:
+        return None
+    parse_manifest(found.data, where)
+    return keep_manifest(found, world.store).data
 
 
 def _date(registry: Registry, reference: Reference, data: bytes, world: World) -> str:

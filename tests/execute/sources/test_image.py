@@ -299,13 +299,13 @@ def test_an_unreachable_registry_and_an_unknown_image_are_clear(
         f"image {host}/nothing:1: the registry has no 1 in {host}/nothing"
     )
     portal = b"<html><title>Welcome to the hotel</title></html>"
-    proxy.faults.append(Fault(lambda seen: "/manifests/" in seen.path, status=200, body=portal))
+    proxy.faults.append(Fault(lambda seen: "/manifests/" in seen.path, 3, status=200, body=portal))
     assert resolve(f"{proxy.host}/debian:12") == (
         f"image {proxy.host}/debian:12: is no OCI or Docker image (it has neither layers nor "
         "manifests)"
     )
     assert resolve("127.0.0.1:9/x:1") == (
-        "GET 127.0.0.1:9/v2/x/manifests/1: no connection: Connection refused"
+        "HEAD 127.0.0.1:9/v2/x/manifests/1: no connection: Connection refused"
     )
 
 

@@ -254,7 +254,7 @@ def test_a_registry_that_is_gone_stops_a_first_use_and_writes_nothing(site: Site
     failed = site.run()
     assert failed.code == 3
     assert failed.err.endswith(
-        "GET 127.0.0.1:9/v2/debian/manifests/12: no connection: Connection refused\n"
+        "HEAD 127.0.0.1:9/v2/debian/manifests/12: no connection: Connection refused\n"
     )
     assert not (site.root / LOCK).exists()
 
