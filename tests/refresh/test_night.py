@@ -56,6 +56,10 @@ def test_an_old_index_is_enough(
     root = make_workspace(tmp_path / "ws", pins, {"tls": 'essentials = ["certs"]\n'})
     (proposal, _) = night(root, pip_env, time.time())
     assert [move.new for move in proposal.moves] == [replace(pin_of("certifi-2026.10.18"), date="")]
+    (tls,) = proposal.images
+    assert tls.reasons == ("certs: certifi 2026.7.22 → certifi 2026.10.18",)
+    assert (tls.old, tls.new, tls.is_sure) == ("", "", True)
+    assert tls.unknown == "//s/tls:binary is not built yet"
 
 
 def authority(end: datetime) -> bytes:

@@ -17,6 +17,8 @@ NEW = Pin(name="certifi", version="2.0", sha256="b" * 64, size=2, date="2026-01-
 ROOT = Root("c" * 64, "CN=A|B <x>,O=*C*", 0, 1_900_000_000)
 PRIVATE = Root("d" * 64, "CN=corp", 0, 1_800_000_000)
 
+UNBUILT = "//services/api:binary is not built yet"
+
 PROPOSAL = Proposal(
     moves=(Move(OLD, NEW, "the newest release"),),
     roots={"certifi": RootsDiff(added=(ROOT,), removed=(ROOT,), expiring=(ROOT,))},
@@ -34,7 +36,12 @@ PROPOSAL = Proposal(
     },
     alarms=(Alarm("services/api/service.toml: zoneinfo.zones[0]", "zone US/Gone is gone"),),
     images=(
-        Fate(name="api", reasons=("certs: certifi 1.0 → certifi 2.0",), old="sha256:" + "1" * 64),
+        Fate(
+            name="api",
+            reasons=("certs: certifi 1.0 → certifi 2.0",),
+            old="sha256:" + "1" * 64,
+            unknown=UNBUILT,
+        ),
         Fate(name="web", old="sha256:" + "2" * 64, new="sha256:" + "2" * 64),
     ),
     expiring=(Expiring("certs/corp.pem", PRIVATE, ("api", "web")),),
@@ -61,7 +68,7 @@ zones of tzdata: 1 added, 2 removed, 1 renamed, 1 with other local time, 1 corre
   ~ Asia/Soon  from 1970-01-01 00:00 UTC: +00:00 → +01:00 (1 h later)
   ~ Asia/Past  from 1970-01-01 00:00 UTC: +00:00 → +01:00 (1 h later), in the past only
 images: 1 of 2 get a new digest
-  ~ api  111111111111  ?  certs: certifi 1.0 → certifi 2.0
+  ~ api  111111111111  ?  certs: certifi 1.0 → certifi 2.0; digest not known: {UNBUILT}
   = byte-identical: web
 private CAs that expire:
   ! 2027-01-15  certs/corp.pem  CN=corp  (api, web)
@@ -97,7 +104,17 @@ def test_json_tells_everything() -> None:
     ]
     assert report["zones"][0]["removed"] == {"US/Gone": "", "US/Old": "America/Old"}
     assert report["zones"][0]["changed"][1]["coming"] == {"moment": 9, "old": 0, "new": 3600}
-    assert [image["is_affected"] for image in report["images"]] == [True, False]
+    assert report["images"] == [
+        {
+            "name": "api", "is_affected": True, "is_sure": True, "new": None,
+            "old": "sha256:" + "1" * 64, "unknown": UNBUILT,
+            "reasons": ["certs: certifi 1.0 → certifi 2.0"],
+        },
+        {
+            "name": "web", "is_affected": False, "is_sure": True, "new": "sha256:" + "2" * 64,
+            "old": "sha256:" + "2" * 64, "unknown": "", "reasons": [],
+        },
+    ]  # fmt: skip
     assert report["expiring"][0]["path"] == "certs/corp.pem"
     assert report["alarms"] == [
         {"where": "services/api/service.toml: zoneinfo.zones[0]", "what": "zone US/Gone is gone"}
@@ -114,7 +131,8 @@ def test_markdown_tells_everything_and_no_name_has_a_meaning() -> None:
         "| CN=A\\|B \\<x\\>,O=\\*C\\* | 1970-01-01 | 2030-03-17 | " + "c" * 64 + " |",
         "- renamed: Europe/Kiev → Europe/Kyiv",
         "| Asia/Soon | from 1970-01-01 00:00 UTC: +00:00 → +01:00 (1 h later) |",
-        "| api | 111111111111 | ? | certs: certifi 1.0 → certifi 2.0 |",
+        "| api | 111111111111 | ? | certs: certifi 1.0 → certifi 2.0; "
+        f"digest not known: {UNBUILT} |",
         "| web | 222222222222 | 222222222222 | byte-identical |",
         "| 2027-01-15 | certs/corp.pem | CN=corp | api, web |",
     ):
