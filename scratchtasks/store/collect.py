@@ -132,8 +132,6 @@ class _Collection:
 
 def _remove_trees(folder: str, keep: Set[Digest]) -> int:
     """Remove the trees in *folder* that are not of *keep*; returns their bytes."""
-    import shutil
-
     freed = 0
     for entry in _scan(folder):
         if entry.name.startswith(TEMP_PREFIX):
@@ -142,8 +140,17 @@ def _remove_trees(folder: str, keep: Set[Digest]) -> int:
             freed += size_of(entry.path)
             gone = temp_beside(entry.path)
             os.rename(entry.path, gone)  # so that nobody ever finds half of it
-            shutil.rmtree(gone)
+            _remove_tree(gone)
     return freed
+
+
+def _remove_tree(path: str) -> None:
+    import shutil
+
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        remove(path)
 
 
 def size_of(folder: str) -> int:
@@ -192,15 +199,16 @@ def _scan(folder: str) -> list[os.DirEntry[str]]:
 
 
 def _remove_stale(scratch: str, now: float) -> None:
-    folders = [scratch, f"{scratch}/blobs/tmp"]
+    folders = [scratch, f"{scratch}/blobs/tmp", f"{scratch}/blobs/trees"]
     for kind in ("results", "inputs"):
         folders += [group.path for group in _scan(f"{scratch}/actions/{kind}")]
-    for folder in folders:
-        for entry in _scan(folder):
-            if entry.name.startswith(TEMP_PREFIX):
-                try:
-                    age = now - entry.stat(follow_symlinks=False).st_mtime
-                except FileNotFoundError:
-                    continue
-                if age > _STALE:
-                    remove(entry.path)
+    found = [entry for folder in folders for entry in _scan(folder)]
+    unfinished = [entry for entry in found if entry.name.startswith(TEMP_PREFIX)]
+    # Beside them, the folders in which killed runs have fetched and built.
+    for entry in (*unfinished, *_scan(os.path.join(scratch, "tmp"))):
+        try:
+            age = now - entry.stat(follow_symlinks=False).st_mtime
+        except FileNotFoundError:
+            continue
+        if age > _STALE:
+            _remove_tree(entry.path)

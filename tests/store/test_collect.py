@@ -154,9 +154,15 @@ def test_unfinished_files_go_after_a_day(disk: Disk) -> None:
             path = os.path.join(disk.scratch, folder, name)
             Path(path).touch()
             aged(path, age)
+    for folder in ("tmp", "blobs/trees"):
+        for name, age in ((".tmp-1-old", 1.1 * DAY), (".tmp-2-new", 0.9 * DAY)):
+            path = os.path.join(disk.scratch, folder, name)
+            os.makedirs(f"{path}/files")
+            aged(path, age)
     before = measure(disk.scratch)
     assert collect(disk.scratch, 10**9, set()) == Collected(0, 0)
     assert measure(disk.scratch) == before == Usage(SIZE, 1, 1)
+    folders += ["tmp", "blobs/trees"]
     for folder in folders:
         names = os.listdir(os.path.join(disk.scratch, folder))
         assert [name for name in names if name.startswith(".tmp-")] == [".tmp-2-new"]

@@ -35,7 +35,9 @@ class Cache(DoitCmdBase):  # type: ignore[misc]
     name = "cache"
     doc_purpose = "show the size of the cache, or shrink it"
     doc_usage = ""
-    doc_description = "What current images are made of is never removed."
+    doc_description = (
+        "What current images are made of is never removed, nor compilers that scratch.lock pins."
+    )
     cmd_options = (_COLLECT, _LIMIT)
 
     def _execute(self, pos_args: list[str], collect: bool, limit: str) -> int:
