@@ -45,6 +45,16 @@ class Listener(Protocol):
     ) -> None: ...
 
 
+class Nobody:
+    """A Listener that says nothing."""
+
+    def started(self, actions: Sequence[Action], reason: str) -> None:
+        """Nothing."""
+
+    def finished(self, action: Action, how: How, seconds: float, reason: str, size: int) -> None:
+        """Nothing."""
+
+
 class Engine:
     """Verdicts and builds for one set of actions in one process; used from several threads."""
 

