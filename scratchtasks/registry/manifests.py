@@ -85,9 +85,13 @@ def fetch_manifest(registry: Registry, repository: Repository, reference: str) -
 
 
 def put_manifest(
-    registry: Registry, repository: Repository, manifest: Manifest, reference: str
+    registry: Registry,
+    repository: Repository,
+    manifest: Manifest,
+    reference: str,
+    tries: int | None = None,
 ) -> None:
-    """Make *reference* (a tag or digest) mean *manifest*.
+    """Make *reference* (a tag or digest) mean *manifest*; *tries* as in Registry.request.
 
     Raises: RegistryError, also when the registry stored other bytes; SinkError.
     """
@@ -98,14 +102,20 @@ def put_manifest(
         wanted=(200, 201, 202),
         headers={"Content-Type": manifest.media_type},
         body=body_of(manifest.data),
+        tries=tries,
     )
     check_stored(answer, "PUT", digest_of(manifest.data))
 
 
-def delete_tag(registry: Registry, repository: Repository, tag: str) -> bool:
-    """Take *tag* away; False when this registry cannot.  Raises: RegistryError, SinkError."""
+def delete_manifest(registry: Registry, repository: Repository, reference: str) -> bool:
+    """Delete *reference*, a tag or digest, if it is there; False when this registry does not.
+
+    Whatever else of a manifest goes with it (its tags, or it with its tag) differs.
+
+    Raises: RegistryError, SinkError.
+    """
     answer = registry.request(
-        repository, "DELETE", f"manifests/{tag}", wanted=(200, 202, 204, 400, 404, 405, 501)
+        repository, "DELETE", f"manifests/{reference}", wanted=(200, 202, 204, 400, 404, 405, 501)
     )
     return answer.status in (200, 202, 204, 404)
 

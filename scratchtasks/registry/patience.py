@@ -36,14 +36,17 @@ class Patience:
         if self._cancelled.is_set():
             raise SinkError(self._access, "interrupted", "run it again: it continues where it was")
 
-    def pause(self, failure: RegistryError, tries: int) -> None:
-        """Wait before the try that follows the *tries* (at least 1) that have failed.
+    def pause(self, failure: RegistryError, tries: int, most: int | None = None) -> None:
+        """Wait before the try that follows the *tries* (at least 1) that have failed, of *most*
+        (Limits.attempts).
 
         Raises: *failure* itself when it is not transient, or tries enough; RegistryError when the
         registry asks for a longer pause than Limits.wait; SinkError when cancelled.
         """
         limits = self._limits
-        allowed = min(limits.attempts, _TIMEOUT_TRIES) if failure.is_timeout else limits.attempts
+        allowed = limits.attempts if most is None else most
+        if failure.is_timeout:
+            allowed = min(allowed, _TIMEOUT_TRIES)
         if not failure.is_transient or tries >= allowed:
             raise failure
         seconds = min(limits.backoff * 2 ** (tries - 1), _LONGEST_BACKOFF)
@@ -73,9 +76,7 @@ class Patience:
                 return attempt()
             except RegistryError as failure:
                 failed += 1
-                if tries is not None and failed >= tries:
-                    raise
-                self.pause(failure, failed)
+                self.pause(failure, failed, tries)
 
 
 def retry_after_of(header: str) -> float | None:

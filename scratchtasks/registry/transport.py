@@ -26,7 +26,8 @@ class Limits:
     """How patient and how greedy a Registry is; times in seconds, sizes in bytes.
 
     *idle* is how long a connection may be silent, *answer* how long an answer may take from its
-    first byte awaited to its last, *wait* the longest pause that a registry may ask for.  A blob
+    first byte awaited to its last, *wait* the longest pause that a registry may ask for.  What
+    would leave a push half done is tried *insistence* times, all else *attempts* times.  A blob
     larger than *chunk* is sent in pieces of it.  *workers* requests run at once.
     """
 
@@ -34,6 +35,7 @@ class Limits:
     idle: float = 120
     answer: float = 300
     attempts: int = 5
+    insistence: int = 10
     backoff: float = 0.25
     wait: float = 60
     chunk: int = 16 << 20

@@ -41,14 +41,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def registry(folder: Path, *, auth: str = "", tls: str = "") -> Iterator[str]:
-    """Run docker-registry on its own storage in *folder*; gives its `host:port`."""
+def registry(folder: Path, *, auth: str = "", tls: str = "", deletes: bool = True) -> Iterator[str]:
+    """Run docker-registry on its own storage in *folder*; gives its `host:port`.
+
+    It *deletes* manifests by digest, and with them their tags; by tag it never does.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     config = folder / "config.yml"
     config.write_text(
         "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
         f"http: {{addr: '127.0.0.1:{port}', secret: test{tls}}}\n{auth}"
     )
     with (folder / "log").open("wb") as log:
@@ -56,7 +59,11 @@ def registry(folder: Path, *, auth: str = "", tls: str = "") -> Iterator[str]:
             ["docker-registry", "serve", str(config)],
             stdout=log,
             stderr=log,
-            env={"OTEL_TRACES_EXPORTER": "none", "PATH": "/usr/bin:/bin"},
+            env={
+                "OTEL_TRACES_EXPORTER": "none",
+                "PATH": "/usr/bin:/bin",
+                "REGISTRY_STORAGE_DELETE_ENABLED": str(deletes).lower(),
+            },
         )
     try:
         _wait_for(port, process, folder / "log")

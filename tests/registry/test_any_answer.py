@@ -11,7 +11,7 @@ from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.registry.blobs import send_blob
 from scratchtasks.registry.client import Registry
-from scratchtasks.registry.manifests import Manifest, delete_tag, digest_at, put_manifest
+from scratchtasks.registry.manifests import Manifest, delete_manifest, digest_at, put_manifest
 from scratchtasks.registry.reference import parse_repository
 from scratchtasks.registry.transport import Answer, Body, Limits
 from scratchtasks.store.blobs import ContentStore
@@ -90,4 +90,4 @@ def test_any_answer(
                 case 3:
                     put_manifest(client, API, Manifest("a/b", b"{}"), "latest")
                 case 4:
-                    delete_tag(client, API, "latest")
+                    delete_manifest(client, API, "latest")

@@ -19,7 +19,7 @@ from scratchtasks.registry.client import Registry
 from scratchtasks.registry.errors import RegistryError
 from scratchtasks.registry.manifests import (
     Manifest,
-    delete_tag,
+    delete_manifest,
     digest_at,
     fetch_manifest,
     put_manifest,
@@ -123,7 +123,7 @@ def test_taking_away_asks_for_that_right(tokens: TokenServer, tmp_path: Path) ->
         env = {"DOCKER_CONFIG": config_json(tmp_path / "docker", host)}
         with Registry(env, limits=QUICK) as client:
             # Debian's registry allows it, and then says that it cannot do it for tags.
-            assert not delete_tag(client, parse_repository(f"{host}/team/api"), "latest")
+            assert not delete_manifest(client, parse_repository(f"{host}/team/api"), "latest")
     assert tokens.asked == [("GET", ("repository:team/api:pull,push,delete",))]
 
 

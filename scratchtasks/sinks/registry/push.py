@@ -16,12 +16,15 @@ from scratchtasks.core.size import human_size
 from scratchtasks.core.span import OnSpan, span
 from scratchtasks.registry.blobs import send_blob
 from scratchtasks.registry.client import Registry
+from scratchtasks.registry.errors import RegistryError
 from scratchtasks.registry.manifests import Manifest, put_manifest
 from scratchtasks.registry.reference import Repository
 from scratchtasks.store.blobs import ContentStore
 
 from .plan import BlobStep, ImagePlan, Plan, TagMove, count_of
-from .rollback import put_back
+from .rollback import Moved, undo
+
+_TAKEN_ALREADY = frozenset({400, 405, 409})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,9 @@ def push(
 ) -> list[Pushed]:
     """Do what *plan* says; the images, in its order, as they are in their registries then.
 
-    No tag moves before everything that all images need is there.  If a tag cannot be moved,
-    those that were are put back.  After any failure the same push, planned anew, continues.
-    *tell* hears of each blob and manifest.
+    No tag is set before everything that all images need is there.  If one cannot be, those that
+    were are put back, and new ones taken away, where the registry deletes anything.  After any
+    failure the same push, planned anew, continues.  *tell* hears of each blob and manifest.
 
     Raises: SinkError with the registry's own words and what remains to be done; StoreError.
     """
@@ -60,6 +63,7 @@ def push(
     try:
         run.send_blobs()
         run.put_manifests()
+        run.rehearse()
         run.move_tags()
     except ScratchError as failure:
         raise run.told(failure) from None
@@ -88,7 +92,7 @@ class _Run:
         self._lock = threading.Lock()
         self._sent: set[tuple[Repository, Digest]] = set()
         self._put: set[tuple[Repository, Digest]] = set()
-        self._moved: list[tuple[ImagePlan, TagMove]] = []
+        self._moved: list[Moved] = []
         self._stuck: list[str] = []
 
     def send_blobs(self) -> None:
@@ -146,6 +150,33 @@ class _Run:
 
         return run
 
+    def rehearse(self) -> None:
+        """Put manifests that were there already once more by digest, if several tags are to be set.
+
+        What this push has put has proved that it may write, and that the registry has the whole
+        image; of these it is found out now, while every tag is where it was.
+        """
+        tops = {
+            (image.repository, image.image.top.digest): image.image.top
+            for image in self._plan.images
+            if image.tags and not image.manifests
+        }
+        if sum(len(image.tags) for image in self._plan.images) > 1:
+            jobs = [self._rehearsal(repository, top) for (repository, _), top in tops.items()]
+            run_jobs(jobs, self._workers)
+
+    def _rehearsal(self, repository: Repository, top: Descriptor) -> Job:
+        def run() -> Iterable[Job]:
+            try:
+                put_manifest(self._registry, repository, self._manifest(top), top.digest)
+            except RegistryError as error:
+                # Some registries take nothing twice, which says nothing of tags.
+                if error.is_transient or error.status not in _TAKEN_ALREADY:
+                    raise
+            return ()
+
+        return run
+
     def move_tags(self) -> None:
         """All or none.  New tags come last: not every registry can take one away again."""
         self._registry.patience.check()
@@ -159,17 +190,8 @@ class _Run:
                 }
                 run_jobs([self._tag_job(*pair) for pair in moves.values()], self._workers)
         except BaseException:
-            for image, move in self._moved:
-                reference = f"{image.repository}:{move.tag}"
-                fault = put_back(
-                    self._registry,
-                    image.repository,
-                    move,
-                    image.image.top.digest,
-                    image.image.top in image.manifests,
-                )
-                if fault:
-                    self._stuck.append(f"{reference} {fault}")
+            faults = [undo(self._registry, moved) for moved in self._moved]
+            self._stuck += filter(None, faults)
             raise
 
     def _tag_job(self, image: ImagePlan, move: TagMove) -> Job:
@@ -177,9 +199,10 @@ class _Run:
             manifest = self._manifest(image.image.top)
             # Noted before it is done: an answer may be lost after the deed.
             with self._lock:
-                self._moved.append((image, move))
+                self._moved.append(Moved(image.repository, move, manifest))
             with self._span(image.repository, move.tag, len(manifest.data)):
-                put_manifest(self._registry, image.repository, manifest, move.tag)
+                tries = self._registry.limits.insistence
+                put_manifest(self._registry, image.repository, manifest, move.tag, tries)
             return ()
 
         return run
@@ -211,7 +234,7 @@ class _Run:
             count_of(len(manifests), "manifest") if manifests else "",
             "tag" + "s" * (len(tags) > 1) + " " + ", ".join(sorted(tags)) if tags else "",
         ]
-        state = "every tag is where it was" if not self._stuck else "; ".join(self._stuck)
+        state = "every tag is where it was" if not self._stuck else "\n    ".join(self._stuck)
         lines = [
             failure.what,
             f"    {state}",

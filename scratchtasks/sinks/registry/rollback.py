@@ -1,35 +1,97 @@
-"""Tags put back where they were, when a push could not move all of them."""
+"""Tags put back where they were, when a push could not set all of them."""
 
-from scratchtasks.core.digest import Digest
+import json
+import os
+from dataclasses import dataclass, replace
+
+from scratchtasks.core.digest import Digest, digest_of
 from scratchtasks.core.errors import SinkError
 from scratchtasks.registry.client import Registry
-from scratchtasks.registry.manifests import delete_tag, digest_at, fetch_manifest, put_manifest
+from scratchtasks.registry.manifests import (
+    Manifest,
+    delete_manifest,
+    digest_at,
+    fetch_manifest,
+    put_manifest,
+)
 from scratchtasks.registry.reference import Repository
 
 from .plan import TagMove
 
 
-def put_back(
-    registry: Registry, repository: Repository, move: TagMove, ours: Digest, is_fresh: bool
-) -> str:
-    """Undo *move*, unless the tag means something else than *ours* by now.
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A tag of *repository* that was set to *manifest*, or may have been."""
 
-    *is_fresh* says that this push brought *ours* into the repository: then no other tag can be
-    lost where a registry takes the manifest away together with a tag.
+    repository: Repository
+    move: TagMove
+    manifest: Manifest
 
-    Returns: why that was not possible, in plain words; "" when the tag is no longer ours.
+    @property
+    def ours(self) -> Digest:
+        return digest_of(self.manifest.data)
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.move.tag}"
+
+
+def undo(registry: Registry, moved: Moved) -> str:
+    """Put the tag back where it was, or take it away if it is new, unless it is not *ours* by now.
+
+    Returns: why that was not possible, and what remains to be done by hand; "" if nothing does.
     """
     try:
-        if digest_at(registry, repository, move.tag) != ours:
+        if digest_at(registry, moved.repository, moved.move.tag) != moved.ours:
             return ""  # it never moved, or somebody else moved it since
-        if move.was is None:
-            if is_fresh and delete_tag(registry, repository, move.tag):
-                return ""
-            return f"is new and could not be taken away again (now {ours})"
-        before = fetch_manifest(registry, repository, move.was)
-        if before is None:
-            return f"moved, and {move.was} is no longer there to put it back (now {ours})"
-        put_manifest(registry, repository, before, move.tag)
     except SinkError as error:
-        return f"may have moved to {ours}: {error.where}: {error.what}"
+        return f"{moved} may have moved to {moved.ours}: {error.where}: {error.what}"
+    was = moved.move.was
+    try:
+        fault = _take_away(registry, moved) if was is None else _put_back(registry, moved, was)
+    except SinkError as error:
+        fault = f"{error.where}: {error.what}"
+    if not fault:
+        return ""
+    if was is None:
+        by_hand = f"to remove it, where that is allowed: regctl tag delete {moved}"
+        return f"{moved} is new and stays: {fault} (now {moved.ours}; {by_hand})"
+    return f"{moved} moved and could not be put back to {was}: {fault} (now {moved.ours})"
+
+
+def _put_back(registry: Registry, moved: Moved, was: Digest) -> str:
+    before = fetch_manifest(registry, moved.repository, was)
+    if before is None:
+        return "that is no longer there"
+    put_manifest(registry, moved.repository, before, moved.move.tag)
     return ""
+
+
+def _take_away(registry: Registry, moved: Moved) -> str:
+    """Set the tag to a manifest that nothing else names, and delete that.
+
+    Some registries delete by digest only, and all tags of a manifest go with it; others delete
+    the manifest, and so all of its tags, when one tag is deleted.  What our manifest is to
+    somebody else (a push beside this one, an index, a pod) cannot be known, so it stays.
+    """
+    repository, tag = moved.repository, moved.move.tag
+    stand_in = _stand_in(moved.manifest)
+    name = digest_of(stand_in.data)
+    if not delete_manifest(registry, repository, name):  # asked before anything is touched
+        return "this registry deletes nothing"
+    put_manifest(registry, repository, stand_in, tag)
+    try:
+        delete_manifest(registry, repository, tag)
+        delete_manifest(registry, repository, name)
+    finally:
+        is_left = digest_at(registry, repository, tag) == name
+        if is_left:
+            put_manifest(registry, repository, moved.manifest, tag)
+    return "this registry keeps the tags of what it deletes" if is_left else ""
+
+
+def _stand_in(manifest: Manifest) -> Manifest:
+    """The same image under a digest of its own."""
+    value = json.loads(manifest.data)
+    note = {"dev.scratchtasks.removed-tag": os.urandom(16).hex()}
+    value["annotations"] = {**value.get("annotations", {}), **note}
+    return replace(manifest, data=json.dumps(value).encode())

@@ -16,10 +16,10 @@ from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
 from scratchtasks.sinks.registry.push import push
 from tests.registry.proxy import Fault, Proxy, Seen
-from tests.registry.servers import digest_in, serving
+from tests.registry.servers import digest_in, registry, serving
 from tests.registry.small import SmallRegistry
 
-from .bench import QUICK, Bench
+from .bench import AMD64, ARM64, QUICK, Bench
 
 REFUSED = b'{"errors": [{"code": "DENIED", "message": "tag is immutable"}]}'
 
@@ -84,35 +84,159 @@ def test_a_tag_is_not_put_back_to_something_else(proxy: Proxy, bench: Bench, tea
     with pytest.raises(SinkError) as error:
         bench.push(*new, limits=replace(QUICK, workers=1))
     assert str(error.value).splitlines()[1] == (
-        f"    {names[0]}:latest may have moved to {new[0].top.digest}: "
-        f"{names[0]}@{old[0].digest}: digest mismatch: the registry sent {digest_of(b'{}')}"
+        f"    {names[0]}:latest moved and could not be put back to {old[0].digest}: "
+        f"{names[0]}@{old[0].digest}: digest mismatch: the registry sent {digest_of(b'{}')} "
+        f"(now {new[0].top.digest})"
     )
 
 
-def test_a_new_tag_that_cannot_be_taken_away_is_told(proxy: Proxy, bench: Bench, team: str) -> None:
-    # Debian's registry does not take tags away.
-    image = bench.image(f"{proxy.host}/{team}/api", b"a", tags=("1", "2"))
+def _refuse_second(bench: Bench, proxy: Proxy, team: str, *contents: bytes) -> tuple[str, str]:
+    """Push a new image with the new tags 1 and 2, of which 2 is refused: its digest, the error."""
+    image = bench.image(f"{proxy.host}/{team}/api", *contents, tags=("1", "2"))
     proxy.faults.append(_puts_tag(f"/v2/{team}/api/manifests/2"))
     with pytest.raises(SinkError) as error:
         bench.push(image, limits=replace(QUICK, workers=1))
-    assert str(error.value).splitlines()[1] == (
-        f"    {proxy.host}/{team}/api:1 is new and could not be taken away again "
-        f"(now {image.top.digest})"
+    proxy.faults.clear()
+    return image.top.digest, str(error.value)
+
+
+def test_a_new_tag_is_taken_away_by_a_registry_that_deletes_by_digest_only(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    digest, error = _refuse_second(bench, proxy, team, b"a")
+    assert error.splitlines()[1] == "    every tag is where it was"
+    for tag in "12":
+        assert digest_in(proxy.host, f"{team}/api", tag) == ""
+    # The image itself stays, as it does when a push fails before its tags: the next one goes on.
+    assert digest_in(proxy.host, f"{team}/api", digest) == digest
+    proxy.seen.clear()
+    bench.push(bench.image(f"{proxy.host}/{team}/api", b"a", tags=("1", "2")))
+    assert proxy.count("POST") == 0
+    for tag in "12":
+        assert digest_in(proxy.host, f"{team}/api", tag) == digest
+
+
+def test_other_tags_of_the_same_image_stay_when_a_new_one_is_taken_away(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    bench.push(bench.image(f"{proxy.host}/{team}/api", b"a", tags=("theirs",)))
+    digest, error = _refuse_second(bench, proxy, team, b"a")
+    assert error.splitlines()[1] == "    every tag is where it was"
+    assert digest_in(proxy.host, f"{team}/api", "theirs") == digest
+    assert digest_in(proxy.host, f"{team}/api", "1") == ""
+
+
+def test_a_new_tag_of_an_index_is_taken_away(proxy: Proxy, bench: Bench, team: str) -> None:
+    repository = f"{proxy.host}/{team}/api"
+    both = bench.image(repository, b"a", tags=("1", "2"), platforms=(AMD64, ARM64))
+    proxy.faults.append(_puts_tag(f"/v2/{team}/api/manifests/2"))
+    with pytest.raises(SinkError, match="\n    every tag is where it was\n"):
+        bench.push(both, limits=replace(QUICK, workers=1))
+    assert digest_in(proxy.host, f"{team}/api", "1") == ""
+    assert digest_in(proxy.host, f"{team}/api", both.top.digest) == both.top.digest
+
+
+def test_new_tags_and_moved_ones_of_one_image(proxy: Proxy, bench: Bench, team: str) -> None:
+    repository = f"{proxy.host}/{team}/api"
+    (old,) = bench.push(bench.image(repository, b"old"))
+    proxy.faults.append(_puts_tag(f"/v2/{team}/api/manifests/2"))
+    image = bench.image(repository, b"new", tags=("latest", "1", "2"))
+    with pytest.raises(SinkError, match="\n    every tag is where it was\n"):
+        bench.push(image, limits=replace(QUICK, workers=1))
+    assert digest_in(proxy.host, f"{team}/api", "latest") == old.digest
+    assert digest_in(proxy.host, f"{team}/api", "1") == ""
+
+
+def test_a_registry_that_deletes_nothing(bench: Bench, team: str, tmp_path: Path) -> None:
+    with registry(tmp_path / "registry", deletes=False) as host:
+        proxy = Proxy(host)
+        with serving(proxy):
+            digest, error = _refuse_second(bench, proxy, team, b"a")
+            name = f"{proxy.host}/{team}/api"
+            assert error == (
+                f"PUT {proxy.host}/v2/{team}/api/manifests/2: 403 DENIED: tag is immutable\n"
+                f"    {name}:1 is new and stays: this registry deletes nothing (now {digest}; "
+                f"to remove it, where that is allowed: regctl tag delete {name}:1)\n"
+                f"    remaining: tags {name}:1, {name}:2\n"
+                f"    hint: may this account push to {team}/api? docker login {proxy.host}"
+            )
+            assert digest_in(host, f"{team}/api", "1") == digest
+            assert digest_in(host, f"{team}/api", "2") == ""
+            # It was not touched: the one manifest that was put is ours.
+            assert [
+                s.path for s in proxy.seen if s.method == "PUT" and "/manifests/" in s.path
+            ] == [f"/v2/{team}/api/manifests/{reference}" for reference in (digest, "1", "2")]
+
+
+def test_an_account_that_may_not_delete(proxy: Proxy, bench: Bench, team: str) -> None:
+    body = b'{"errors": [{"code": "DENIED", "message": "requested access is denied"}]}'
+    fault = Fault(lambda seen: seen.method == "DELETE", times=99, status=403, body=body)
+    proxy.faults.append(fault)
+    digest, error = _refuse_second(bench, proxy, team, b"a")
+    told = error.splitlines()[1]
+    name = f"{proxy.host}/{team}/api"
+    start = f"    {name}:1 is new and stays: DELETE {proxy.host}/v2/{team}/api/manifests/sha256:"
+    assert told.startswith(start)
+    assert told[len(start) + 64 :] == (
+        f": 403 DENIED: requested access is denied (now {digest}; "
+        f"to remove it, where that is allowed: regctl tag delete {name}:1)"
     )
-    assert digest_in(proxy.host, f"{team}/api", "2") == ""
+    assert digest_in(proxy.host, f"{team}/api", "1") == digest
 
 
-def test_a_new_tag_is_taken_away_where_that_is_possible(bench: Bench) -> None:
-    registry = SmallRegistry()
-    proxy = Proxy(registry.host)
-    with serving(registry), serving(proxy):
-        image = bench.image(f"{proxy.host}/team/api", b"a", tags=("1", "2"))
-        proxy.faults.append(_puts_tag("/v2/team/api/manifests/2"))
-        with pytest.raises(SinkError) as error:
-            bench.push(image, limits=replace(QUICK, workers=1))
-        assert str(error.value).splitlines()[1] == "    every tag is where it was"
-        assert proxy.count("DELETE") == 1
-        assert set(registry.manifests) == {image.top.digest}
+def test_a_registry_that_keeps_the_tags_of_what_it_deletes(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    proxy.faults.append(Fault(lambda seen: seen.method == "DELETE", times=99, status=202))
+    digest, error = _refuse_second(bench, proxy, team, b"a")
+    assert ":1 is new and stays: this registry keeps the tags of what it deletes (now" in error
+    assert digest_in(proxy.host, f"{team}/api", "1") == digest  # not what stood in for it
+
+
+def test_a_new_tag_is_taken_away_by_a_registry_that_deletes_tags(bench: Bench) -> None:
+    small = SmallRegistry()
+    proxy = Proxy(small.host)
+    with serving(small), serving(proxy):
+        digest, error = _refuse_second(bench, proxy, "team", b"a")
+        assert error.splitlines()[1] == "    every tag is where it was"
+        assert set(small.manifests) == {digest}
+
+
+def test_tags_are_put_with_more_patience(proxy: Proxy, bench: Bench, team: str) -> None:
+    # Twice as often as anything else: what fails here leaves a push half done.
+    path = f"/v2/{team}/api/manifests/latest"
+    proxy.faults.append(Fault(lambda s: s.method == "PUT" and s.path == path, 9, 503))
+    image = bench.image(f"{proxy.host}/{team}/api", b"a")
+    bench.push(image)
+    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, b'{"errors": [{"code": "DENIED"}]}'),
+        (400, b'{"errors": [{"code": "MANIFEST_BLOB_UNKNOWN"}]}'),
+    ],
+)
+def test_what_would_refuse_a_tag_is_found_before_any_is_set(
+    proxy: Proxy, bench: Bench, team: str, status: int, body: bytes
+) -> None:
+    images = [bench.image(f"{proxy.host}/{team}/{name}", b"x", tags=()) for name in "ab"]
+    bench.push(*images)
+    proxy.seen.clear()
+    fault = Fault(lambda s: s.method == "PUT" and f"/{team}/b/" in s.path, 99, status, body=body)
+    proxy.faults.append(fault)
+    with pytest.raises(SinkError, match="\n    every tag is where it was\n"):
+        bench.push(*(replace(image, tags=("1",)) for image in images))
+    assert not [s for s in proxy.seen if s.path.endswith("/1") and s.method != "HEAD"]
+
+
+def test_a_registry_that_takes_no_manifest_twice(proxy: Proxy, bench: Bench, team: str) -> None:
+    image = bench.image(f"{proxy.host}/{team}/api", b"x", tags=())
+    bench.push(image)
+    proxy.faults.append(Fault(lambda s: s.method == "PUT" and "sha256:" in s.path, 9, 400))
+    bench.push(replace(image, tags=("1", "2")))
+    assert digest_in(proxy.host, f"{team}/api", "2") == image.top.digest
 
 
 def test_no_tag_moves_while_a_blob_of_another_image_is_missing(
@@ -218,11 +342,11 @@ def test_killed_in_the_middle_and_run_again(
 
 def test_cancelled_before_the_tags(proxy: Proxy, bench: Bench, team: str) -> None:
     image = bench.image(f"{proxy.host}/{team}/api", bytes(5 << 20))
-    with Registry({}, limits=QUICK) as registry:
-        plan = make_plan([image], registry, bench.store)
-        proxy.faults.append(Fault(lambda s: s.method == "PATCH", deaf=True, act=registry.cancel))
+    with Registry({}, limits=QUICK) as client:
+        plan = make_plan([image], client, bench.store)
+        proxy.faults.append(Fault(lambda s: s.method == "PATCH", deaf=True, act=client.cancel))
         with pytest.raises(SinkError) as error:
-            push(plan, registry, bench.store)
+            push(plan, client, bench.store)
     assert str(error.value).startswith("push: interrupted\n    every tag is where it was\n")
     assert str(error.value).endswith("hint: run it again: it continues where it was")
     assert digest_in(proxy.host, f"{team}/api", "latest") == ""
