@@ -1,5 +1,7 @@
 """Images of a small server, and what it answers."""
 
+import contextlib
+import http.client
 import os
 import socket
 import subprocess
@@ -19,15 +21,17 @@ def compile_server(out: Path) -> bytes:
 
 
 def said_at(port: int, host: str = "127.0.0.1", seconds: float = 20) -> str:
-    """The line that is answered at *port* of *host*, once somebody does."""
+    """The line that is answered to HTTP at *port* of *host*, once somebody does."""
     deadline = time.monotonic() + seconds
     while True:
-        try:
-            with socket.create_connection((host, port), timeout=5) as connection:
-                if line := connection.makefile().readline():
-                    return line.strip()
-        except OSError:
-            pass
+        with contextlib.closing(http.client.HTTPConnection(host, port, timeout=5)) as connection:
+            try:
+                connection.request("GET", "/")
+                answer = connection.getresponse()
+                if answer.status == 200 and (line := answer.read()):
+                    return line.decode().strip()
+            except (OSError, http.client.HTTPException):
+                pass
         assert time.monotonic() < deadline, f"nobody answers at {host}:{port}"
         time.sleep(0.05)
 

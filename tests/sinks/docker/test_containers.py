@@ -105,7 +105,6 @@ def test_started_left_alone_replaced_and_ended(engine: Engine, make: Make, name:
     assert take_down(ROOT, [name], engine.client, with_volumes=False) == []
 
 
-@CLASSIC
 def test_ports_are_published_where_they_are_wanted(engine: Engine, make: Make, name: str) -> None:
     first = bring_up(make(ports=ANY), engine.client)
     (port,) = first.ports
@@ -163,7 +162,6 @@ def test_a_port_that_is_taken(engine: Engine, make: Make, name: str) -> None:
     assert said(engine, name) == "first [10.0.0.7]"
 
 
-@CLASSIC
 def test_a_port_that_another_container_has(engine: Engine, make: Make, name: str) -> None:
     (port,) = bring_up(make(ports=ANY), engine.client).ports
     other = engine.client.containers.create(
@@ -228,7 +226,6 @@ def test_volumes_keep_what_is_in_them(engine: Engine, make: Make, name: str) -> 
     assert engine.client.volumes.list(filters={"label": f"{SERVICE}={name}"}) == []
 
 
-@CLASSIC
 def test_a_ctrl_c_leaves_one_running(engine: Engine, make: Make, name: str) -> None:
     (port,) = bring_up(make(ports=ANY), engine.client).ports
     timer = threading.Timer(0.4, _thread.interrupt_main)
