@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from scratchtasks.core.errors import SinkError
 from scratchtasks.sinks.docker import connect
 from scratchtasks.sinks.engines import open_client
 from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site
+from tests.sinks.docker.conftest import host_of
 from tests.sinks.docker.serving import SOURCE, compile_server, free_port, said_at
 
 CONFIG = """
@@ -28,10 +30,18 @@ entries = { "db.internal" = "10.0.0.7" }
 PREBUILT = '[binary]\nrule = "prebuilt"\npath = "tool"\n'
 
 
+ON_BOTH = pytest.mark.parametrize("host", ["classic", "containerd"], indirect=True)
+
+
 @pytest.fixture
-def engine() -> Iterator[DockerClient]:
-    """The engine that DOCKER_HOST names; the test fails without one."""
-    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+def host(request: pytest.FixtureRequest) -> str:
+    """The DOCKER_HOST of the engine with the classic store, or what a test asks for."""
+    return host_of(getattr(request, "param", "classic"))
+
+
+@pytest.fixture
+def engine(host: str) -> Iterator[DockerClient]:
+    """A client of the engine; the test fails without one."""
     try:
         client = connect({"DOCKER_HOST": host})
     except SinkError as error:
@@ -47,9 +57,10 @@ def name() -> str:
 
 
 @pytest.fixture
-def site(engine: DockerClient, name: str, tmp_path: Path) -> Iterator[Site]:
+def site(engine: DockerClient, host: str, name: str, tmp_path: Path) -> Iterator[Site]:
     """A workspace with the service *name*, whose containers and image go in the end."""
     site = Site(tmp_path / "ws")
+    site.env["DOCKER_HOST"] = host
     site.write({"dodo.py": DODO, "pyproject.toml": LOADER, "scratch.toml": QUICK, "go.mod": GO_MOD})
     site.write({f"services/{name}/service.toml": SERVICE + CONFIG})
     site.write({f"services/{name}/main.go": SOURCE.read_text()})
@@ -79,6 +90,7 @@ def test_what_waits_for_an_edit_has_imported_all(site: Site, name: str) -> None:
 
 
 @pytest.mark.docker
+@ON_BOTH
 def test_up_and_down(site: Site, engine: DockerClient, name: str, tmp_path: Path) -> None:
     tool = site.root / f"services/{name}/tool"
     tool.write_bytes(compile_server(tmp_path / "tool"))
@@ -97,6 +109,18 @@ def test_up_and_down(site: Site, engine: DockerClient, name: str, tmp_path: Path
     assert other.out.endswith(f"scratch-{name} replaced: {url}{logs}")
     assert said_at(port) == "from here [10.0.0.7]"
 
+    with socket.create_server(("127.0.0.1", 0)) as other_server:
+        taken = other_server.getsockname()[1]
+        refused = site.run("up", name, "-p", f"{taken}:8080")
+    assert (refused.code, refused.err.splitlines()[-2:]) == (
+        1,
+        [
+            f"error: scratch-{name}: cannot start: port {taken} of 127.0.0.1 is taken",
+            f"    hint: choose another one: --port {taken + 1}:8080 (0 for any)",
+        ],
+    )
+    assert said_at(port) == "from here [10.0.0.7]"
+
     failed = site.run("up", name, "CODE=7", "-p", f"{port}:8080")
     assert (failed.code, failed.err.splitlines()[-2:]) == (
         1,
@@ -110,6 +134,19 @@ def test_up_and_down(site: Site, engine: DockerClient, name: str, tmp_path: Path
     assert site.doit("up", "--down", name).out.endswith(f"scratch-{name} removed\n")
     assert site.doit("up", "--down").out.endswith("nothing is up\n")
     assert engine.containers.list(all=True, filters={"name": name}) == []
+
+
+@pytest.mark.docker
+def test_doit_s_processes_bring_it_up_too(site: Site, engine: DockerClient, name: str) -> None:
+    # They would keep to themselves what they have loaded, so threads take their place.
+    port = free_port()
+    ran = site.doit("up", "-n", "2", "-P", "process", name, "-p", f"{port}:8080")
+    url = f"http://127.0.0.1:{port} (8080/tcp)\n"
+    assert f"scratch-{name} started: {url}" in ran.out
+    (container,) = engine.containers.list(filters={"name": f"scratch-{name}"})
+    assert container.status == "running"
+    assert said_at(port) == "first [10.0.0.7]"
+    site.doit("up", "--down", name)
 
 
 @pytest.mark.docker
