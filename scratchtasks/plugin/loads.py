@@ -1,7 +1,7 @@
 """Bringing images into an engine: those of one run together, in one archive."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -75,11 +75,11 @@ class Loads:
     def _load(self, name: str) -> None:
         store = self._session.world.store
         with self._engine() as engine:
-            platform = engine.platform
-            wanted = {name: self._loadable(name, platform)}
+            architectures = engine.architectures
+            wanted = {name: self._loadable(name, architectures)}
             for other in self._ready():
                 try:
-                    wanted.setdefault(other, self._loadable(other, platform))
+                    wanted.setdefault(other, self._loadable(other, architectures))
                 except ScratchError:
                     continue  # its own task tells
             try:
@@ -103,11 +103,11 @@ class Loads:
             and not session.why_unmade(session.graph.tasks[f"rootfs:{name}"])
         ]
 
-    def _loadable(self, name: str, platform: tuple[str, str]) -> "docker.Loadable":
+    def _loadable(self, name: str, architectures: Sequence[str]) -> "docker.Loadable":
         from scratchtasks.sinks import docker
 
         label = self._session.graph.services[name].image_label
-        root = docker.for_engine(self._session.roots_of(name), platform, str(label))
+        root = docker.for_engine(self._session.roots_of(name), architectures, str(label))
         return docker.Loadable(root, self._references(name))
 
     def _references(self, name: str) -> tuple[str, ...]:

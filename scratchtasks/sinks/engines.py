@@ -19,8 +19,8 @@ class Target(Protocol):
     """Somewhere images run; whatever fails is a SinkError."""
 
     @property
-    def platform(self) -> tuple[str, str]:
-        """The operating system and architecture that it runs natively."""
+    def architectures(self) -> tuple[str, ...]:
+        """The architectures whose Linux programs it runs, the best first."""
         ...
 
     def load(self, images: Sequence[Loadable], store: ContentStore) -> list[How]:
@@ -83,8 +83,8 @@ class _ByApi:
         self._tell = tell
 
     @property
-    def platform(self) -> tuple[str, str]:
-        return docker.platform_of(self._client)
+    def architectures(self) -> tuple[str, ...]:
+        return docker.architectures_of(self._client)
 
     def load(self, images: Sequence[Loadable], store: ContentStore) -> list[How]:
         return docker.load(images, self._client, store, self._tell)

@@ -22,6 +22,7 @@ from scratchtasks.store.blobs import ContentStore
 
 from .docker.archive import PlainImage, write_archive
 from .docker.load import How, Loadable
+from .kernel import natives
 
 _CLUSTER = "io.x-k8s.kind.cluster"
 _ROLE = "io.x-k8s.kind.role"
@@ -52,11 +53,13 @@ class Kind:
         self._cli = "podman" if env.get("KIND_EXPERIMENTAL_PROVIDER") == "podman" else "docker"
 
     @property
-    def platform(self) -> tuple[str, str]:
-        """The operating system and architecture of the nodes.  Raises: SinkError."""
+    def architectures(self) -> tuple[str, ...]:
+        """The architectures that the nodes run by themselves, the best first: containerd there
+        takes no others.  Raises: SinkError.
+        """
         machine = self._exec(self._nodes()[0], "uname", "-m").strip()
         known = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-        return "linux", known.get(machine, machine)
+        return natives(known.get(machine, machine), is_here=False)
 
     def id_of(self, reference: str) -> str:
         """A name of the image *reference* in the cluster that will never mean another one.

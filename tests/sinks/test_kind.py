@@ -179,7 +179,7 @@ def test_a_tag_that_moved_is_set_without_sending(
     assert load(nodes, made, one) == ["tagged"]
     assert [said_by(node, name) for node in nodes] == ["one", "one"]
     with open_engine(f"kind:{cluster_of(nodes)}", os.environ) as engine:
-        assert engine.platform == ("linux", "amd64")
+        assert engine.architectures == ("amd64", "386")
         digest = digest_of(PlainImage(one.root).manifest)
         assert engine.id_of(f"{name}:latest") == f"docker.io/library/{name}@{digest}"
         with pytest.raises(SinkError, match=r"^kind: no-such:1 is not in the cluster "):

@@ -1,6 +1,6 @@
 """Docker Engine: find it as the docker CLI does, load images that it lacks, run them."""
 
 from .connect import connect
-from .load import How, Loadable, for_engine, image_id, load, platform_of
+from .load import How, Loadable, architectures_of, for_engine, image_id, load
 
-__all__ = ["How", "Loadable", "connect", "for_engine", "image_id", "load", "platform_of"]
+__all__ = ["How", "Loadable", "architectures_of", "connect", "for_engine", "image_id", "load"]

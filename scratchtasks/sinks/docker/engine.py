@@ -10,6 +10,7 @@ from urllib.parse import quote
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.span import OnSpan, counted, span
 
+from ..kernel import natives
 from .faults import reason_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Engine:
         status = _list(self._object("/info").get("DriverStatus"))
         return ["driver-type", "io.containerd.snapshotter.v1"] in status
 
-    @property
+    @cached_property
     def platform(self) -> tuple[str, str]:
         """Its operating system and architecture.  Raises: SinkError."""
         told = self._object("/version")
@@ -82,7 +83,7 @@ class Engine:
             id=str(value.get("Id")),
             tags=frozenset(familiar(str(tag)) for tag in _list(value.get("RepoTags"))),
             layers=tuple(map(str, _list(_dict(value.get("RootFS")).get("Layers")))),
-            is_whole=all(map(_is_there, map(_dict, _list(value.get("Manifests"))))),
+            is_whole=all(map(self._is_there, map(_dict, _list(value.get("Manifests"))))),
             is_plain=MARK in annotations,
         )
 
@@ -127,6 +128,20 @@ class Engine:
         major, _, minor = self._api.api_version.partition(".")
         return (int(major), int(minor)) >= _TELLS_CONTENT
 
+    def _is_there(self, manifest: Mapping[str, Any]) -> bool:
+        """Whether all that one of an image's manifests names is there, and unpacked.
+
+        What is for another architecture is unpacked when a container is made of it.
+        """
+        if manifest.get("Kind") != "image":
+            return True
+        data = _dict(manifest.get("ImageData"))
+        is_unpacked = bool(_dict(data.get("Size")).get("Unpacked"))
+        architecture = str(_dict(data.get("Platform")).get("architecture"))
+        return manifest.get("Available") is True and (
+            is_unpacked or architecture not in natives(self.platform[1], is_here=False)
+        )
+
     def _object(self, path: str) -> dict[str, Any]:
         value: dict[str, Any] = _parsed(path, *self._ask("GET", path))
         return value
@@ -167,14 +182,6 @@ def _parsed(path: str, status: int, body: bytes, kind: type = dict) -> Any:
     if not isinstance(value, kind):
         raise SinkError("docker", f"GET {path}: wanted JSON, got {_start(body)}")
     return value
-
-
-def _is_there(manifest: Mapping[str, Any]) -> bool:
-    """Whether all that one of an image's manifests names is there and unpacked."""
-    if manifest.get("Kind") != "image":
-        return True
-    size = _dict(_dict(manifest.get("ImageData")).get("Size"))
-    return manifest.get("Available") is True and bool(size.get("Unpacked"))
 
 
 def _dict(value: object) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from scratchtasks.core.rootfs import Rootfs
 from scratchtasks.core.span import OnSpan
 from scratchtasks.store.blobs import ContentStore
 
+from ..kernel import emulated, natives
 from .archive import PlainImage, write_archive
+from .endpoint import is_here
 from .engine import Engine, Found, familiar
 
 if TYPE_CHECKING:
@@ -35,12 +37,19 @@ class Loadable:
     references: tuple[str, ...]
 
 
-def platform_of(client: "DockerClient") -> tuple[str, str]:
-    """The operating system and architecture that the engine runs natively.
+def architectures_of(client: "DockerClient") -> tuple[str, ...]:
+    """The architectures whose Linux programs the engine runs, the best first.
 
-    Raises: SinkError.
+    Those that qemu runs count where the engine is on this machine, and so has its kernel.
+
+    Raises: SinkError, also when it runs no Linux programs.
     """
-    return Engine(client).platform
+    os, architecture = Engine(client).platform
+    if os != "linux":
+        raise SinkError("docker", f"the engine runs {os}/{architecture}, our images are for linux")
+    its_own = natives(architecture, is_here=is_here(client.api.base_url))
+    foreign = emulated() if is_here(client.api.base_url) else ()
+    return tuple(dict.fromkeys((*its_own, *foreign)))
 
 
 def image_id(client: "DockerClient", reference: str) -> str:
@@ -51,18 +60,19 @@ def image_id(client: "DockerClient", reference: str) -> str:
     return found.id
 
 
-def for_engine(roots: Sequence[Rootfs], platform: tuple[str, str], where: str) -> Rootfs:
-    """The one of *roots* that an engine of *platform* can run natively.
+def for_engine(roots: Sequence[Rootfs], architectures: Sequence[str], where: str) -> Rootfs:
+    """The one of *roots* that is for the first of *architectures*, or the next one.
 
     Raises: SinkError naming the platforms there are.
     """
-    for root in roots:
-        if (root.platform.os, root.platform.architecture) == platform:
-            return root
+    for architecture in architectures:
+        for root in roots:
+            if root.platform.architecture == architecture:
+                return root
     there = ", ".join(str(root.platform) for root in roots)
     raise SinkError(
         where,
-        f"the engine runs {'/'.join(platform)}, the image is for {there}",
+        f"the engine runs linux/{architectures[0]}, the image is for {there}",
         "add the platform to image.platforms",
     )
 

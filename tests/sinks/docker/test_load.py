@@ -1,6 +1,7 @@
 """Loading into both engines: only what is lacking moves, and what is there then runs."""
 
 import pytest
+from docker.errors import APIError
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.platform import parse_platform
@@ -175,14 +176,36 @@ def test_a_reference_that_docker_refuses(engine: Engine, name: str) -> None:
 
 def test_the_platform_of_the_engine_is_chosen(made: Made, engine: Engine) -> None:
     layer = made.layer({"say": made.program})
-    arm, amd = (
-        made.image(layer, platform=parse_platform(text)) for text in ("linux/arm64", "linux/amd64")
+    arm, i386, amd = (
+        made.image(layer, platform=parse_platform(f"linux/{each}"))
+        for each in ("arm64", "386", "amd64")
     )
-    platform = docker.platform_of(engine.client)
-    assert docker.for_engine([arm, amd], platform, "//a:image") == amd
+    runs = docker.architectures_of(engine.client)
+    assert runs[:2] == ("amd64", "386")
+    assert docker.for_engine([arm, i386, amd], runs, "//a:image") == amd
+    assert docker.for_engine([arm, i386], runs, "//a:image") == i386
     with pytest.raises(SinkError) as caught:
-        docker.for_engine([arm], platform, "//a:image")
+        docker.for_engine([arm], ("amd64", "386"), "//a:image")
     assert str(caught.value) == (
         "//a:image: the engine runs linux/amd64, the image is for linux/arm64\n"
         "    hint: add the platform to image.platforms"
     )
+
+
+def test_an_image_for_another_architecture_can_be_loaded(engine: Engine, name: str) -> None:
+    # What qemu is registered for runs; here it is seen that the engine takes it, and tries.
+    image = engine.made.image(
+        engine.made.layer({"say": b"\x7fELF, or nearly"}), platform=parse_platform("linux/arm64")
+    )
+    assert engine.load(Loadable(image, (f"{name}:latest",))) == ["loaded"]
+    assert engine.load(Loadable(image, (f"{name}:latest",))) == ["present"]
+    container = engine.client.containers.create(engine.id(name), network_mode="none")
+    try:
+        container.start()
+        container.wait(timeout=60)
+        said = container.logs().decode()  # so with the older runc
+    except APIError as error:
+        said = str(error.explanation)
+    finally:
+        container.remove(force=True)
+    assert "exec format error" in said

@@ -97,7 +97,7 @@ def test_a_service_is_run_where_none_listens(made: Made, name: str, tmp_path: Pa
     image = made.named(name, "hello")
     for said in ("loaded", "present"):
         with open_engine("podman", env) as target:
-            assert target.platform == ("linux", "amd64")
+            assert target.architectures[:2] == ("amd64", "386")
             assert target.load([image], made.store) == [said]
             assert target.id_of(f"{name}:latest") == image.root.config.digest
 
