@@ -6,7 +6,7 @@ Source: RFC 1952; RFC 8878; the .xz file format 1.1.0; OCI image-spec v1.1, laye
 import sys
 import zlib
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 _READ_SIZE = 256 * 1024
 _GZIP = 31  # zlib's window bits for "a gzip header and nothing else"
@@ -14,22 +14,35 @@ _ZSTD_WINDOW_LOG = 27  # 128 MiB: what `zstd --long` may ask for, and no more
 _XZ_MEMORY = 256 << 20
 
 
+class Readable(Protocol):
+    """Gives the next bytes, up to *size*, and none at its end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 class CannotExpand(Exception):
     """The stream is damaged, cut, or expands to more than is allowed."""
 
 
 class Expanded:
-    """What *stream* holds, expanded on the way; its first bytes tell how it was compressed.
+    """What *stream* holds, expanded on the way.
 
-    At most *limit* bytes are given.  Several gzip members, zstd frames or xz streams are one.
+    Its first bytes tell how it was compressed, unless *is_gzip* does.  At most *limit* bytes are
+    given.  Several gzip members, zstd frames or xz streams are one.
     """
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
+    def __init__(self, stream: Readable, limit: int, *, is_gzip: bool | None = None) -> None:
         self._stream = stream
         self._limit = self._left = limit
-        self._input = stream.read(_READ_SIZE)
-        self._begin = _codec_of(self._input)
+        self._input = b""
         self._decoder: Any = None
+        self._begin: Callable[[], Any] | None = None
+        if is_gzip is None:
+            self._input = stream.read(_READ_SIZE)
+            self._begin = _codec_of(self._input)
+        elif is_gzip:
+            self._begin = _Gzip
+            self._decoder = _Gzip()  # nothing at all is no gzip data
         self._output = bytearray()
         self._is_over = False
 
@@ -51,19 +64,17 @@ class Expanded:
         return True
 
     def _fill(self) -> None:
-        data = self._input or self._stream.read(_READ_SIZE)
+        # What a decoder has not taken yet comes first: a little may expand to a lot.
+        is_hungry = self._decoder is None or self._decoder.is_hungry
+        data = (self._input or self._stream.read(_READ_SIZE)) if is_hungry else b""
         self._input = b""
-        if self._begin is None:
+        if self._begin is None or (self._decoder is None and not data):
             self._is_over = not data
             self._give(data)
             return
-        if self._decoder is None:
-            if not data:
-                self._is_over = True
-                return
-            self._decoder = self._begin()
-        elif not data and self._decoder.is_hungry:
+        if is_hungry and not data:
             raise CannotExpand("ends in the middle of its compressed data")
+        self._decoder = self._decoder or self._begin()
         given = self._decoder.decode(data)
         if self._decoder.rest is not None:
             self._input, self._decoder = self._decoder.rest, None

@@ -87,6 +87,14 @@ def test_many_members_frames_and_streams_are_one() -> None:
             Expanded(io.BytesIO(packed), 5999).read(1 << 20)
 
 
+def test_a_little_that_expands_to_a_lot_is_read_little_by_little() -> None:
+    for pack in (gzip.compress, zstd.compress, lzma.compress):
+        one = pack(bytes(4 << 20))
+        packed = io.BytesIO(one * (1 + (2 << 20) // len(one)))
+        assert Expanded(packed, 8 << 20).read(3 << 20) == bytes(3 << 20)
+        assert packed.tell() <= 256 << 10
+
+
 def test_a_frame_that_asks_for_gigabytes_of_memory_is_refused() -> None:
     greedy = {zstd.CompressionParameter.window_log: 30}
     compressor = zstd.ZstdCompressor(options={int(key): value for key, value in greedy.items()})

@@ -313,9 +313,14 @@ def test_damaged_gzip_is_told() -> None:
     tar = header() + _END
     good = gzip.compress(tar)
     assert with_tar(tar, compressed=good[:20] + good) != []
-    assert with_tar(tar, compressed=good[:-3])[0] == "layer 1: gzip: ends in the middle"
-    assert with_tar(tar, compressed=good + b"more")[0].startswith("layer 1: gzip: Error -3")
-    assert with_tar(tar, compressed=b"")[0] == "layer 1: gzip: ends in the middle"
+    assert (
+        with_tar(tar, compressed=good[:-3])[0]
+        == "layer 1: ends in the middle of its compressed data"
+    )
+    assert with_tar(tar, compressed=good + b"more")[0].startswith(
+        "layer 1: is no sound gzip data (Error -3"
+    )
+    assert with_tar(tar, compressed=b"")[0] == "layer 1: ends in the middle of its compressed data"
     split = gzip.compress(tar[:700]) + gzip.compress(tar[700:])
     assert with_tar(tar, compressed=split) == []
 
@@ -324,4 +329,4 @@ def test_a_bomb_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scratchtasks.oci.validate.MAX_LAYER", 1 << 20)
     bomb = bytes(3 << 20)
     faults = with_tar(bomb, compressed=gzip.compress(bomb))
-    assert faults[0] == "layer 1: inflates to more than is allowed"
+    assert faults[0] == "layer 1: expands to more than 1048576 bytes"
