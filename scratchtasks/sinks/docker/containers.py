@@ -34,8 +34,8 @@ _SETTLE = 0.5
 _STOP = 3
 """Seconds that the old program has to end by itself."""
 
-_SHOWN = 20
-"""Lines of its log that a program which ended at once is shown with."""
+_SHOWN, _SHOWN_BYTES = 20, 4096
+"""Of the end of its log: what a program which ended at once is shown with."""
 
 _LOOPBACK = "127.0.0.1"
 
@@ -312,9 +312,18 @@ def _start(container: "Container", wanted: Wanted) -> int | None:
     code = int(state["ExitCode"])
     if code == 0:
         return 0
-    log: bytes = container.logs(tail=_SHOWN)
-    said = "".join(f"\n    {line}" for line in log.decode(errors="replace").splitlines())
+    said = "".join(f"\n    {line}" for line in _last_words(container).splitlines())
     raise SinkError(where, f"ended at once with exit code {code}{said}")
+
+
+def _last_words(container: "Container") -> str:
+    """The end of what *container* has printed; a line may be of any length."""
+    end, is_cut = b"", False
+    for piece in container.logs(stream=True, follow=False, tail=_SHOWN):
+        end += piece
+        is_cut = is_cut or len(end) > _SHOWN_BYTES
+        end = end[-_SHOWN_BYTES:]
+    return "…" * is_cut + end.decode(errors="replace")
 
 
 def _ports(container: "Container", wanted: Wanted) -> tuple[Published, ...]:

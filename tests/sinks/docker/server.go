@@ -1,4 +1,5 @@
-// The program in containers under test: answers every request with a line, or ends at once.
+// The program in containers under test: answers every request with a line, or ends at once
+// with a line of some LENGTH.
 package main
 
 import (
@@ -7,12 +8,14 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 )
 
 func main() {
 	if code := os.Getenv("CODE"); code != "" {
 		number, _ := strconv.Atoi(code)
-		fmt.Println("no such table: users")
+		length, _ := strconv.Atoi(os.Getenv("LENGTH"))
+		fmt.Println(strings.Repeat("x", length) + "no such table: users")
 		os.Exit(number)
 	}
 	listener, err := net.Listen("tcp", ":8080")

@@ -128,6 +128,16 @@ def test_one_that_ends_at_once_gives_its_place_back(engine: Engine, make: Make, 
     assert said(engine, name) == "first [10.0.0.7]"
 
 
+def test_of_a_long_line_its_end_is_shown(engine: Engine, make: Make, name: str) -> None:
+    with pytest.raises(SinkError) as caught:
+        bring_up(make(env={"CODE": "3", "LENGTH": "3000000"}), engine.client)
+    told = "no such table: users\n"
+    shown = "x" * (4096 - len(told)) + told
+    assert str(caught.value) == (
+        f"scratch-{name}: ended at once with exit code 3\n    …{shown.rstrip()}"
+    )
+
+
 @CLASSIC
 def test_one_that_somebody_removes_gives_its_place_back(
     engine: Engine, make: Make, name: str, monkeypatch: pytest.MonkeyPatch
