@@ -102,6 +102,11 @@ class Processes:
         if message:
             self._show(message)
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled
+
     def check(self) -> None:
         """For work that is no process: raises Cancelled from `cancel` on."""
         if self._cancelled:

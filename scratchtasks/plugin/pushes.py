@@ -36,9 +36,16 @@ class Pushes:
         self._registry: Registry | None = None
 
     def cancel(self) -> None:
-        """Begin nothing more; what is under way ends between requests."""
+        """Begin nothing more, and end what is under way, unless it is at the tags already."""
         if self._registry is not None:
             self._registry.cancel()
+
+    def wait(self) -> None:
+        """Return when no push is under way: at the interpreter's exit, a thread of doit's would
+        die between two tags.
+        """
+        with self._turn:
+            pass
 
     def plan(self, names: Iterable[str]) -> None:
         """Images of *names* (image tasks) are to be pushed by this run, as one transaction."""

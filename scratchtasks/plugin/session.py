@@ -135,6 +135,7 @@ class Session:
 
     def close(self) -> None:
         """`finish` if nobody did, and release the lock; errors are shown, once."""
+        self.pushes.wait()
         told = self._told
         try:
             if not self._is_finished:

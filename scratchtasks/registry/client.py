@@ -4,7 +4,7 @@ Source: OCI distribution-spec v1.1.
 """
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -34,7 +34,7 @@ class Registry:
     *env* is the user's environment (credentials, proxies, CAs).  Plain HTTP is spoken to loopback
     and to the `host[:port]`s in *insecure* only.  Secrets go to the registry that they belong to
     and to the token server it names, nowhere else.  *access* is what is asked for: some token
-    servers refuse strangers who ask for more than they may do.
+    servers refuse strangers who ask for more than they may do.  Once *is_over*, it is cancelled.
     """
 
     def __init__(
@@ -44,13 +44,14 @@ class Registry:
         insecure: Collection[str] = (),
         limits: Limits | None = None,
         access: Access = "push",
+        is_over: Callable[[], bool] = lambda: False,
     ) -> None:
         self.limits = limits or Limits()
-        self.patience = Patience(self.limits, access)
+        self.patience = Patience(self.limits, access, is_over)
         self._access = access
         self._env = env
         self._insecure = frozenset(host.lower() for host in insecure)
-        self._transport = Transport(env, self.limits)
+        self._transport = Transport(env, self.limits, lambda: self.patience.is_cancelled)
         self._secrets = Secrets()
         self._sites: dict[str, Site] = {}
         self._found: dict[Repository, Credentials] = {}
@@ -74,7 +75,7 @@ class Registry:
         self._transport.close()
 
     def cancel(self) -> None:
-        """Begin nothing more: blobs under way stop between requests, pauses end."""
+        """Begin nothing more, and cut off what is under way; fit for a signal handler."""
         self.patience.cancel()
 
     def request(

@@ -4,7 +4,7 @@ Source: RFC 9110, section 10.2.3 (Retry-After).
 """
 
 import random
-import threading
+import time
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
@@ -17,23 +17,48 @@ T = TypeVar("T")
 Access = Literal["pull", "push"]
 _TIMEOUT_TRIES = 2
 _LONGEST_BACKOFF = 10.0
+_TICK = 0.1
 
 
 class Patience:
-    """Pauses between attempts, for all threads; `cancel` ends every pause and begins no more."""
+    """Pauses between attempts, for all threads; `cancel` ends every pause and begins no more.
 
-    def __init__(self, limits: Limits, access: Access = "push") -> None:
+    A flag is looked at, for `cancel` may come from a signal handler, which must take no lock;
+    *is_over* is another such flag.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        access: Access = "push",
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._limits = limits
         self._access = access
-        self._cancelled = threading.Event()
+        self._is_over = is_over
+        self._has_cancelled = False
+        self._persists = False
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether all that has begun is to end."""
+        return not self._persists and (self._has_cancelled or self._is_over())
 
     def cancel(self) -> None:
         """From now on the next failure is final."""
-        self._cancelled.set()
+        self._has_cancelled = True
+
+    def persist(self) -> None:
+        """From now on `cancel` counts for nothing: what begins now is finished, or undone.
+
+        Raises: SinkError when `cancel` was called before.
+        """
+        self.check()
+        self._persists = True
 
     def check(self) -> None:
         """Raises: SinkError once `cancel` was called."""
-        if self._cancelled.is_set():
+        if self.is_cancelled:
             raise SinkError(self._access, "interrupted", "run it again: it continues where it was")
 
     def pause(self, failure: RegistryError, tries: int, most: int | None = None) -> None:
@@ -43,6 +68,7 @@ class Patience:
         Raises: *failure* itself when it is not transient, or tries enough; RegistryError when the
         registry asks for a longer pause than Limits.wait; SinkError when cancelled.
         """
+        self.check()
         limits = self._limits
         allowed = limits.attempts if most is None else most
         if failure.is_timeout:
@@ -62,7 +88,9 @@ class Patience:
                     codes=failure.codes,
                 )
             seconds = max(seconds, failure.retry_after)
-        if self._cancelled.wait(seconds):
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _TICK))
             self.check()
 
     def insist(self, attempt: Callable[[], T], tries: int | None = None) -> T:
@@ -81,7 +109,6 @@ class Patience:
 
 def retry_after_of(header: str) -> float | None:
     """The seconds a Retry-After *header* asks for, from now on; None when it says nothing."""
-    import time
     from email.utils import parsedate_to_datetime
 
     text = header.strip()

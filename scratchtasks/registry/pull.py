@@ -53,7 +53,7 @@ def pull_blob(
 ) -> None:
     """See to it that *store* has *blob*, by a download that goes on where it broke off.
 
-    *check* is called between pieces; what it raises ends the download.
+    *check* is called between pieces and after faults; what it raises ends the download.
 
     Raises: RegistryError, also when the registry sends other bytes, more or fewer of them;
     SinkError, StoreError.
@@ -90,10 +90,12 @@ class _Download:
         failures = 0
         while True:
             before = self._size
+            self._check()
             try:
                 self._ask()
                 break
             except RegistryError as error:
+                self._check()
                 failures = 1 if self._size > before else failures + 1
                 self._registry.patience.pause(error, failures)
         got = f"sha256:{self._sha256.hexdigest()}"

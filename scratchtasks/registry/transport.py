@@ -80,11 +80,17 @@ def shown(method: str, url: str) -> str:
 
 
 class Transport:
-    """Connections to any number of hosts, kept open; safe to use from several threads."""
+    """Connections to any number of hosts, kept open; safe to use from several threads.
 
-    def __init__(self, env: Mapping[str, str], limits: Limits) -> None:
+    Once *is_cancelled*, every exchange under way is cut off.
+    """
+
+    def __init__(
+        self, env: Mapping[str, str], limits: Limits, is_cancelled: Callable[[], bool]
+    ) -> None:
         self._env = env
         self._limits = limits
+        self._is_cancelled = is_cancelled
         self._managers: dict[str, PoolManager] = {}
         self._lock = threading.Lock()
 
@@ -206,6 +212,7 @@ class Transport:
         own = {
             "seconds": self._limits.answer,
             "idle": self._limits.idle,
+            "is_cancelled": staticmethod(self._is_cancelled),
             "response_class": WholeHead,
         }
         return type("Connection", (Bounded, pool.ConnectionCls), own)

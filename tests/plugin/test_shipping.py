@@ -1,7 +1,11 @@
 """`doit push`: all that a run pushes goes together or not at all."""
 
 import json
+import os
+import signal
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -255,3 +259,60 @@ def test_without_our_loader_a_push_works_alone(two: Yard) -> None:
     assert two.in_registry("api") == two.site.images()["api"]
     assert two.references("api") == [f"{two.repository('api')}:latest"]
     assert two.in_registry("web") == ""
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT"])
+@pytest.mark.parametrize("words", [(), ("-n", "2")])
+def test_a_ctrl_c_does_not_wait_for_a_registry_that_says_nothing(
+    two: Yard, proxy: Proxy, method: str, words: tuple[str, ...]
+) -> None:
+    two.doit("image")
+    is_asked, is_over = threading.Event(), threading.Event()
+
+    def stall() -> None:
+        is_asked.set()
+        is_over.wait(60)
+
+    proxy.faults.append(Fault(lambda seen: seen.method == method, times=99, act=stall))
+    process = two.site.start(*words, "push")
+    try:
+        assert is_asked.wait(30)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)  # it would be silent for 60 s
+        assert process.returncode == 130, err.decode()
+        assert "Traceback" not in err.decode()
+    finally:
+        is_over.set()
+        process.kill()
+        process.communicate()
+    two.doit("push")
+
+
+@pytest.mark.parametrize("words", [(), ("-n", "2"), ("-n", "2", "-P", "process")])
+def test_a_ctrl_c_while_a_tag_is_refused_still_puts_the_others_back(
+    two: Yard, proxy: Proxy, words: tuple[str, ...]
+) -> None:
+    two.doit("push")
+    before = [two.in_registry(name) for name in ("api", "web")]
+    for name in ("api", "web"):
+        two.change(name, "new")
+    is_asked = threading.Event()
+
+    def linger() -> None:
+        is_asked.set()
+        time.sleep(1)
+
+    path = f"/v2/{two.team}/web/manifests/latest"
+    proxy.faults.append(
+        Fault(lambda s: s.method == "PUT" and s.path == path, 99, status=403, act=linger)
+    )
+    process = two.site.start(*words, "push", start_new_session=True)
+    try:
+        assert is_asked.wait(30)
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=30)
+        assert process.returncode == 130
+    finally:
+        process.kill()
+        process.communicate()
+    assert [two.in_registry(name) for name in ("api", "web")] == before

@@ -194,7 +194,8 @@ def _check(data: bytes, sha256: str, where: str, said: str) -> None:
 def _get(url: str, limit: int, world: World) -> bytes:
     """The body at *url*, redirects followed.  Raises: SinkError, also beyond *limit* bytes."""
     limits = Limits(attempts=3)
-    transport = Transport(world.env, limits)
+    patience = Patience(limits, "pull", lambda: world.processes.is_cancelled)
+    transport = Transport(world.env, limits, lambda: patience.is_cancelled)
     try:
         for _ in range(5):
             asked = url
@@ -202,7 +203,7 @@ def _get(url: str, limit: int, world: World) -> bytes:
             def ask(asked: str = asked) -> Answer:
                 return transport.exchange("GET", asked, {}, NO_BODY, limit)
 
-            answer = Patience(limits, "pull").insist(ask)
+            answer = patience.insist(ask)
             if answer.status not in (301, 302, 307, 308):
                 break
             url = urljoin(url, answer.headers.get("location", ""))

@@ -19,7 +19,13 @@ from .manifest import choose_manifest, parse_manifest
 
 def connect(world: World) -> Registry:
     """A client that may read, with the user's credentials, proxies and CAs."""
-    return Registry(world.env, insecure=world.plain_http, access="pull")
+    processes = world.processes
+    return Registry(
+        world.env,
+        insecure=world.plain_http,
+        access="pull",
+        is_over=lambda: processes.is_cancelled,
+    )
 
 
 def resolve_image(source: FromImage, world: World) -> Pin:

@@ -179,7 +179,7 @@ class _Run:
 
     def move_tags(self) -> None:
         """All or none.  New tags come last: not every registry can take one away again."""
-        self._registry.patience.check()
+        self._registry.patience.persist()
         try:
             for is_new in (False, True):
                 moves = {

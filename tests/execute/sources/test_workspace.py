@@ -1,14 +1,17 @@
 """A workspace that takes from other images: pinned on first use, then never moved by itself."""
 
+import re
 import shutil
+import signal
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 
 from scratchtasks.config.default_pins import DEFAULT_PINS
 from scratchtasks.config.lockfile import format_lockfile, parse_lockfile
-from tests.registry.proxy import Proxy
+from tests.registry.proxy import Fault, Proxy
 from tests.scenarios.workspaces import DODO, LOADER, Site, site_of
 
 from .debian_root import BUNDLE, Entry, Layout, compressed, layer_of
@@ -289,3 +292,35 @@ def test_locked_is_not_content_with_what_was_built_without_a_lock(site: Site) ->
         f"ERROR: scratch.lock: pins tzdata {DEFAULT_PINS['tzdata'].version}, which [refresh] does "
         "not allow ('<2026')\n    hint: `doit refresh` writes it; commit scratch.lock\n",
     )
+
+
+@pytest.mark.parametrize("words", [(), ("-n", "2"), ("-n", "2", "-P", "process")])
+@pytest.mark.parametrize("part", ["/manifests/", "/blobs/"])
+def test_a_ctrl_c_does_not_wait_for_a_registry_that_says_nothing(
+    site: Site, proxy: Proxy, words: tuple[str, ...], part: str
+) -> None:
+    (essentials,) = re.findall("essentials = .*", service(""))
+    config = service(proxy.host).partition("[certs]")[0].replace(essentials, 'essentials = ["tmp"]')
+    site.write({"services/api/service.toml": config})  # two platforms at once
+    site.doit()
+    for made in ("dist", ".scratch"):
+        shutil.rmtree(site.root / made)
+    is_asked, is_over = threading.Event(), threading.Event()
+
+    def stall() -> None:
+        is_asked.set()
+        is_over.wait(60)
+
+    proxy.faults.append(Fault(lambda seen: part in seen.path, times=99, act=stall))
+    process = site.start(*words)
+    try:
+        assert is_asked.wait(30)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)  # it would be silent for 60 s
+        assert process.returncode == 130
+        assert "Traceback" not in err.decode()
+    finally:
+        is_over.set()
+        process.kill()
+        process.communicate()
+    site.doit()
