@@ -5,9 +5,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,8 @@ from scratchtasks.sinks.engines import open_client
 from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site
 from tests.sinks.docker.conftest import host_of
 from tests.sinks.docker.serving import SOURCE, compile_server, free_port, said_at
+
+from .watching import Watching
 
 CONFIG = """
 [image]
@@ -215,38 +216,6 @@ def test_what_is_refused_before_anything_is_built(
     assert (ran.code, ran.out) == (3, "")
     assert ran.err == f"ERROR: {message}"
     assert not (site.root / "dist").exists()
-
-
-class Watching:
-    """`doit watch` at work, and what it has said."""
-
-    def __init__(self, site: Site, *words: str) -> None:
-        self._log = site.root.parent / "log"
-        with open(self._log, "wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "doit", "watch", *words],
-                cwd=site.root,
-                env=site.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    @property
-    def said(self) -> str:
-        return self._log.read_text()
-
-    def rounds(self) -> int:
-        """How often it has begun to wait."""
-        return self.said.count("watch: watching ")
-
-    def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, self.said
-            assert self.process.poll() is None, self.said
-            time.sleep(0.05)
 
 
 @pytest.mark.docker

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -11,11 +13,25 @@ from pathlib import Path
 import pytest
 
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.platform import host_platform
 from scratchtasks.sinks.engines import open_engine
+from tests.plugin.watching import Watching
 from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, lone_go, site_of
+from tests.sinks.smoke.images import Bench
+from tests.sinks.smoke.images import compile_program as compile_smoked
 
 from .conftest import Engine
 from .made import Made
+from .serving import SOURCE, free_port, said_at
+
+_CONF = """
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+runtime = "runc"
+"""
+"""Docker's runtime, as crun starts nothing under cgroups of both versions; and limits that one
+may set without being allowed to raise any."""
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +41,13 @@ def podman() -> Iterator[str]:
         host = f"unix://{folder}/podman.sock"
         storage = ["--root", f"{folder}/root", "--runroot", f"{folder}/run"]
         options = [*storage, "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs"]
+        (Path(folder) / "containers.conf").write_text(_CONF)
         with (Path(folder) / "log").open("w") as log:
             service = subprocess.Popen(
                 ["podman", *options, "system", "service", "--time=0", host],
                 stdout=log,
                 stderr=log,
-                env=os.environ | {"TMPDIR": folder},
+                env=os.environ | {"TMPDIR": folder, "CONTAINERS_CONF": f"{folder}/containers.conf"},
             )
         try:
             deadline = time.monotonic() + 20
@@ -85,6 +102,68 @@ def test_load_by_doit_into_podman(engine: Engine, podman: str, name: str, tmp_pa
     site.doit("image")
     (image,) = json.loads((site.root / "dist/images.json").read_text())["images"]
     assert engine.id(name) == image["image_id"]
+
+
+def test_up_watch_and_smoke_with_containers_that_run(
+    engine: Engine, podman: str, name: str, tmp_path: Path
+) -> None:
+    label = f'labels = {{ "scratchtasks.test" = "{engine.made.owner}" }}\n'
+    config = '[image]\nports = ["8080/tcp"]\nenv = { WORD = "first" }\n'
+    files = {"dodo.py": DODO, "pyproject.toml": LOADER, "go.mod": GO_MOD}
+    files["scratch.toml"] = f'{QUICK}{label}[load]\nengine = "podman"\n'
+    files[f"services/{name}/main.go"] = SOURCE.read_text()
+    files[f"services/{name}/service.toml"] = SERVICE + config
+    site = site_of(tmp_path / "site", files)
+    site.env |= {"CONTAINER_HOST": podman, "DOCKER_HOST": "unix:///no/engine.sock"}
+    port = free_port()
+    words = (name, "-p", f"{port}:8080")
+    try:
+        url = f"http://127.0.0.1:{port} (8080/tcp)\n"
+        assert f"scratch-{name} started: {url}" in site.doit("up", *words).out
+        assert said_at(port) == "first []"
+        assert f"scratch-{name} is up to date: {url}" in site.doit("up", *words).out
+        assert f"scratch-{name} replaced: {url}" in site.doit("up", *words, "WORD=second").out
+        assert said_at(port) == "second []"
+        failed = site.run("up", *words, "CODE=3")
+        assert failed.code == 1
+        assert failed.err.endswith(
+            f"error: scratch-{name}: ended at once with exit code 3\n    no such table: users\n"
+        )
+        assert said_at(port) == "second []"
+
+        with socket.create_server(("127.0.0.1", 0)) as other_server:
+            taken = other_server.getsockname()[1]
+            refused = site.run("up", name, "-p", f"{taken}:8080")
+        assert refused.err.endswith(
+            f"error: scratch-{name}: cannot start: port {taken} of 127.0.0.1 is taken\n"
+            f"    hint: choose another one: --port {taken + 1}:8080 (0 for any)\n"
+        )
+        assert said_at(port) == "second []"
+
+        watching = Watching(site, *words)
+        try:
+            watching.until(lambda: watching.rounds() == 1)
+            source = site.root / f"services/{name}/main.go"
+            source.write_text(SOURCE.read_text().replace('os.Getenv("WORD")', '"edited"'))
+            watching.until(lambda: watching.rounds() == 2)
+            assert said_at(port) == "edited []"
+        finally:
+            watching.process.send_signal(signal.SIGINT)
+            watching.process.wait(30)
+    finally:
+        site.run("up", "--down", name)
+    assert engine.client.containers.list(all=True, filters={"name": name}) == []
+
+
+def test_smoke_in_a_container_of_podman(podman: str, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, compile_smoked(tmp_path / "api", host_platform()))
+    bench.env["DOCKER_HOST"] = podman
+    image = bench.image()
+    assert bench.smoke(image, "docker", "say", "api 1.2", stdout=r"^api 1\.").how == "docker"
+    with pytest.raises(SinkError, match="exit code: wanted 0, got 5"):
+        bench.smoke(image, "docker", "exit", "5")
+    probe = {"http_path": "/health?full=1", "http_port": 8080, "http_status": 204}
+    assert bench.smoke(image, "docker", "serve", ":8080,204", **probe).passed
 
 
 def test_a_service_is_run_where_none_listens(made: Made, name: str, tmp_path: Path) -> None:
