@@ -71,6 +71,23 @@ def read_inputs(path: str) -> dict[Input, str]:
         return {}
 
 
+def seen_now(watched: Watched) -> dict[Input, str]:
+    """*watched*, with what is there at this moment instead of what was seen before.
+
+    Raises: StoreError when a folder cannot be read.
+    """
+    found = {}
+    for item, value in watched.items():
+        if item.kind == "names":
+            listed = list_folder(item.path, item.pattern)
+            found[item] = listed.value if listed else ""
+        elif not os.path.lexists(item.path):
+            found[Input("file", item.path)] = ""
+        else:
+            found[item] = value or item.kind
+    return found
+
+
 def folders(watched: Watched) -> set[str]:
     """The folders in which a change may concern *watched*; those that are not there are left out.
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -253,10 +254,22 @@ def test_watch(site: Site, engine: DockerClient, name: str) -> None:
         watching.until(lambda: "the configuration is at fault" in watching.said)
         assert 'service.toml: image.ports[0]: wanted "PORT/tcp", got' in watching.said
         assert said_at(port) == "first [10.0.0.7]"
+        waiting = watching.rounds()
         config.write_text(settings.replace("10.0.0.7", "10.0.0.8"))
-        watching.until(lambda: said_at(port) == "first [10.0.0.8]")
+        watching.until(lambda: watching.rounds() > waiting)
+        assert said_at(port) == "first [10.0.0.8]"
+
+        # A service that is gone is told of once, and watched for.
+        fault = "watch: the configuration is at fault; containers are as they were\n"
+        faults = watching.said.count(fault)
+        source.parent.rename(site.root / "aside")
+        watching.until(lambda: f"ERROR: {name}: there is no such service" in watching.said)
+        time.sleep(2)
+        assert watching.said.count(fault) == faults + 1
         settled = watching.rounds()
-        watching.until(lambda: watching.rounds() == settled or settled < watching.rounds())
+        (site.root / "aside").rename(source.parent)
+        watching.until(lambda: watching.rounds() > settled)
+        assert said_at(port) == "first [10.0.0.8]"
         os.killpg(watching.process.pid, signal.SIGINT)
         assert watching.process.wait(timeout=30) == 130
         assert watching.said.endswith(

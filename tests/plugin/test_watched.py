@@ -15,6 +15,7 @@ from scratchtasks.plugin.watched import (
     folders,
     inputs_of,
     read_inputs,
+    seen_now,
     write_inputs,
 )
 from scratchtasks.store.signature import list_folder
@@ -123,3 +124,26 @@ def test_files_alone_concern_whoever_reads_them(
     assert {path for _, path in changes if path in files} <= set(found)
     ways = {path.rpartition("/")[0] for path, value in files.items() if not value}
     assert set(found) <= {*files, *ways}
+
+
+def test_what_is_gone_is_gone_once_and_may_come_back(tmp_path: Path) -> None:
+    folder, other = tmp_path / "api", tmp_path / "new"
+    folder.mkdir()
+    for name in ("service.toml", "main.go"):
+        (folder / name).write_text("")
+    listing, link = Input("names", str(folder), "*"), Input("link", str(folder / "main.go"))
+    listed = list_folder(str(folder), "*")
+    assert listed is not None
+    files = [Input("file", str(folder / name)) for name in ("service.toml", "main.go")]
+    watched = {**dict.fromkeys(files, "file"), listing: listed.value, link: ""}
+    watched[Input("file", str(other))] = ""
+    folder.rename(tmp_path / "aside")
+    other.write_text("")
+    now = seen_now(watched)
+    moment = time.time_ns() + 10**9
+    assert changed_since(watched, moment) != []
+    assert changed_since(now, moment) == []
+    assert folders(now) == {str(tmp_path)}
+    assert concerned([(True, str(folder))], now) == [str(folder)]
+    (tmp_path / "aside").rename(folder)
+    assert changed_since(now, moment) == sorted({str(folder), *(item.path for item in files)})

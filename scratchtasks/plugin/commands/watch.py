@@ -20,6 +20,7 @@ from scratchtasks.plugin.watched import (
     concerned,
     folders,
     read_inputs,
+    seen_now,
 )
 
 from .up import ADDRESS, ENV, PORTS, Up, variables
@@ -94,7 +95,9 @@ class _Watcher:
             while True:
                 began = time.time_ns() - _GRAIN
                 code = self._round()
-                watched = read_inputs(self._inputs) or watched
+                if written := read_inputs(self._inputs):
+                    watched = written
+                    os.unlink(self._inputs)
                 if not watched:
                     return code  # wrong from the start: there is nothing to wait for
                 if code > 2:
@@ -103,6 +106,7 @@ class _Watcher:
                     _say("not all is up; what failed is as it was")
                 _say(f"watching {len(watched)} inputs of {', '.join(self._names)}; Ctrl-C ends")
                 changed = _wait(watched, began)
+                watched = seen_now(watched)  # if the next round fails before it knows its inputs
                 shown = ", ".join(os.path.relpath(path) for path in changed[:_SHOWN])
                 more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
                 _say(f"{shown}{more} changed")
@@ -128,7 +132,12 @@ class _Watcher:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         program = [sys.executable, "-m", "scratchtasks.plugin.standby"]
-        return subprocess.Popen([*program, *self._words], stdin=subprocess.PIPE)
+        # It has to start before it can ignore a Ctrl-C.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return subprocess.Popen([*program, *self._words], stdin=subprocess.PIPE)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _end(self) -> None:
         """End what runs; it restores what it was about to replace."""
