@@ -14,7 +14,6 @@ def main(arguments: Sequence[str]) -> int:
     """Import what a run needs, wait, and run doit with *arguments*; returns its exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a Ctrl-C is for whoever started us
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # who let none come before
     import_all()
     from .main import run
 

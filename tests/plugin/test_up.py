@@ -286,6 +286,32 @@ def test_watch(site: Site, engine: DockerClient, name: str) -> None:
     site.doit("up", "--down", name)
 
 
+@pytest.mark.docker
+def test_a_ctrl_c_while_a_container_is_replaced(
+    site: Site, engine: DockerClient, name: str
+) -> None:
+    port = free_port()
+    source = site.root / f"services/{name}/main.go"
+    watching = Watching(site, name, "STUBBORN=1", "-p", f"{port}:8080")
+    try:
+        watching.until(lambda: watching.rounds() == 1)
+        (before,) = engine.containers.list(filters={"name": name})
+        source.write_text(source.read_text().replace('os.Getenv("WORD")', '"edited"'))
+        watching.until(lambda: len(engine.containers.list(all=True, filters={"name": name})) == 2)
+        time.sleep(0.5)  # the old one is told to stop, which takes three seconds
+        os.killpg(watching.process.pid, signal.SIGINT)
+        assert watching.process.wait(timeout=30) == 130
+    finally:
+        watching.process.kill()
+        watching.process.wait()
+    assert "Traceback" not in watching.said
+    (after,) = engine.containers.list(all=True, filters={"name": name})
+    assert (after.id, after.status) == (before.id, "running")
+    assert after.attrs["State"]["StartedAt"] != before.attrs["State"]["StartedAt"]
+    assert said_at(port) == "first [10.0.0.7]"
+    site.doit("up", "--down", name)
+
+
 def test_a_kind_cluster_runs_no_containers() -> None:
     with pytest.raises(SinkError) as caught, open_client("kind:dev", {}):
         pass

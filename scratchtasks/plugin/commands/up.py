@@ -115,6 +115,9 @@ class Up(Run):  # type: ignore[misc]
             return 1
         except ScratchError as error:
             raise InvalidCommand(str(error)) from None
+        except (KeyboardInterrupt, SystemExit):
+            self._inputs = ""  # who has interrupted us does not read it
+            raise
         finally:
             if self._inputs and self._names and not self._is_down:
                 write_inputs(

@@ -132,12 +132,9 @@ class _Watcher:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         program = [sys.executable, "-m", "scratchtasks.plugin.standby"]
-        # It has to start before it can ignore a Ctrl-C.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return subprocess.Popen([*program, *self._words], stdin=subprocess.PIPE)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        # A terminal's Ctrl-C is passed on by `_end`: a second one would end it in the middle of
+        # putting back what it was about to replace.
+        return subprocess.Popen([*program, *self._words], stdin=subprocess.PIPE, process_group=0)
 
     def _end(self) -> None:
         """End what runs; it restores what it was about to replace."""
@@ -145,11 +142,11 @@ class _Watcher:
         if child is None:
             return
         assert child.stdin is not None
-        if child.stdin.closed:
-            child.send_signal(signal.SIGINT)  # a terminal has sent it already; that is one
-        else:
-            child.stdin.close()
+        is_running = child.stdin.closed
+        child.stdin.close()
         while True:
+            if is_running:
+                child.send_signal(signal.SIGINT)
             try:
                 child.wait()
                 return

@@ -157,6 +157,8 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
     Raises: SinkError, with what the program printed; whatever a signal handler raises, and then
     the old one runs again, too.
     """
+    from docker.errors import NotFound
+
     with sdk_errors(wanted.name):
         how, ours = decide(wanted, _list(client, wanted))
         if how == "unchanged":
@@ -164,16 +166,22 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
         old = [client.containers.get(one.id) for one in ours]
         running = [one for one, there in zip(old, ours, strict=True) if there.is_running]
         ports = _numbered(wanted.ports, [one.attrs["NetworkSettings"] for one in running])
-        new = _create(replace(wanted, ports=ports), wanted.labels, client)
+        name = f"{wanted.name}-{os.urandom(4).hex()}"
+        stopped = []
         try:
+            new = _create(replace(wanted, ports=ports), name, wanted.labels, client)
             for one in running:
+                stopped.append(one)
                 one.stop(timeout=_STOP)  # the new one needs its ports
             code = _start(new, wanted)
         except BaseException:
             try:
-                new.remove(force=True)
+                client.api.remove_container(name, force=True)
+            except NotFound:
+                pass  # it did not come to that
             finally:  # whatever has become of the new one
-                for one in running:
+                for one in stopped:
+                    one.stop(timeout=_STOP)  # an engine goes on with what we have given up
                     one.start()
             raise
         for one in old:
@@ -256,18 +264,20 @@ def _free_port(port: str) -> int:
         return number
 
 
-def _create(wanted: Wanted, our_labels: Mapping[str, str], client: "DockerClient") -> "Container":
+def _create(
+    wanted: Wanted, name: str, our_labels: Mapping[str, str], client: "DockerClient"
+) -> "Container":
     volumes = {}
     ports: dict[str, Any] = {each.port: (each.address, each.host or None) for each in wanted.ports}
     for path in wanted.volumes:
         where = f"{wanted.workspace}\0{wanted.service}\0{path}"
-        name = f"{wanted.name}-{key_of('volume', where)[:12]}"
+        volume = f"{wanted.name}-{key_of('volume', where)[:12]}"
         labels = {SERVICE: wanted.service, WORKSPACE: wanted.workspace}
-        client.volumes.create(name, labels=labels)
-        volumes[name] = {"bind": path, "mode": "rw"}
+        client.volumes.create(volume, labels=labels)
+        volumes[volume] = {"bind": path, "mode": "rw"}
     return client.containers.create(
         wanted.image,
-        name=f"{wanted.name}-{os.urandom(4).hex()}",
+        name=name,
         detach=True,
         environment=dict(wanted.env),
         extra_hosts=dict(wanted.hosts),

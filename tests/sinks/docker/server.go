@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 func main() {
@@ -17,6 +19,9 @@ func main() {
 		length, _ := strconv.Atoi(os.Getenv("LENGTH"))
 		fmt.Println(strings.Repeat("x", length) + "no such table: users")
 		os.Exit(number)
+	}
+	if os.Getenv("STUBBORN") != "" {
+		signal.Ignore(syscall.SIGTERM)
 	}
 	listener, err := net.Listen("tcp", ":8080")
 	if err != nil {

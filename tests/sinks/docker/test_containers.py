@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker.models.containers import Container
@@ -154,6 +155,26 @@ def test_one_that_somebody_removes_gives_its_place_back(
         bring_up(make(env={"WORD": "second"}), engine.client)
     assert [one.id for one in containers(engine, name)] == [before.id]
     assert said(engine, name) == "first [10.0.0.7]"
+
+
+@CLASSIC
+def test_a_ctrl_c_while_the_engine_makes_a_container_leaves_none(
+    engine: Engine, make: Make, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring_up(make(), engine.client)
+    (before,) = containers(engine, name)
+    create = docker_containers._create
+
+    def create_and_strike(*words: Any) -> Container:
+        create(*words)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(docker_containers, "_create", create_and_strike)
+    with pytest.raises(KeyboardInterrupt):
+        bring_up(make(env={"WORD": "second"}), engine.client)
+    (after,) = containers(engine, name)
+    started = after.attrs["State"]["StartedAt"]
+    assert (after.id, started) == (before.id, before.attrs["State"]["StartedAt"])
 
 
 def test_a_port_that_is_taken(engine: Engine, make: Make, name: str) -> None:
