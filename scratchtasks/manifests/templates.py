@@ -5,13 +5,14 @@ Source: Go text/template, Actions (strings, raw strings, comments inside `{{ }}`
 
 import re
 
-# Possessive, and each part also ends at the end of the text: linear, whatever is left unclosed.
+# Each part also ends at the end of the text, so nothing is ever tried a second way.  Possessive
+# quantifiers would say so, but match too little before Python 3.11.5 (gh-106052).
 _ACTION = re.compile(
     r"""\{\{(?:-?\s*/\*.*?(?:\*/|\Z))?      # a comment
-        (?:"(?:\\.|[^"\\\n])*+"           # a string
-         | `[^`]*+(?:`|\Z)                # a raw string
+        (?:"(?:\\.|[^"\\\n])*"            # a string
+         | `[^`]*(?:`|\Z)                 # a raw string
          | (?!\}\}).
-        )*+(?:\}\}|\Z)""",
+        )*(?:\}\}|\Z)""",
     re.DOTALL | re.VERBOSE,
 )
 _ONLY_ACTIONS = re.compile(r"^[ \t]*\0[ \t\0]*(?=\r?$|#)", re.MULTILINE)

@@ -90,7 +90,8 @@ def done(world: World, params: Mapping[str, Any]) -> Done:
 
 def unpack(world: World, result: Done, folder: Path) -> Path:
     with tarfile.open(world.store.path(result.outputs["layer"].digest)) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # from 3.11.4 on
+        archive.extractall(folder)
     return folder
 
 

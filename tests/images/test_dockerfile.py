@@ -224,7 +224,8 @@ def _copy_with_links(source: Path, dest: Path, name: str) -> None:
         archive.add(source / name, name)
     packed.seek(0)
     with tarfile.open(fileobj=packed) as archive:
-        archive.extractall(dest, filter="tar")
+        archive.extraction_filter = getattr(tarfile, "tar_filter", None)  # from 3.11.4 on
+        archive.extractall(dest)
 
 
 def _build_with_buildkit(context: Path, id_file: Path) -> str:
