@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal, Protocol
 
@@ -70,6 +71,8 @@ class Engine:
         self._operations = operations
         self._listener = listener
         self._verdicts: dict[str, Verdict] = {}
+        self._stale: dict[str, Verdict] = {}
+        self._keeps_stale = False
         self._failures: dict[str, ScratchError] = {}
         self._lock = threading.RLock()
 
@@ -81,16 +84,28 @@ class Engine:
         """What is to be done about the action *name*, probes run as needed; never raises
         ScratchError."""
         with self._lock:
-            verdict = self._verdicts.get(name)
+            verdict = self._verdicts.get(name) or self._stale.get(name)
         if verdict is None:
             with span(self.world.tell, "scan", name) as told:
                 verdict = self._decide(self.actions[name])
                 told |= {"verdict": verdict.word, "inputs": len(verdict.record)}
             # A stale one may be built by another process (doit's -P process): ask again.
-            if verdict.fresh or verdict.error is not None:
-                with self._lock:
+            with self._lock:
+                if verdict.fresh or verdict.error is not None:
                     self._verdicts[name] = verdict
+                elif self._keeps_stale:
+                    self._stale[name] = verdict
         return verdict
+
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """For a `with` block in which nobody else builds: what is stale is found out once."""
+        self._keeps_stale = True
+        try:
+            yield
+        finally:
+            self._keeps_stale = False
+            self._stale.clear()
 
     def known(self, name: str) -> Verdict | None:
         """What was already found out about the action *name*, if it is up to date."""
@@ -145,6 +160,7 @@ class Engine:
         outcomes = self.operation(actions[0]).run(jobs, self.world)
         seconds = time.perf_counter() - began
         self.world.files.forget_scan()  # what was seen before it ran may have changed meanwhile
+        self._stale.clear()
         results: dict[str, ActionResult | ScratchError] = {}
         for job in jobs:
             name = job.action.name
@@ -163,6 +179,7 @@ class Engine:
         self.world.files.forget_scan()
         with self._lock:
             self._verdicts.clear()
+            self._stale.clear()
             self._failures.clear()
 
     def _decide(self, action: Action) -> Verdict:
@@ -338,6 +355,7 @@ class Engine:
         )
         write_stamp(stamp_path(self.world.scratch, action), stamp)
         with self._lock:
+            self._stale.clear()
             self._verdicts[action.name] = replace(
                 verdict, fresh=True, result=result, key=key, record=record
             )

@@ -69,11 +69,13 @@ def _prepare_run(
         session.use_world(replace(session.world, packs=True))
     actions = _actions_of(session, reached)
     session.pinning.settle(actions)
-    run_probes(session.engine, actions)
+    with session.engine.planning():
+        run_probes(session.engine, actions)
+        batches = compile_batches(session.engine, actions)
     # Compilers take longer than probes: what was begun is ended before their answer is looked at.
     for chore in chores(loads=any(word.startswith("load:") for word in reached)):
         session.world.processes.meanwhile(chore)
-    return compile_batches(session.engine, actions)
+    return batches
 
 
 def _take_options(session: Session, pos_args: list[str]) -> None:
