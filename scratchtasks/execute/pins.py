@@ -61,7 +61,7 @@ def read_member(wheel: str, member: str, limit_bytes: int) -> bytes:
 
     Raises: StageError when it is missing, damaged or larger than *limit_bytes* once unpacked.
     """
-    with _opened(wheel) as archive:
+    with opened_wheel(wheel) as archive:
         if member not in archive.namelist():
             raise StageError(os.path.basename(wheel), f"has no member {member!a}")
         return _read(archive, member, limit_bytes)
@@ -74,7 +74,7 @@ def read_folder(wheel: str, folder: str, limit_bytes: int) -> dict[str, bytes]:
     Raises: StageError when damaged, or larger than *limit_bytes* all together once unpacked.
     """
     found: dict[str, bytes] = {}
-    with _opened(wheel) as archive:
+    with opened_wheel(wheel) as archive:
         for name in archive.namelist():
             if name.startswith(f"{folder}/") and not name.endswith("/"):
                 found[name.removeprefix(f"{folder}/")] = _read(archive, name, limit_bytes)
@@ -149,15 +149,15 @@ def _mismatch(pin: Pin, got: str) -> StageError:
 
 
 @contextmanager
-def _opened(wheel: str) -> Iterator[zipfile.ZipFile]:
-    """*wheel* opened; whatever damage shows while it is read becomes a StageError."""
+def opened_wheel(wheel: str) -> Iterator[zipfile.ZipFile]:
+    """The file *wheel* opened; whatever damage shows while it is read becomes a StageError."""
     import zipfile
     import zlib
 
     try:
         with zipfile.ZipFile(wheel) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise StageError(os.path.basename(wheel), f"is no sound zip file ({error})") from None
 
 

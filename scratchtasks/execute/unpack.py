@@ -127,12 +127,11 @@ def _digest(path: str) -> str:
 
 def _unpacked(wheel: str, folder: str, world: World) -> Iterator[tuple[str, str, int]]:
     """Unpack *wheel* to *folder*: the path, SHA-256 and mode of each file."""
-    import zipfile
-    import zlib
+    from .pins import opened_wheel
 
     where, left = os.path.basename(wheel), _MOST_BYTES
     try:
-        with zipfile.ZipFile(wheel) as archive:
+        with opened_wheel(wheel) as archive:
             members = archive.infolist()
             if len(members) > _MOST_FILES:
                 raise StageError(where, f"has {len(members)} files (wanted at most {_MOST_FILES})")
@@ -150,8 +149,6 @@ def _unpacked(wheel: str, folder: str, world: World) -> Iterator[tuple[str, str,
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         name = os.path.relpath(error.filename, folder)
         raise StageError(where, f"has two members for one place, {name!a}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise StageError(where, f"is no sound zip file ({error})") from None
 
 
 def _path_of(member: "zipfile.ZipInfo", where: str) -> str:

