@@ -1,8 +1,10 @@
 """Targets and rules → ActionGraph: labels resolved, doubles and cycles refused, nothing run."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+
+from scratchtasks.core.frozen import dataclass
 
 from .core.action import Action
 from .core.errors import GraphError, did_you_mean

@@ -13,12 +13,12 @@ get the same defaults.  Nothing is checked here but by the very checks that TOML
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from scratchtasks.config.genrule import genrule_from_table
 from scratchtasks.config.service import service_from_tables
 from scratchtasks.config.workspace import WorkspaceDefaults
 from scratchtasks.core.errors import ConfigError, ConfigErrors
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.target import Genrule, Service
 

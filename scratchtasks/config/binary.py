@@ -1,10 +1,10 @@
 """The `[binary]` table: one field table per rule, told apart by the key `rule`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from scratchtasks.core.errors import did_you_mean
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Binary, CBinary, GoBinary, Prebuilt, RustBinary
 
 from .fields import BOOLEAN, TEXT, Check, Field, array, one_of, values_or_raise

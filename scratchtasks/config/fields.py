@@ -6,10 +6,10 @@ Spot and raise an empty ConfigErrors at the end, so that a file's faults come ou
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors, did_you_mean
+from scratchtasks.core.frozen import dataclass
 
 from .spot import Spot, quoted
 
@@ -242,10 +242,10 @@ def integer(least: int, most: int) -> Check[int]:
 
 def matching(wants: str, pattern: str, *, many: str = "", hint: str = "") -> Check[str]:
     """A string that *pattern* matches as a whole; *hint* goes with every refusal."""
-    compiled = re.compile(pattern)
 
     def read(value: object, spot: Spot) -> str:
-        if not isinstance(value, str) or not compiled.fullmatch(_text(value, spot)):
+        # Compiled when it is used first: most services use few of all the keys there are.
+        if not isinstance(value, str) or not re.fullmatch(pattern, _text(value, spot)):
             raise spot.wanted(wants, value, hint)
         return value
 

@@ -9,13 +9,14 @@ from .fields import TEXT, Check, mapping, matching
 from .paths import STAMPED, fill_templates
 from .spot import Spot, quoted
 
+# Patterns stay text: `re` compiles (and keeps) those that a run asks for, which are few.
 SERVICE_NAME_PATTERN = r"[a-z0-9]+([._-][a-z0-9]+)*"
 _RESERVED = ("images.json",)  # dist/images.json is the summary, dist/NAME a service's image
 
 _PORT = re.compile(r"([1-9][0-9]{0,4})/(tcp|udp|sctp)")
 
 _HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_HOST_LABEL}(?:\.{_HOST_LABEL})*")
+_HOST_NAME = rf"(?=.{{1,253}}\Z){_HOST_LABEL}(?:\.{_HOST_LABEL})*"
 _LOOPBACK = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
 # Linux's, spelled out: the signal module knows the names of the build machine only.
@@ -25,8 +26,8 @@ _SIGNALS = (
     "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ",
     "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS", "SIGRTMIN", "SIGRTMAX",
 )  # fmt: skip
-_REAL_TIME = re.compile(r"SIGRTMIN\+([1-9]|1[0-5])|SIGRTMAX-([1-9]|1[0-4])")
-_SIGNAL_NUMBER = re.compile(r"[1-9]|[1-5][0-9]|6[0-4]")
+_REAL_TIME = r"SIGRTMIN\+([1-9]|1[0-5])|SIGRTMAX-([1-9]|1[0-4])"
+_SIGNAL_NUMBER = r"[1-9]|[1-5][0-9]|6[0-4]"
 
 _DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _NUMBER = (
@@ -34,14 +35,14 @@ _NUMBER = (
 )
 _REGISTRY = rf"{_DOMAIN}(?:\.{_DOMAIN})*(?::{_NUMBER})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"({_REGISTRY}|\[[0-9a-fA-F:.]+\](?::{_NUMBER})?)(?:/{_COMPONENT})+")
-_IMAGE = re.compile(
+_REPOSITORY = rf"({_REGISTRY}|\[[0-9a-fA-F:.]+\](?::{_NUMBER})?)(?:/{_COMPONENT})+"
+_IMAGE = (
     rf"(?:(?:{_REGISTRY}|\[[0-9a-fA-F:.]+\](?::{_NUMBER})?)/)?{_COMPONENT}(?:/{_COMPONENT})*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
-_ZONE = re.compile(r"[A-Za-z0-9_+*?\[\]!-]+(?:/[A-Za-z0-9_+*?\[\]!-]+)*")
+_ZONE = r"[A-Za-z0-9_+*?\[\]!-]+(?:/[A-Za-z0-9_+*?\[\]!-]+)*"
 
 
 def _service_name(value: object, spot: Spot) -> str:
@@ -86,7 +87,7 @@ def _platform(value: object, spot: Spot) -> Platform:
 
 def _host_name(value: object, spot: Spot) -> str:
     name = TEXT.read(value, spot)
-    if not _HOST_NAME.fullmatch(name):
+    if not re.fullmatch(_HOST_NAME, name):
         raise spot.fault(f"wanted a host name, got {quoted(name)}")
     if name.lower() in _LOOPBACK:
         raise spot.fault(f"{quoted(name)} always stands for loopback", "leave it out")
@@ -108,7 +109,7 @@ def _signal(value: object, spot: Spot) -> str:
     text = str(value) if type(value) is int and 1 <= value <= 64 else value
     if not isinstance(text, str):
         raise spot.wanted(SIGNAL.wants, value)
-    if text in _SIGNALS or _REAL_TIME.fullmatch(text) or _SIGNAL_NUMBER.fullmatch(text):
+    if text in _SIGNALS or re.fullmatch(f"{_REAL_TIME}|{_SIGNAL_NUMBER}", text):
         return text
     raise spot.fault(f"unknown signal {quoted(text)}", did_you_mean("SIG" + text[:40].upper().
                      removeprefix("SIG"), _SIGNALS))  # fmt: skip
@@ -120,7 +121,7 @@ def _repository(value: object, spot: Spot) -> str:
     if "@" in value or "://" in value:
         # May hold a password: never repeated in a message.
         raise spot.fault(f"wanted {REPOSITORY.wants} without scheme, credentials or digest")
-    match = _REPOSITORY.fullmatch(value) if len(value) <= 255 else None
+    match = re.fullmatch(_REPOSITORY, value) if len(value) <= 255 else None
     host = match[1] if match else ""
     if not host or not ("." in host or ":" in host or host == "localhost"):
         last = value.rpartition("/")[2]
@@ -132,7 +133,7 @@ def _repository(value: object, spot: Spot) -> str:
 def _image(value: object, spot: Spot) -> str:
     if not isinstance(value, str):
         raise spot.wanted(IMAGE_REFERENCE.wants, value)
-    if not _IMAGE.fullmatch(value) or len(value) > 500:
+    if not re.fullmatch(_IMAGE, value) or len(value) > 500:
         if "://" in value or "@" in value.partition("@sha256:")[0]:
             # May hold a password: never repeated in a message.
             raise spot.fault(f"wanted {IMAGE_REFERENCE.wants} without scheme and credentials")
@@ -161,7 +162,7 @@ def _regex(value: object, spot: Spot) -> str:
 
 
 def _zone(value: object, spot: Spot) -> str:
-    if not isinstance(value, str) or not _ZONE.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(_ZONE, value):
         raise spot.wanted(ZONE.wants, value)
     return value
 

@@ -7,10 +7,10 @@ from scratchtasks.core.target import User
 from .fields import Check
 from .spot import Spot, quoted
 
-_DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,9})s)?(?:([0-9]{1,9})ms)?")
+_DURATION = r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,9})s)?(?:([0-9]{1,9})ms)?"
 _UNIT_NS = (3_600_000_000_000, 60_000_000_000, 1_000_000_000, 1_000_000)
 
-_SIZE = re.compile(r"([0-9]{1,12}) ?(B|[KMGT]iB|[kKMGT]B)")
+_SIZE = r"([0-9]{1,12}) ?(B|[KMGT]iB|[kKMGT]B)"
 _UNIT_BYTES = {"B": 1} | {
     prefix + unit: base**power
     for power, prefix in enumerate("kMGT", 1)
@@ -32,7 +32,7 @@ _NAMES_OF_IDS = {65532: "nonroot", 65534: "nobody"}
 
 def parse_duration(text: str) -> int | None:
     """Nanoseconds of `1h2m3s4ms` (any parts, in this order), or None for other text and zero."""
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if match is None:
         return None
     return sum(int(n or 0) * unit for n, unit in zip(match.groups(), _UNIT_NS, strict=True)) or None
@@ -40,7 +40,7 @@ def parse_duration(text: str) -> int | None:
 
 def parse_size(text: str) -> int | None:
     """Bytes of `20MiB` or `20MB`, or None for other text and zero."""
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     return int(match[1]) * _UNIT_BYTES[match[2]] or None if match else None
 
 

@@ -19,13 +19,13 @@ _CLAUSE = (
     rf"|(?:(?:===?|!=|>=?|<=?) ?)?{_VERSION}"
     r"|~= ?[0-9]{1,18}(?:\.[0-9]{1,18}){1,5}"
 )
-_POLICY = re.compile(rf"(?:{_CLAUSE})(?:, ?(?:{_CLAUSE}))*")
+_POLICY = rf"(?:{_CLAUSE})(?:, ?(?:{_CLAUSE}))*"
 """A version, or a version specifier; less than PEP 440 allows, and all of it is valid there."""
 
 
 def _policy(value: object, spot: Spot) -> str:
     if not isinstance(value, str) or not (
-        value in ("latest", "pinned") or _POLICY.fullmatch(value)
+        value in ("latest", "pinned") or re.fullmatch(_POLICY, value)
     ):
         raise spot.wanted(_POLICY_CHECK.wants, value)
     return value

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Genrule
 
 T = TypeVar("T")

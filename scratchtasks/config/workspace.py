@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.source import DEBIAN, DebianMirror, Source
 from scratchtasks.core.target import User

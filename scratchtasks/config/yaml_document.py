@@ -3,10 +3,10 @@
 Nothing is constructed from tags, and what aliases could blow up is bounded.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors
+from scratchtasks.core.frozen import dataclass
 
 if TYPE_CHECKING:
     from yaml.nodes import MappingNode, Node

@@ -8,21 +8,23 @@ Systems à la Carte* a constructive trace).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, NamedTuple
 
 from .descriptor import Descriptor, descriptor_from_json
 from .digest import ActionKey, Json, key_of
+from .frozen import dataclass
 from .label import Label
 from .platform import Platform
 
-InputKind = Literal["file", "names", "mode", "link"]
+InputKind = Literal["file", "head", "names", "mode", "link"]
 
 
 class Input(NamedTuple):
     """One thing an action reads.
 
     `file`: the content of *path* (value: Digest, or "" when there is no such file).
+    `head`: what `go list` reads of the Go file *path* (value: the Digest of its `go_head`).
     `names`: which entries of folder *path* have a name that *pattern* matches, with their type
     (value: a Digest, or "" when there is no such folder); *pattern* is `*` for all, or suffixes
     and exact names separated by `|`, such as `.go|.s|go.mod`; a leading `!` suffix excludes.

@@ -4,10 +4,10 @@ Source: OCI image-spec v1.1, descriptor.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from .digest import DiffID, Digest, Json, parse_digest
+from .frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """A finished image of one platform: the blobs that a registry, a layout or an engine needs."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from .descriptor import Descriptor, Layer, descriptor_from_json, layer_from_json
 from .digest import Json
+from .frozen import dataclass
 from .platform import Platform, parse_platform
 
 

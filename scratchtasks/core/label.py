@@ -1,9 +1,9 @@
 """Labels: `//services/api:image`, Bazel's way to name a target or a file of the workspace."""
 
 import re
-from dataclasses import dataclass
 
 from .errors import GraphError
+from .frozen import dataclass
 
 _NAME = re.compile(r"[^\s:=*%\\][^\s:=*%\\]*")
 

@@ -3,10 +3,10 @@
 Source: OCI image-spec v1.1, image-index.md#platform-variants, which takes Go's GOOS and GOARCH.
 """
 
-import platform as _platform
-from dataclasses import dataclass
+from os import uname
 
 from .errors import ConfigError, did_you_mean
+from .frozen import dataclass
 
 KNOWN = (
     "linux/amd64",
@@ -55,4 +55,5 @@ def parse_platform(text: str, where: str = "platform") -> Platform:
 
 def host_platform() -> Platform:
     """linux on this machine's architecture, the default of every image."""
-    return parse_platform("linux/" + _MACHINES.get(_platform.machine(), _platform.machine()))
+    machine = uname().machine
+    return parse_platform("linux/" + _MACHINES.get(machine, machine))

@@ -1,11 +1,11 @@
 """A root file system that is ready for an image, before anybody compresses it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from .descriptor import Descriptor, descriptor_from_json
 from .digest import DiffID, Json, parse_digest
+from .frozen import dataclass
 from .platform import Platform, parse_platform
 
 

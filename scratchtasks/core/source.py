@@ -3,7 +3,7 @@
 Each source has a name in scratch.lock (`pin_name`), the same on every machine.
 """
 
-from dataclasses import dataclass
+from .frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Literal
 
 from .digest import Json
+from .frozen import dataclass
 
 Kind = Literal["analyze", "scan", "layer", "export", "upload", "load", "up", "remember"]
 

@@ -4,8 +4,9 @@ Patterns are Go's regular expressions, as text; see `go_regex.py`.
 Source: container-structure-test 1.19, schema version 2.0.0.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from .frozen import dataclass
 
 Pairs = tuple[tuple[str, str], ...]
 """Names and values, in order."""

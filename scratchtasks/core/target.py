@@ -5,8 +5,9 @@ here, by way of the same checks in `config/`.  Nothing here knows how anything i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from .frozen import dataclass
 from .label import Label
 from .platform import Platform
 from .source import CERTIFI, DEBIAN, TZDATA, DebianMirror, Source

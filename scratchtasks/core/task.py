@@ -1,9 +1,9 @@
 """Tasks: what a user can ask for by name or label."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from .errors import GraphError, did_you_mean
+from .frozen import dataclass
 from .label import Label
 
 

@@ -1,11 +1,12 @@
 """Trees: what is to be in an image, path by path, before it is a layer."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from .digest import Digest, Json, parse_digest
 from .errors import StageError
+from .frozen import dataclass
 
 Kind = Literal["file", "dir", "symlink", "hardlink"]
 

@@ -8,12 +8,12 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ActionFailed, ConfigError, ScratchError, ToolchainMissing
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.parallel import map_all
 
 from .elf import ship

@@ -10,7 +10,13 @@ from scratchtasks.core.digest import Json, canonical_json
 from .stamp import Stamp
 
 _SHOWN = 3
-_KINDS = {"file": "", "names": "the files in ", "mode": "the mode of ", "link": "the symlink "}
+_KINDS = {
+    "file": "",
+    "head": "the imports of ",
+    "names": "the files in ",
+    "mode": "the mode of ",
+    "link": "the symlink ",
+}
 
 
 def why_stale(

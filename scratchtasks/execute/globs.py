@@ -3,10 +3,10 @@
 import fnmatch
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.errors import StageError
+from scratchtasks.core.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

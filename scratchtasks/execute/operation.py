@@ -1,13 +1,14 @@
 """What the engine asks of an operation, and what an operation may touch."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from scratchtasks.core.action import Action, ActionResult, Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.parallel import map_all
 from scratchtasks.core.source import DEBIAN, DebianMirror
 from scratchtasks.core.span import OnSpan

@@ -14,10 +14,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import ActionFailed, ScratchError, ToolchainMissing
+from scratchtasks.core.frozen import dataclass
 
 if TYPE_CHECKING:
     import selectors

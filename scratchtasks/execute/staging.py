@@ -4,13 +4,13 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ScratchError, StageError, StoreError, did_you_mean
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.tree import FileEntry, check_path
 from scratchtasks.oci.tar import OpenBlob

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from scratchtasks.core.action import (
@@ -15,6 +14,7 @@ from scratchtasks.core.action import (
 )
 from scratchtasks.core.digest import ActionKey, Json, canonical_json
 from scratchtasks.core.errors import StoreError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.store.atomic import remove, write_atomic
 
 

@@ -7,11 +7,11 @@ to do starts no subprocess.
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ActionFailed, ToolchainMissing
+from scratchtasks.core.frozen import dataclass
 
 from .operation import World
 

@@ -1,11 +1,12 @@
 """What was found out about an action: whether it has to be run, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from scratchtasks.core.action import ActionResult, Input, InputRecord
 from scratchtasks.core.digest import ActionKey, Json
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.frozen import dataclass
 
 from .operation import Job
 

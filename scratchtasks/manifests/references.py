@@ -10,9 +10,10 @@ get their parts: `digest` the digest; else `tag` what stands after the last colo
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors, did_you_mean
+from scratchtasks.core.frozen import dataclass
 
 from .scalars import Span, scalars
 

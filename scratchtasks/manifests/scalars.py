@@ -7,8 +7,10 @@ Source: YAML 1.2, chapters 6 to 9; PyYAML's tokens and their marks.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from scratchtasks.core.frozen import dataclass
 
 from .templates import softened
 

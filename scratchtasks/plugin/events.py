@@ -8,8 +8,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from scratchtasks.core.frozen import dataclass
 
 from .display import write_all
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 
-from scratchtasks.config.lock_text import rewrite_lockfile
 from scratchtasks.config.lockfile import parse_lockfile
 from scratchtasks.core.errors import ConfigError
 from scratchtasks.core.target import Pin
@@ -26,6 +25,8 @@ class LockFile:
 
     def with_pins(self, pins: Mapping[str, Pin]) -> str:
         """The text that pins *pins*, comments kept; held against the parser once more."""
+        from scratchtasks.config.lock_text import rewrite_lockfile  # for the few who write one
+
         text = rewrite_lockfile(self.text, pins)
         assert parse_lockfile(text) == dict(pins)
         return text

@@ -3,10 +3,10 @@
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.store.atomic import read_error, write_atomic
 
 STDIN = "-"

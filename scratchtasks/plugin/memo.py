@@ -33,7 +33,7 @@ _NOISE = frozenset({"_", "OLDPWD", "SHLVL"})
 """Variables that shells set anew all the time, and no build can want."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Known:
     """A service in *folder*: the *digest* of its image if that was up to date, else "", and the
     numbers of all paths that it depends on."""
@@ -43,7 +43,7 @@ class Known:
     digest: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Memo:
     """*paths* (relative to the root where they lie inside) with the Note of each.
 

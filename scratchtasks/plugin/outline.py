@@ -6,10 +6,10 @@ listed.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from scratchtasks.core.errors import StoreError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.label import Label
 from scratchtasks.core.task import Task
 from scratchtasks.store.scan import moved

@@ -156,7 +156,7 @@ class _Service:
     """All that the image of *task* depends on; *digest* is "" unless it is known to be current."""
 
     def __init__(self, session: "Session", task: "Task") -> None:
-        self.seen: list[Input] = []
+        self.seen = set[Input]()
         self.watches: list[Watch] = []
         self.expires = _NEVER
         self.digest = self._look(session, task)
@@ -176,12 +176,14 @@ class _Service:
                 for blob in verdict.result.outputs.values()
             }
             for item, value in (*verdict.record.items(), *blobs.items()):
-                self.seen.append(item)
+                self.seen.add(item)
+                if item.kind == "head" and Input("file", item.path) in self.seen:
+                    continue  # a compiler, which comes before its listing, reads all of it
                 note = files.note(item, value)
                 self.watches.append((item.path, (item.kind, item.pattern, value), note))
             self.expires = min(self.expires, verdict.result.facts.get("expires", _NEVER))
         if service.origin in session.sources:
-            self.seen.append(Input("file", service.origin))
+            self.seen.add(Input("file", service.origin))
             self.watches.append(_declared(service.origin, session))
         digest, watches = session.exports.watch(task)
         self.watches += watches

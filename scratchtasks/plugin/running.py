@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import ConfigError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Service
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """What other roots and zones mean, source by source, and what must not be missing from them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Service
 
 from .alarms import root_alarms, zone_alarms

@@ -2,13 +2,13 @@
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from scratchtasks.core.errors import ConfigError
+from scratchtasks.core.frozen import dataclass
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 _HTML_TYPES = ("text/html", "application/vnd.pypi.simple.v1+html")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import ConfigError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Pin
 
 from .index import Release

@@ -1,7 +1,8 @@
 """POSIX TZ rules such as `CET-1CEST,M3.5.0,M10.5.0/3`: what holds after a TZif file's last date."""
 
 import re
-from dataclasses import dataclass
+
+from scratchtasks.core.frozen import dataclass
 
 _DAY = 86400
 _NAME = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Pin
 
 from .roots import Expiring, RootsDiff

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from scratchtasks.core.errors import StageError, printable
+from scratchtasks.core.frozen import dataclass
 
 _LONGEST = 200
 

@@ -2,10 +2,10 @@
 
 import struct
 from bisect import bisect_right
-from dataclasses import dataclass
 from itertools import pairwise
 
 from scratchtasks.core.errors import StageError
+from scratchtasks.core.frozen import dataclass
 
 from .posix_tz import MalformedRule, Rule, parse_rule, year_of
 

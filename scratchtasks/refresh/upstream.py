@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors
+from scratchtasks.core.frozen import dataclass
 
 from .index import Release, parse_page
 from .pip_session import UNKNOWN_PIP, without_credentials

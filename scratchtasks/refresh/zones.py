@@ -1,8 +1,9 @@
 """What a new tzdata changes: zones that come, go or are renamed, and local time that differs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from scratchtasks.core.frozen import dataclass
 
 from .tzif import Zone, parse_tzif
 

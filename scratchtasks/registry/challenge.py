@@ -4,7 +4,8 @@ Source: RFC 9110, section 11.6.1; distribution's token authentication specificat
 """
 
 import re
-from dataclasses import dataclass
+
+from scratchtasks.core.frozen import dataclass
 
 _WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~/-]+"
 _PART = re.compile(rf'({_WORD})(?:[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^\s,"]*))?[\s,]*')

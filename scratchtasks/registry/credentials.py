@@ -7,10 +7,11 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.frozen import dataclass
 
 from .reference import DOCKER_HUB, Repository
 

@@ -3,10 +3,9 @@
 Source: OCI distribution-spec v1.1, "Pulling manifests", "Pushing Manifests".
 """
 
-from dataclasses import dataclass
-
 from scratchtasks.core.digest import Digest, digest_of, parse_digest
 from scratchtasks.core.errors import StoreError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.oci import media
 
 from .client import Registry

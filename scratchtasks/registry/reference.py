@@ -5,10 +5,10 @@ host, and for what a name without a host means.
 """
 
 import re
-from dataclasses import dataclass
 
 from scratchtasks.core.digest import Digest, parse_digest
 from scratchtasks.core.errors import SinkError, StoreError
+from scratchtasks.core.frozen import dataclass
 
 DOCKER_HUB = "docker.io"
 _HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})

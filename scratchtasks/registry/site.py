@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import SplitResult, urlsplit
 
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.frozen import dataclass
 
 from .authorization import Authorization
 from .errors import RegistryError

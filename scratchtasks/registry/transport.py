@@ -5,9 +5,10 @@ Source: RFC 9110.
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
+
+from scratchtasks.core.frozen import dataclass
 
 from .failures import failure_of, too_slow
 from .surroundings import proxy_of, tls_of

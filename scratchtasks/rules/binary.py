@@ -1,9 +1,9 @@
 """What the rules for binaries share: their shape and the list of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from scratchtasks.core.action import Action
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.label import Label
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.target import Service

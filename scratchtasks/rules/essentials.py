@@ -1,10 +1,10 @@
 """Essentials: the layers an image shares with all others that ask for the same."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from scratchtasks.core.action import Action
 from scratchtasks.core.digest import Json, key_of
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.label import Label
 from scratchtasks.core.target import Service
 

@@ -11,11 +11,11 @@ import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError, StoreError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.span import OnSpan, counted, span
 from scratchtasks.registry.reference import Repository, parse_reference
 from scratchtasks.store.blobs import ContentStore

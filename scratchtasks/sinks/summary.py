@@ -3,11 +3,11 @@
 import json
 import os
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from scratchtasks.core.descriptor import Layer
 from scratchtasks.core.digest import Digest, Json
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.store.atomic import read_error, write_atomic
 
 

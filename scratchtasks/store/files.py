@@ -26,6 +26,7 @@ from .signature import (
     list_folder,
     note_of,
     read_file,
+    read_head,
     signature_of,
     stat_of,
     value_at,
@@ -42,7 +43,7 @@ _LARGE = 1 << 20
 
 _KEPT_DAYS = 30
 _REFRESH_DAYS = 7
-_CACHED = frozenset({"file", "names"})
+_CACHED = frozenset({"file", "head", "names"})
 
 
 class FileStates:
@@ -106,7 +107,7 @@ class FileStates:
                 kind, path, pattern = item
                 if path[:1] != "/":
                     path = prefix + path
-                key = path + "\0" + pattern if kind == "names" else path
+                key = path if kind == "file" else _key(kind, path, pattern)
                 # The usual case is spelt out here: a call more would double its cost.
                 entry = entries.get(key) if kind in _CACHED else None
                 info = None
@@ -163,7 +164,7 @@ class FileStates:
         path = self._absolute(item.path)
         if item.kind not in _CACHED:
             return self._notes.get((item.kind, path), ())
-        entry = self._entries.get(path + "\0" + item.pattern if item.kind == "names" else path)
+        entry = self._entries.get(_key(item.kind, path, item.pattern))
         return entry[0] if entry is not None and entry[1] == value else ()
 
     def digest(self, path: str) -> Digest | None:
@@ -302,17 +303,27 @@ class FileStates:
             self._take_note(kind, path, note)
             return value
         info = stat_of(path)
-        key = path + "\0" + pattern if kind == "names" else path
+        key = _key(kind, path, pattern)
         if info is None:
             self._drop(key)
             return ""
-        if kind == "file" and not stat.S_ISREG(info.st_mode):
+        if kind != "names" and not stat.S_ISREG(info.st_mode):
             return "dir" if stat.S_ISDIR(info.st_mode) else "other"
         found = self._known(key, info)
         if found is None:
-            look = list_folder(path, pattern) if kind == "names" else read_file(path)
-            found = self._learn(key, look)
+            found = self._learn(key, self._look_inside(kind, path, pattern))
         return found[1] if found else ""
+
+    def _look_inside(self, kind: str, path: str, pattern: str) -> Content | None:
+        if kind == "names":
+            return list_folder(path, pattern)
+        if kind == "file":
+            return read_file(path)
+        found = read_head(path)
+        if found is None:
+            return None
+        self._learn(path, found[0])  # whoever asks for a head asks for the whole next
+        return found[1]
 
     def _known(self, key: str, info: os.stat_result) -> Entry | None:
         entry = self._entries.get(key)
@@ -351,6 +362,13 @@ class FileStates:
         with self._lock:
             if self._entries.pop(key, None) is not None:
                 self._is_dirty = True
+
+
+def _key(kind: str, path: str, pattern: str) -> str:
+    """The name of the entry of what was found at the absolute *path*."""
+    if kind == "file":
+        return path
+    return f"{path}\0{pattern}" if kind == "names" else f"{path}\0\0{kind}"
 
 
 def _size(path: str) -> int:

@@ -5,11 +5,13 @@ import hashlib
 import os
 import stat
 import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
-from scratchtasks.core.digest import Digest
+from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import StoreError
+from scratchtasks.core.go_head import go_head
 from scratchtasks.core.names import is_match
 
 from .atomic import read_error
@@ -114,12 +116,19 @@ def value_at(kind: str, path: str, pattern: str = "") -> tuple[str, Note]:
     if kind == "mode":
         # The owner's bit, as git has it: the others vary with the umask.
         return "x" if info.st_mode & stat.S_IXUSR else "-", note_of(info, clock)
-    if kind == "file" and not stat.S_ISREG(info.st_mode):
+    if kind in ("file", "head") and not stat.S_ISREG(info.st_mode):
         return "dir" if stat.S_ISDIR(info.st_mode) else "other", ()
-    found = list_folder(path, pattern) if kind == "names" else read_file(path)
+    found = list_folder(path, pattern) if kind == "names" else _content(kind, path)
     if found is None:
         return "", None
     return found.value, found.signature if found.settled else ()
+
+
+def _content(kind: str, path: str) -> Content | None:
+    if kind != "head":
+        return read_file(path)
+    found = read_head(path)
+    return found and found[1]
 
 
 def _link(path: str) -> tuple[str, Note]:
@@ -164,6 +173,19 @@ def read_file(path: str) -> Content | None:
 
     Raises: StoreError when it cannot be read, or changes each time it is.
     """
+    return _read(path, _hash)
+
+
+def read_head(path: str) -> tuple[Content, Content] | None:
+    """The digest of the Go file *path*, as `read_file` has it, and that of its head."""
+    found = _read(path, _hash_both)
+    if found is None:
+        return None
+    whole, _, head = found.value.partition(" ")
+    return found._replace(value=whole), found._replace(value=head)
+
+
+def _read(path: str, digest: Callable[[int, int], str]) -> Content | None:
     try:
         # O_NONBLOCK: opening a FIFO must not hang before we can see that it is one.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -178,9 +200,9 @@ def read_file(path: str) -> Content | None:
             if not stat.S_ISREG(info.st_mode):
                 return None
             signature = signature_of(info)
-            digest = _hash(fd, info.st_size)
+            value = digest(fd, info.st_size)
             if signature_of(os.fstat(fd)) == signature:
-                return Content(digest, signature, is_settled(signature, clock))
+                return Content(value, signature, is_settled(signature, clock))
     except OSError as error:
         raise read_error(path, error) from error
     finally:
@@ -188,16 +210,27 @@ def read_file(path: str) -> Content | None:
     raise StoreError(path, "changes while it is read", "is another program still writing it?")
 
 
-def _hash(fd: int, size: int) -> Digest:
-    sha256, count = hashlib.sha256(), 0
+def _hash(fd: int, size: int) -> str:
+    sha256 = hashlib.sha256()
+    for chunk in _chunks(fd, size):
+        sha256.update(chunk)
+    return "sha256:" + sha256.hexdigest()
+
+
+def _hash_both(fd: int, size: int) -> str:
+    source = b"".join(_chunks(fd, size))
+    return f"{digest_of(source)} {digest_of(go_head(source))}"
+
+
+def _chunks(fd: int, size: int) -> Iterator[bytes]:
+    count = 0
     os.lseek(fd, 0, os.SEEK_SET)
     while chunk := os.read(fd, _CHUNK):
-        sha256.update(chunk)
+        yield chunk
         count += len(chunk)
         # A log may grow as fast as it is read; but files of /proc say 0 and hold more.
         if count > size and os.fstat(fd).st_size != size:
             break
-    return Digest("sha256:" + sha256.hexdigest())
 
 
 def list_folder(path: str, pattern: str) -> Content | None:

@@ -29,6 +29,7 @@ FILES = {
     "services/a/banner.txt": "hello\n",
     "services/a/debug.go": "//go:build debug\n\npackage main\n\nvar debug = 1\n",
     "services/a/mobile_windows.go": "package main\n",
+    "services/a/plain.go": "// Plain.\npackage main\n\nvar plain = 1\n",
     "services/b/main.go": 'package main\n\nimport "example.com/other"\n\n'
     "func main() { println(other.Name) }\n",
     "lib/lib.go": 'package lib\n\nimport "embed"\n\n//go:embed pages templates/*.html\n'
@@ -194,6 +195,30 @@ def test_what_the_program_uses_changes_its_key_and_back(
     assert mono.look() == (before, [])
 
 
+def test_an_edit_below_the_imports_asks_go_nothing(mono: Mono) -> None:
+    before = mono.key()
+    write(mono.root, {"services/a/plain.go": FILES["services/a/plain.go"].replace("1", "2")})
+    after, commands = mono.look()
+    assert (after != before, commands) == (True, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '// Plain.\npackage main\n\nimport _ "strings"\n\nvar plain = 1\n',
+        "//go:build debug\n\npackage main\n\nvar plain = 1\n",
+        "//go:debug panicnil=1\npackage main\n\nvar plain = 1\n",
+        '// Plain.\npackage main\n\nimport _ "embed"\n\n//go:embed banner.txt\nvar plain string\n',
+    ],
+    ids=["an import", "a constraint", "a directive", "an embedded file"],
+)
+def test_an_edit_of_what_go_list_reads_is_seen(mono: Mono, text: str) -> None:
+    before = mono.key()
+    write(mono.root, {"services/a/plain.go": text})
+    after, commands = mono.look()
+    assert (after != before, commands) == (True, ["list"])
+
+
 def test_a_deleted_source_changes_the_key(mono: Mono) -> None:
     plain = mono.key()
     write(mono.root, {"services/a/more.go": "package main\n"})
@@ -262,6 +287,7 @@ def test_the_facts_name_the_closure_and_no_folder_of_this_machine(mono: Mono) ->
                 "lib/templates/a.html",
                 "services/a/banner.txt",
                 "services/a/main.go",
+                "services/a/plain.go",
             )
         ],
     }

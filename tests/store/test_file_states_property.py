@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from scratchtasks.core.action import Input
+from scratchtasks.core.digest import digest_of
+from scratchtasks.core.go_head import go_head
 from scratchtasks.core.names import is_match
 from scratchtasks.store.files import FileStates
 
 NAMES = st.sampled_from(["a.go", "b.go", "c.txt", "d"])
-DATA = st.sampled_from([b"one", b"two", b"six", b"longer"])
+DATA = st.sampled_from([b"one", b"two", b"six", b"longer", b"a\nvar x", b"a\nvar y"])
 PATTERNS = ("*", ".go", ".go|d")
 
 
@@ -106,6 +108,8 @@ class Edits(RuleBasedStateMachine):
             else:
                 expected = "dir" if path.is_dir() else ""
                 assert self.states.digest(name) is None
+            head = digest_of(go_head(path.read_bytes())) if path.is_file() else expected
+            assert self.states.observe(Input("head", name)) == head
             assert self.states.observe(Input("file", name)) == expected
         for pattern in PATTERNS:
             assert self.states.observe(Input("names", "", pattern)) == self.listing(pattern)

@@ -18,7 +18,7 @@ _LOOPBACK = (
 _TAKEN = {name: address for address, names in reversed(_LOOPBACK) for name in names.split()}
 
 _PART = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOST = re.compile(rf"(?=.{{1,253}}\Z){_PART}(?:\.{_PART})*")
+_HOST = rf"(?=.{{1,253}}\Z){_PART}(?:\.{_PART})*"
 
 _NSSWITCH = ["passwd: files", "group: files", "hosts: files dns"]
 
@@ -53,7 +53,7 @@ def hosts_file(entries: Mapping[str, str]) -> Made:
     for name in sorted(entries):
         where = f"hosts: {name!a}"
         plain = name.lower()
-        if not _HOST.fullmatch(plain):
+        if not re.fullmatch(_HOST, plain):
             raise StageError(where, "wanted a host name such as db.internal")
         if plain in _TAKEN:
             raise StageError(where, f"is {_TAKEN[plain]} in every image and cannot be moved")

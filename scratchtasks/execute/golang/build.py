@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json, canonical_json
 from scratchtasks.core.errors import ActionFailed, ScratchError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.parallel import map_all
 from scratchtasks.core.platform import Platform
 from scratchtasks.store.atomic import storage_error

@@ -3,8 +3,9 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from scratchtasks.core.frozen import dataclass
 
 _SOURCES = ("GoFiles", "SFiles", "SysoFiles", "EmbedFiles")
 _HEADERS = ("HFiles",)

@@ -3,10 +3,10 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.errors import ActionFailed
+from scratchtasks.core.frozen import dataclass
 
 from ..operation import Job, World
 
@@ -105,8 +105,11 @@ def nested_modules(folder: str, module: str) -> Iterator[str]:
 
 
 def as_inputs(paths: set[str], world: World) -> tuple[Input, ...]:
-    """*paths* (absolute) as file inputs, sorted."""
-    return tuple(Input("file", shown(path, world.root)) for path in sorted(paths))
+    """*paths* (absolute) as what `go list` reads of them, sorted."""
+    return tuple(
+        Input("head" if path.endswith(".go") else "file", shown(path, world.root))
+        for path in sorted(paths)
+    )
 
 
 def is_inside(path: str, folder: str) -> bool:

@@ -3,10 +3,10 @@
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from scratchtasks.core.digest import key_of
+from scratchtasks.core.frozen import dataclass
 
 from ..operation import World
 from .config import config_files, is_set

@@ -3,10 +3,11 @@
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ToolchainMissing
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.platform import Platform
 
 from ..operation import World

@@ -4,11 +4,11 @@ import os
 import pwd
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ToolchainMissing
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.platform import Platform
 
 from ..operation import World

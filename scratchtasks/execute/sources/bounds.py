@@ -1,6 +1,6 @@
 """How much is taken from others before it counts as an attack."""
 
-from dataclasses import dataclass
+from scratchtasks.core.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

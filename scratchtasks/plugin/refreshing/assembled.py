@@ -1,10 +1,10 @@
 """The digest that an image would have, put together by the real operations without compiling."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import Done, Job, World
 from scratchtasks.execute.operations import OPERATIONS

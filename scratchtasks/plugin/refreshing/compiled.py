@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.errors import NotInStore, ScratchError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Pin
 from scratchtasks.execute.engine import Engine, Nobody
 from scratchtasks.execute.extras import PROJECTS, find_compiler

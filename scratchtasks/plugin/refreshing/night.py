@@ -1,10 +1,10 @@
 """One night: propose, refuse or try out, and put the new lock in place last."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from scratchtasks.config.default_pins import effective_pins
 from scratchtasks.core.errors import ConfigError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.plugin.lock_file import LockFile
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.proposal import Proposal, pins_after

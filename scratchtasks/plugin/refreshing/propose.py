@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Pin
 from scratchtasks.execute.extras import PROJECTS
 from scratchtasks.execute.sources.pinned import pins_of

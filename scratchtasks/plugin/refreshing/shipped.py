@@ -2,11 +2,11 @@
 
 import json
 import os
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.policy import policy_of
 

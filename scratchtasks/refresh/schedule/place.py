@@ -2,7 +2,8 @@
 
 import re
 import zlib
-from dataclasses import dataclass
+
+from scratchtasks.core.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

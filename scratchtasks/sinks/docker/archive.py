@@ -8,10 +8,10 @@ image-spec v1.1, image-layout.md.
 
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json, canonical_json, digest_of, hex_of
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.rootfs import Rootfs
 from scratchtasks.oci import media
 from scratchtasks.oci.image import manifest_bytes

@@ -9,11 +9,12 @@ import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from scratchtasks.core.digest import key_of
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.frozen import dataclass
 
 from .faults import sdk_errors
 

@@ -8,11 +8,11 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.registry.reference import is_loopback
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.span import OnSpan, counted, span
 
 from ..kernel import natives

@@ -5,11 +5,11 @@ afterwards, and differently on each store; in doubt everything is sent once more
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from scratchtasks.core.digest import Digest, digest_of
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.rootfs import Rootfs
 from scratchtasks.core.span import OnSpan
 from scratchtasks.store.blobs import ContentStore

@@ -4,11 +4,11 @@ Source: OCI distribution-spec v1.1, "Checking if content exists in the registry"
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.parallel import map_all
 from scratchtasks.core.size import human_size
 from scratchtasks.registry.blobs import has_blob

@@ -6,11 +6,11 @@ Source: OCI distribution-spec v1.1, "Push".
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import ScratchError, SinkError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.parallel import Job, run_jobs
 from scratchtasks.core.size import human_size
 from scratchtasks.core.span import OnSpan, span

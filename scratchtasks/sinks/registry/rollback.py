@@ -2,10 +2,11 @@
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from scratchtasks.core.digest import Digest, digest_of
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.registry.client import Registry
 from scratchtasks.registry.manifests import (
     Manifest,

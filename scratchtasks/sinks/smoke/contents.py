@@ -4,10 +4,11 @@ Source: OCI image-spec v1.1, layer.md.
 """
 
 import posixpath
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.image import PlatformImage
 from scratchtasks.store.blobs import ContentStore
 

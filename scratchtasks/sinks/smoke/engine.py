@@ -4,13 +4,13 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from scratchtasks.core.descriptor import Layer
 from scratchtasks.core.digest import Json, hex_of
 from scratchtasks.core.errors import SinkError, StoreError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.rootfs import PlainLayer, Rootfs
 from scratchtasks.oci.inflate import LayerReader

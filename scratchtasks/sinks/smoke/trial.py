@@ -6,10 +6,11 @@ Source: OCI image-spec v1.1, config.md; how Docker combines entrypoint, cmd and 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.target import Smoke
 from scratchtasks.store.blobs import ContentStore

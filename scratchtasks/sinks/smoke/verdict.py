@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.digest import ActionKey, key_of
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.platform import host_platform
 from scratchtasks.core.structure import StructureTest
