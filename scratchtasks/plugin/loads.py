@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from threading import Lock
+from contextlib import ExitStack, suppress
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import ScratchError, SinkError, StoreError
@@ -10,8 +11,6 @@ from scratchtasks.core.span import span
 from scratchtasks.core.task import Task
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from scratchtasks.sinks import docker
     from scratchtasks.sinks.engines import Target
 
@@ -33,6 +32,8 @@ class Loads:
         self._planned: tuple[str, ...] = ()
         self._done: dict[str, docker.How] = {}
         self._pid = os.getpid()
+        self._open = ExitStack()
+        self._engine: Target | None = None
 
     def plan(self, names: Iterable[str]) -> None:
         """The services of the tasks *names* (`rootfs:NAME`) are to be loaded by this run."""
@@ -62,34 +63,52 @@ class Loads:
 
         Raises: SinkError.
         """
-        with self._engine() as engine:
-            return engine.id_of(f"{name}:latest")
+        return self.engine.id_of(f"{name}:latest")
 
-    def _engine(self) -> "AbstractContextManager[Target]":
-        """The engine that images are loaded into; see `open_engine`."""
-        from scratchtasks.sinks.engines import open_engine
+    @property
+    def engine(self) -> "Target":
+        """Where images are loaded, connected to once in a run.  Raises: SinkError."""
+        if self._engine is None:
+            from scratchtasks.sinks.engines import open_engine
 
-        world = self._session.world
-        return open_engine(self._session.declared.engine, world.env, world.tell)
+            world, name = self._session.world, self._session.declared.engine
+            self._engine = self._open.enter_context(open_engine(name, world.env, world.tell))
+        return self._engine
+
+    def begin(self) -> None:
+        """Connect to the engine on a thread of its own, if it is near; errors come with `load`."""
+        Thread(target=self._connect, name="engine", daemon=True).start()
+
+    def _connect(self) -> None:
+        from scratchtasks.sinks.engines import is_near
+
+        with suppress(Exception), self._turn:  # whatever it is, `load` meets it again
+            if is_near(self._session.declared.engine, self._session.world.env):
+                self.engine.warm_up()
+
+    def close(self) -> None:
+        """End the connection; one that is not made yet ends with the process."""
+        if self._turn.acquire(blocking=False):
+            self._open.close()
+            self._turn.release()
 
     def _load(self, name: str) -> None:
-        store = self._session.world.store
-        with self._engine() as engine:
-            architectures = engine.architectures
-            wanted = {name: self._loadable(name, architectures)}
-            for other in self._ready():
-                try:
-                    wanted.setdefault(other, self._loadable(other, architectures))
-                except ScratchError:
-                    continue  # its own task tells
+        store, engine = self._session.world.store, self.engine
+        architectures = engine.architectures
+        wanted = {name: self._loadable(name, architectures)}
+        for other in self._ready():
             try:
-                done = engine.load(list(wanted.values()), store)
-            except (SinkError, StoreError):
-                if len(wanted) == 1:
-                    raise
-                self._planned = ()  # one of them is at fault: from now on each for itself
-                done = engine.load([wanted[name]], store)
-            self._done.update(zip(wanted, done, strict=False))
+                wanted.setdefault(other, self._loadable(other, architectures))
+            except ScratchError:
+                continue  # its own task tells
+        try:
+            done = engine.load(list(wanted.values()), store)
+        except (SinkError, StoreError):
+            if len(wanted) == 1:
+                raise
+            self._planned = ()  # one of them is at fault: from now on each for itself
+            done = engine.load([wanted[name]], store)
+        self._done.update(zip(wanted, done, strict=False))
 
     def _ready(self) -> list[str]:
         """The planned services that are built."""

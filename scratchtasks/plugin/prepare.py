@@ -73,7 +73,8 @@ def _prepare_run(
         run_probes(session.engine, actions)
         batches = compile_batches(session.engine, actions)
     # Compilers take longer than probes: what was begun is ended before their answer is looked at.
-    for chore in chores(loads=any(word.startswith("load:") for word in reached)):
+    loads = any(word.startswith("load:") for word in reached)
+    for chore in (*chores(loads=loads), *([session.loads.begin] if loads else [])):
         session.world.processes.meanwhile(chore)
     return batches
 

@@ -143,6 +143,7 @@ class Session:
         except ScratchError as error:  # doit has ended: nobody else is there to tell it
             if str(error) != told:
                 self.events.show(f"error: {error}\n".encode("utf-8", "backslashreplace"))
+        self.loads.close()
         self._lock.release()
 
     def release(self) -> None:

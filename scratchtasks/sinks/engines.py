@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from scratchtasks.core.errors import SinkError
 from scratchtasks.core.span import OnSpan
 from scratchtasks.store.blobs import ContentStore
 
 from . import docker
 from .docker import How, Loadable
+from .docker.endpoint import endpoint
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
 class Target(Protocol):
     """Somewhere images run; whatever fails is a SinkError."""
+
+    @property
+    def client(self) -> "DockerClient":
+        """A client of it, where it speaks the API of Docker Engine and runs containers.
+
+        Raises: SinkError where it does not.
+        """
+        ...
+
+    def warm_up(self) -> None:
+        """Ask already what loading asks first.  Raises: SinkError."""
+        ...
 
     @property
     def architectures(self) -> tuple[str, ...]:
@@ -47,47 +59,43 @@ def open_engine(
         from .kind import Kind
 
         yield Kind(cluster or env.get("KIND_CLUSTER_NAME") or "kind", env, tell)
-    else:
-        with open_client(engine, env) as client:
-            yield _ByApi(client, tell)
-
-
-@contextmanager
-def open_client(engine: str, env: Mapping[str, str]) -> "Iterator[DockerClient]":
-    """A client of *engine*, where it speaks the API of Docker Engine and can run containers.
-
-    Raises: SinkError when it cannot be reached, or is a kind cluster.
-    """
-    if engine.partition(":")[0] == "kind":
-        what = f"the engine {engine} runs pods, not containers"
-        hint = "doit load, and `doit resolve --local` for manifests that name what is loaded"
-        raise SinkError("up", what, hint)
-    if engine == "podman":
+    elif name == "podman":
         from .docker.podman import podman
 
         with podman(env) as client:
-            yield client
-        return
-    client = docker.connect(env)
-    try:
-        yield client
-    finally:
-        client.close()
+            yield _ByApi(client, tell)
+    else:
+        client = docker.connect(env)
+        try:
+            yield _ByApi(client, tell)
+        finally:
+            client.close()
+
+
+def is_near(engine: str, env: Mapping[str, str]) -> bool:
+    """Whether *engine* is asked at a socket of this machine, so that it answers at once or never.
+
+    Raises: SinkError when *env* names no engine.
+    """
+    return engine == "docker" and endpoint(env).host.startswith("unix://")
 
 
 class _ByApi:
     """What speaks the API of Docker Engine."""
 
     def __init__(self, client: "DockerClient", tell: OnSpan | None) -> None:
-        self._client = client
-        self._tell = tell
+        self.client = client
+        self._engine = docker.Engine(client, tell)
+
+    def warm_up(self) -> None:
+        _ = self._engine.platform, self._engine.is_containerd  # which keeps the answers
 
     @property
     def architectures(self) -> tuple[str, ...]:
-        return docker.architectures_of(self._client)
+        return docker.architectures_of(self._engine)
 
     def load(self, images: Sequence[Loadable], store: ContentStore) -> list[How]:
-        return docker.load(images, self._client, store, self._tell)
+        return docker.load(images, self._engine, store)
 
     def id_of(self, reference: str) -> str:
-        return docker.image_id(self._client, reference)
+        return docker.image_id(self._engine, reference)

@@ -11,7 +11,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError, StoreError
@@ -23,6 +23,9 @@ from scratchtasks.store.blobs import ContentStore
 from .docker.archive import PlainImage, write_archive
 from .docker.load import How, Loadable
 from .kernel import natives
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 _CLUSTER = "io.x-k8s.kind.cluster"
 _ROLE = "io.x-k8s.kind.role"
@@ -51,6 +54,16 @@ class Kind:
         # What images are called until they are known to be whole: no registry has that name.
         self._new = f"scratchtasks.invalid/{os.urandom(8).hex()}"
         self._cli = "podman" if env.get("KIND_EXPERIMENTAL_PROVIDER") == "podman" else "docker"
+
+    @property
+    def client(self) -> "DockerClient":
+        """None runs containers here.  Raises: SinkError."""
+        what = f"the engine kind:{self._cluster} runs pods, not containers"
+        hint = "doit load, and `doit resolve --local` for manifests that name what is loaded"
+        raise SinkError("up", what, hint)
+
+    def warm_up(self) -> None:
+        """Nothing: each question starts a program, and what nodes have may change."""
 
     @property
     def architectures(self) -> tuple[str, ...]:

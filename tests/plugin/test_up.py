@@ -15,7 +15,7 @@ from docker import DockerClient
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.sinks.docker import connect
-from scratchtasks.sinks.engines import open_client
+from scratchtasks.sinks.engines import open_engine
 from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site
 from tests.sinks.docker.conftest import host_of
 from tests.sinks.docker.serving import SOURCE, compile_server, free_port, said_at
@@ -313,8 +313,8 @@ def test_a_ctrl_c_while_a_container_is_replaced(
 
 
 def test_a_kind_cluster_runs_no_containers() -> None:
-    with pytest.raises(SinkError) as caught, open_client("kind:dev", {}):
-        pass
+    with pytest.raises(SinkError) as caught, open_engine("kind:dev", {}) as engine:
+        engine.client  # noqa: B018
     assert str(caught.value) == (
         "up: the engine kind:dev runs pods, not containers\n    hint: doit load, and "
         "`doit resolve --local` for manifests that name what is loaded"

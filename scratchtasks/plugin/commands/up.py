@@ -145,27 +145,26 @@ class Up(Run):  # type: ignore[misc]
     def _bring_up(self, session: Session) -> bool:
         """Whether all that was loaded is up; errors are told.  Raises: SinkError (no engine)."""
         from scratchtasks.sinks.docker.containers import PREFIX, bring_up
-        from scratchtasks.sinks.engines import open_client
 
         names = [name for name in self._names if session.loads.has(name)]
         if not names:
             return True
         up = []
-        with open_client(session.declared.engine, session.world.env) as client:
-            choices = self._choices.at(client.api.base_url)
-            for name in names:
-                image = session.loads.id_of(name)
-                service = session.graph.services[name]
-                container = wanted(service, image, session.world.root, choices)
-                try:
-                    with span(session.world.tell, "up", container.name):
-                        done = bring_up(container, client)
-                except SinkError as error:
-                    sys.stderr.write(f"error: {error}\n")
-                    continue
-                sys.stdout.write(_told(container.name, done))
-                sys.stdout.flush()
-                up.append(name)
+        client = session.loads.engine.client
+        choices = self._choices.at(client.api.base_url)
+        for name in names:
+            image = session.loads.id_of(name)
+            service = session.graph.services[name]
+            container = wanted(service, image, session.world.root, choices)
+            try:
+                with span(session.world.tell, "up", container.name):
+                    done = bring_up(container, client)
+            except SinkError as error:
+                sys.stderr.write(f"error: {error}\n")
+                continue
+            sys.stdout.write(_told(container.name, done))
+            sys.stdout.flush()
+            up.append(name)
         if up:
             logs = PREFIX + (up[0] if len(up) == 1 else "NAME")
             end = " ".join(up)
@@ -174,14 +173,13 @@ class Up(Run):  # type: ignore[misc]
 
     def _take_down(self, session: Session, *, with_volumes: bool) -> None:
         from scratchtasks.sinks.docker.containers import services_up, take_down
-        from scratchtasks.sinks.engines import open_client
 
-        with open_client(session.declared.engine, session.world.env) as client:
-            up = services_up(session.world.root, client)
-            for name in self._names:
-                if name not in up and name not in session.graph.services:
-                    _refuse(name, tuple({*up, *session.graph.services}))
-            gone = take_down(session.world.root, self._names, client, with_volumes=with_volumes)
+        client = session.loads.engine.client
+        up = services_up(session.world.root, client)
+        for name in self._names:
+            if name not in up and name not in session.graph.services:
+                _refuse(name, tuple({*up, *session.graph.services}))
+        gone = take_down(session.world.root, self._names, client, with_volumes=with_volumes)
         sys.stdout.write("".join(f"{name} removed\n" for name in gone) or "nothing is up\n")
 
 

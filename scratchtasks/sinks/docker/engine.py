@@ -11,6 +11,7 @@ from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.span import OnSpan, counted, span
 
 from ..kernel import natives
+from .endpoint import is_here
 from .faults import reason_of
 
 if TYPE_CHECKING:
@@ -41,10 +42,14 @@ class Found:
 
 
 class Engine:
-    """An engine reached by *client*; whatever fails is a SinkError.  *tell* hears of loads."""
+    """An engine reached by *client*; whatever fails is a SinkError.  *tell* hears of loads.
+
+    What it says of itself is asked once.
+    """
 
     def __init__(self, client: "DockerClient", tell: OnSpan | None = None) -> None:
         self._api = client.api
+        self.is_here = is_here(client.api.base_url)
         self._tell = tell
 
     @cached_property
@@ -59,15 +64,14 @@ class Engine:
     @cached_property
     def platform(self) -> tuple[str, str]:
         """Its operating system and architecture.  Raises: SinkError."""
-        told = self._object("/version")
-        return str(told.get("Os")), str(told.get("Arch"))
+        return str(self._version.get("Os")), str(self._version.get("Arch"))
 
     @cached_property
     def takes_parts(self) -> bool:
         """Whether an archive may leave out layers: not where nothing would tell of a lack."""
         if self.is_containerd:
             return self._tells_content
-        components = map(_dict, _list(self._object("/version").get("Components")))
+        components = map(_dict, _list(self._version.get("Components")))
         return all(part.get("Name") != "Podman Engine" for part in components)
 
     def find(self, name: str) -> Found | None:
@@ -122,6 +126,10 @@ class Engine:
         if status != 200:
             return _message(status, body)
         return _complaint(body)
+
+    @cached_property
+    def _version(self) -> dict[str, Any]:
+        return self._object("/version")
 
     @property
     def _tells_content(self) -> bool:

@@ -5,22 +5,17 @@ afterwards, and differently on each store; in doubt everything is sent once more
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from scratchtasks.core.digest import Digest, digest_of
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.rootfs import Rootfs
-from scratchtasks.core.span import OnSpan
 from scratchtasks.store.blobs import ContentStore
 
 from ..kernel import emulated, natives
 from .archive import PlainImage, write_archive
-from .endpoint import is_here
 from .engine import Engine, Found, familiar
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 How = Literal["present", "tagged", "loaded"]
 """Nothing was to be done; only tags were missing; something was sent."""
@@ -37,24 +32,24 @@ class Loadable:
     references: tuple[str, ...]
 
 
-def architectures_of(client: "DockerClient") -> tuple[str, ...]:
-    """The architectures whose Linux programs the engine runs, the best first.
+def architectures_of(engine: Engine) -> tuple[str, ...]:
+    """The architectures whose Linux programs *engine* runs, the best first.
 
     Those that qemu runs count where the engine is on this machine, and so has its kernel.
 
     Raises: SinkError, also when it runs no Linux programs.
     """
-    os, architecture = Engine(client).platform
+    os, architecture = engine.platform
     if os != "linux":
         raise SinkError("docker", f"the engine runs {os}/{architecture}, our images are for linux")
-    its_own = natives(architecture, is_here=is_here(client.api.base_url))
-    foreign = emulated() if is_here(client.api.base_url) else ()
+    its_own = natives(architecture, is_here=engine.is_here)
+    foreign = emulated() if engine.is_here else ()
     return tuple(dict.fromkeys((*its_own, *foreign)))
 
 
-def image_id(client: "DockerClient", reference: str) -> str:
-    """The engine's own id of the image *reference*.  Raises: SinkError when there is none."""
-    found = Engine(client).find(reference)
+def image_id(engine: Engine, reference: str) -> str:
+    """*engine*'s own id of the image *reference*.  Raises: SinkError when there is none."""
+    found = engine.find(reference)
     if found is None:
         raise SinkError("docker", f"{reference} is not in the engine")
     return found.id
@@ -77,20 +72,14 @@ def for_engine(roots: Sequence[Rootfs], architectures: Sequence[str], where: str
     )
 
 
-def load(
-    images: Sequence[Loadable],
-    client: "DockerClient",
-    store: ContentStore,
-    tell: OnSpan | None = None,
-) -> list[How]:
-    """Bring *images* into the engine with all their references; what was done for each.
+def load(images: Sequence[Loadable], engine: Engine, store: ContentStore) -> list[How]:
+    """Bring *images* into *engine* with all their references; what was done for each.
 
     Nothing is sent that the engine has.  A reference moves only to an image that is whole there,
     so that on failure, or if this process is killed, it means what it meant before.
 
     Raises: SinkError when the engine refuses or is lost; StoreError when a blob is damaged.
     """
-    engine = Engine(client, tell)
     plain = [PlainImage(each.root) for each in images]
     ids = [_id_of(image, engine) for image in plain]
     there = [_found(id, engine) for id in ids]

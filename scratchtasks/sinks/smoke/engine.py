@@ -18,7 +18,7 @@ from scratchtasks.oci.media import LAYER_GZIP
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 
-from ..docker import Loadable, connect, load
+from ..docker import Engine, Loadable, connect, load
 from ..docker.endpoint import is_here
 from ..docker.faults import sdk_errors
 from .guard import KEPT, PAUSES, ask, keep
@@ -128,7 +128,7 @@ def _image(
     An image that came for the trial only goes with its name.
     """
     name = f"scratchtasks-smoke:{hex_of(image.manifest.digest)[:16]}-{os.urandom(4).hex()}"
-    load([Loadable(root, (name,))], client, store)
+    load([Loadable(root, (name,))], Engine(client), store)
     try:
         yield name
     finally:

@@ -54,7 +54,7 @@ class Engine:
         self.relay.sent = 0
         client = docker.connect({"DOCKER_HOST": self.host})
         try:
-            return docker.load(images, client, self.made.store, tell)
+            return docker.load(images, docker.Engine(client, tell), self.made.store)
         finally:
             client.close()
 

@@ -154,7 +154,7 @@ def _load(fake: Callable[[Answer], str], made: Made, answers: dict[str, bytes]) 
 
     client = docker.connect({"DOCKER_HOST": fake(answer)})
     try:
-        return docker.load([made.named("api", "hello")], client, made.store)
+        return docker.load([made.named("api", "hello")], docker.Engine(client), made.store)
     finally:
         client.close()
 

@@ -111,7 +111,7 @@ folder, host, name, image = sys.argv[1:]
 files = FileStates(folder, folder + "/files.db")
 store = ContentStore(folder + "/blobs", files)
 wanted = docker.Loadable(rootfs_from_json(json.loads(image)), (name + ":latest",))
-docker.load([wanted], docker.connect({"DOCKER_HOST": host}), store)
+docker.load([wanted], docker.Engine(docker.connect({"DOCKER_HOST": host})), store)
 """
 
 

@@ -27,8 +27,10 @@ def test_an_image_that_is_new_to_the_engine_runs(engine: Engine, name: str) -> N
 def test_what_is_sent_is_told_with_its_size(engine: Engine, name: str) -> None:
     heard: list[Span] = []
     engine.load(engine.made.named(name, "told"), tell=heard.append)
+    sent = heard.pop()  # all of it, if a layer that was left out went with another test's image
+    heard.clear()
     engine.load(engine.made.named(name, "told"), tell=heard.append)
-    (sent,) = heard
+    assert heard == []
     assert (sent.kind, sent.name) == ("load", "docker load")
     assert len(engine.made.program) < int(str(sent.facts["bytes"]))
     assert sent.began < sent.ended
@@ -180,7 +182,7 @@ def test_the_platform_of_the_engine_is_chosen(made: Made, engine: Engine) -> Non
         made.image(layer, platform=parse_platform(f"linux/{each}"))
         for each in ("arm64", "386", "amd64")
     )
-    runs = docker.architectures_of(engine.client)
+    runs = docker.architectures_of(docker.Engine(engine.client))
     assert runs[:2] == ("amd64", "386")
     assert docker.for_engine([arm, i386, amd], runs, "//a:image") == amd
     assert docker.for_engine([arm, i386], runs, "//a:image") == i386

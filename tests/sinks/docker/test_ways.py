@@ -33,7 +33,7 @@ def tls_host(tmp_path: Path) -> Iterator[str]:
 def _load(env: dict[str, str], made: Made, name: str) -> list[docker.How]:
     client = docker.connect(env)
     try:
-        return docker.load([made.named(name, "hello")], client, made.store)
+        return docker.load([made.named(name, "hello")], docker.Engine(client), made.store)
     finally:
         client.close()
 

@@ -92,7 +92,7 @@ def official(bench: Bench) -> Iterator[dict[str, bool]]:
     name = f"scratchtasks-test-{owner}:latest"
     client = docker.connect(os.environ)
     root = root_of(image_of(bench, owner), bench.store, bench.files)
-    docker.load([docker.Loadable(root, (name,))], client, bench.store)
+    docker.load([docker.Loadable(root, (name,))], docker.Engine(client), bench.store)
     try:
         configs = [word for file in FILES for word in ("--config", str(file))]
         done = subprocess.run(
