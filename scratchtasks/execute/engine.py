@@ -183,7 +183,6 @@ class Engine:
             self._failures.clear()
 
     def _decide(self, action: Action) -> Verdict:
-        operation = self.operation(action)
         deps: dict[str, ActionResult] = {}
         for alias, dep in action.deps.items():
             try:
@@ -196,7 +195,7 @@ class Engine:
                 # One that waits for its own deps names the first cause already.
                 return Verdict(fresh=False, reason=reason if verdict.job else verdict.reason)
             deps[alias] = result
-        job = Job(action, deps)
+        job, operation = Job(action, deps), self.operation(action)
         try:
             description = self._description(job, operation)
             known = tuple(operation.inputs(job, self.world))

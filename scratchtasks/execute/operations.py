@@ -1,15 +1,12 @@
 """Every operation there is, by the name that actions use.
 
-Those that many workspaces do without are imported on first use: a run in a repository of Go
-services does not wait for Rust.
+Each is imported on first use: a run in a repository of Go services does not wait for Rust, nor
+a compiler for what packs its output.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 
-from .essentials import Essentials
-from .image import ImageOperation
 from .operation import Operation
-from .rootfs import RootfsOperation
 
 
 def _c_build() -> Operation:
@@ -28,6 +25,12 @@ def _cargo_metadata() -> Operation:
     from .rust import CargoMetadata
 
     return CargoMetadata()
+
+
+def _essentials() -> Operation:
+    from .essentials import Essentials
+
+    return Essentials()
 
 
 def _fetch() -> Operation:
@@ -54,10 +57,22 @@ def _go_list() -> Operation:
     return GoList()
 
 
+def _image() -> Operation:
+    from .image import ImageOperation
+
+    return ImageOperation()
+
+
 def _prebuilt() -> Operation:
     from .prebuilt import Prebuilt
 
     return Prebuilt()
+
+
+def _rootfs() -> Operation:
+    from .rootfs import RootfsOperation
+
+    return RootfsOperation()
 
 
 class _Operations(Mapping[str, Operation]):
@@ -85,13 +100,13 @@ OPERATIONS: Mapping[str, Operation] = _Operations(
         "c_build": _c_build,
         "cargo_build": _cargo_build,
         "cargo_metadata": _cargo_metadata,
-        "essentials": Essentials,
+        "essentials": _essentials,
         "fetch": _fetch,
         "genrule": _genrule,
         "go_build": _go_build,
         "go_list": _go_list,
-        "image": ImageOperation,
+        "image": _image,
         "prebuilt": _prebuilt,
-        "rootfs": RootfsOperation,
+        "rootfs": _rootfs,
     }
 )

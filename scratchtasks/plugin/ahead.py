@@ -10,6 +10,8 @@ _BUILDING = (
     "elftools.elf.structs",
     "elftools.elf.elffile",
     "scratchtasks.execute.elf",
+    "scratchtasks.execute.rootfs",
+    "scratchtasks.execute.image",
     "concurrent.futures.thread",
     "scratchtasks.plugin.remember",
 )

@@ -20,14 +20,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scratchtasks.store.atomic import remove, storage_error, write_atomic
-from scratchtasks.store.signature import Meaning, Note
+from scratchtasks.store.notes import Notes, notes_from
+from scratchtasks.store.signature import Meaning
 
-_FORMAT = 2
+_FORMAT = 3
 _KEPT = 4
 """Memos that are kept: a few terminals, each with an environment of its own."""
 
 OUTLINE = "outline.tasks"
 """The name of a file beside the memos that tells of the graph, and not of what is up to date."""
+
+_BETWEEN = "\1"
+"""Between what two paths mean."""
 
 _NOISE = frozenset({"_", "OLDPWD", "SHLVL"})
 """Variables that shells set anew all the time, and no build can want."""
@@ -58,13 +62,13 @@ class Memo:
 
     head: str
     paths: list[str]
-    notes: list[Note]
+    notes: Notes
     count: int
     unknown: int
     expires: float
     latest: int
     git: dict[str, str]
-    meanings: list[str] = field(default_factory=list)
+    meanings: "Meanings" = field(default_factory=lambda: Meanings())
     common: Sequence[int] = ()
     services: dict[str, Known] = field(default_factory=dict)
     changed: set[int] = field(default_factory=set)
@@ -73,9 +77,54 @@ class Memo:
     """Ties the two files together; "" while what is here is not written."""
 
 
+class Meanings:
+    """What each of many paths means, as `joined` has it, in blocks of text: a run looks into few
+    of them, and reads and writes all."""
+
+    _SIZE = 64
+
+    def __init__(self, blocks: Iterable[str] = (), count: int = 0) -> None:
+        self._blocks: list[str | list[str]] = list(blocks)
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> str:
+        return self._opened(number)[number % self._SIZE]
+
+    def __setitem__(self, number: int, text: str) -> None:
+        self._opened(number)[number % self._SIZE] = text
+
+    def append(self, text: str) -> None:
+        """Add *text* at the end."""
+        if self._count % self._SIZE == 0:
+            self._blocks.append([])
+        self._opened(self._count).append(text)
+        self._count += 1
+
+    def blocks(self) -> list[str]:
+        """What Meanings can be made of again."""
+        return [b if isinstance(b, str) else _BETWEEN.join(b) for b in self._blocks]
+
+    def copy(self) -> "Meanings":
+        """These, for somebody who will change them."""
+        return Meanings(self.blocks(), self._count)
+
+    def _opened(self, number: int) -> list[str]:
+        block = self._blocks[number // self._SIZE]
+        if isinstance(block, str):
+            block = self._blocks[number // self._SIZE] = block.split(_BETWEEN)
+        return block
+
+
 def joined(meanings: Iterable[Meaning]) -> str:
-    """*meanings* as one text: a run reads and writes those of all paths, and means a few."""
-    return "\0".join(part for meaning in meanings for part in meaning)
+    """*meanings* as one text: a run reads and writes those of all paths, and means a few.
+
+    "" for none, and where a name or a link's text holds what stands between two such texts.
+    """
+    text = "\0".join(part for meaning in meanings for part in meaning)
+    return "" if _BETWEEN in text else text
 
 
 def split(text: str) -> list[Meaning]:
@@ -112,8 +161,8 @@ def read_memo(folder: str, environment: str, head: str) -> Memo | None:
     value = read_marshalled(f"{folder}/{environment}")
     if value is None or value[1] != head:
         return None
-    token, _, *rest = value
-    memo = Memo(head, *rest)
+    token, _, paths, notes, *rest = value
+    memo = Memo(head, paths.split("\0"), notes_from(notes), *rest)
     memo.token = token
     return memo
 
@@ -123,7 +172,8 @@ def read_meanings(memo: Memo, folder: str, environment: str) -> bool:
     value = read_marshalled(f"{folder}/{environment}.more")
     if value is None or value[0] != memo.token:
         return False
-    _, memo.meanings, common, services = value
+    _, blocks, common, services = value
+    memo.meanings = Meanings(blocks, len(memo.paths))
     memo.common = array("I", common)
     memo.services = {
         name: Known(folder, array("I", watched), digest)
@@ -139,8 +189,8 @@ def write_memo(memo: Memo, folder: str, environment: str) -> None:
         name: (known.folder, array("I", known.watched).tobytes(), known.digest)
         for name, known in memo.services.items()
     }
-    more = (token, memo.meanings, array("I", memo.common).tobytes(), services)
-    hot = (token, memo.head, memo.paths, memo.notes,
+    more = (token, memo.meanings.blocks(), array("I", memo.common).tobytes(), services)
+    hot = (token, memo.head, "\0".join(memo.paths), memo.notes.tobytes(),
            memo.count, memo.unknown, memo.expires, memo.latest, memo.git)  # fmt: skip
     write_marshalled(f"{folder}/{environment}.more", more)
     write_marshalled(f"{folder}/{environment}", hot)

@@ -12,6 +12,7 @@ from scratchtasks.core.errors import StoreError
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.label import Label
 from scratchtasks.core.task import Task
+from scratchtasks.store.notes import Notes, notes_from
 from scratchtasks.store.scan import moved
 from scratchtasks.store.signature import value_at
 
@@ -52,7 +53,7 @@ def write_outline(session: "Session", folder: str, head: str) -> None:
 
     Raises: StoreError.
     """
-    notes = []
+    notes = Notes()
     for path, read in session.sources.items():
         value, note = value_at("file", os.path.join(session.world.root, path))
         notes.append(note if value == read else ())
@@ -67,7 +68,7 @@ def write_outline(session: "Session", folder: str, head: str) -> None:
         (each.name, each.folder, each.smoke and True, each.push and each.push.repository)
         for each in session.graph.services.values()
     ]
-    kept = (head, list(session.sources), list(session.sources.values()), notes)
+    kept = (head, list(session.sources), list(session.sources.values()), notes.tobytes())
     write_marshalled(f"{folder}/{OUTLINE}", (*kept, tasks, services, session.declared.engine))
 
 
@@ -78,7 +79,7 @@ def read_outline(folder: str, head: str) -> Outline | None:
         return None
     _, paths, read, notes, tasks, services, engine = value
     try:
-        for number in moved(paths, notes):
+        for number in moved(paths, notes_from(notes)):
             if value_at("file", paths[number])[0] != read[number]:
                 return None
     except StoreError:

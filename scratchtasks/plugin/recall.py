@@ -33,8 +33,8 @@ def stale_services(
         if not read_meanings(memo, folder, environment) or not memo.services.keys() >= set(only):
             return None
         looked = sorted(set(memo.common).union(*(memo.services[n].watched for n in only)))
-        paths, notes = [memo.paths[n] for n in looked], [memo.notes[n] for n in looked]
-        numbers = [looked[number] for number in moved(paths, notes)]
+        paths = [memo.paths[number] for number in looked]
+        numbers = [looked[number] for number in moved(paths, memo.notes.picked(looked))]
     else:
         numbers = moved(memo.paths, memo.notes)
         if not numbers and not memo.unknown:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import scratchtasks
 from scratchtasks.core.action import Input
+from scratchtasks.store.notes import Notes
 from scratchtasks.store.signature import Meaning, Note, Watch, value_at
 
-from .memo import Known, Memo, joined, packages, split
+from .memo import Known, Meanings, Memo, joined, packages, split
 
 if TYPE_CHECKING:
     from scratchtasks.core.task import Task
@@ -66,8 +67,8 @@ class Table:
 
     def __init__(self, before: Memo | None, looked_at: Collection[str]) -> None:
         self._paths = list(before.paths) if before else []
-        self._notes = list(before.notes) if before else []
-        self._meanings = list(before.meanings) if before else []
+        self._notes = before.notes.copy() if before else Notes()
+        self._meanings = before.meanings.copy() if before else Meanings()
         self._latest = before.latest if before else 0
         self._numbers = {path: number for number, path in enumerate(self._paths)}
         self._seen = set[int]()
@@ -98,7 +99,7 @@ class Table:
             if self._notes[number] != note:
                 self._notes[number] = ()  # it changed between two looks: who saw what?
             known = self._meanings[number]
-            if not known or meaning is None:
+            if not known or not found or meaning is None:
                 self._meanings[number] = ""  # for one of them, only its note counts
             elif known != found and meaning not in split(known):
                 self._meanings[number] = joined([*split(known), meaning])
@@ -143,8 +144,10 @@ class Table:
         """Number only the paths *used*; returns *services* and *common* with the new numbers."""
         new = {number: place for place, number in enumerate(used)}
         self._paths = [self._paths[number] for number in used]
-        self._notes = [self._notes[number] for number in used]
-        self._meanings = [self._meanings[number] for number in used]
+        self._notes = self._notes.picked(used)
+        meanings, self._meanings = self._meanings, Meanings()
+        for number in used:
+            self._meanings.append(meanings[number])
         numbered = {
             name: Known(known.folder, [new[number] for number in known.watched], known.digest)
             for name, known in services.items()

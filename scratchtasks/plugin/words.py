@@ -1,6 +1,5 @@
 """Words of the command line that name nothing: said with the nearest name, before doit does."""
 
-import difflib
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +85,8 @@ def _refuse(word: str, known: dict[str, str], session: "Session | LateSession") 
     for service in session.graph.services.values():
         images |= dict.fromkeys((service.name, service.folder), f"image:{service.name}")
     meant = images | known
+    import difflib
+
     near = difflib.get_close_matches(word.rstrip("/"), meant, n=1, cutoff=0.7)
     if near:
         raise GraphError(word, "there is no such task", f"did you mean '{meant[near[0]]}'?")

@@ -10,7 +10,7 @@ from tests.scenarios.workspaces import QUICK, site_of
 OURS = {
     "scratchtasks",
     *(f"scratchtasks.{room}" for room in ("core", "plugin", "store")),
-    *(f"scratchtasks.core.{name}" for name in ("digest", "errors", "names")),
+    *(f"scratchtasks.core.{name}" for name in ("digest", "errors", "frozen", "names")),
     *(
         f"scratchtasks.plugin.{name}"
         for name in (
@@ -18,7 +18,7 @@ OURS = {
             *("selection", "switches", "workspace"),
         )
     ),
-    *(f"scratchtasks.store.{name}" for name in ("atomic", "scan", "signature")),
+    *(f"scratchtasks.store.{name}" for name in ("atomic", "notes", "scan", "signature")),
 }
 """Our modules; one more is a decision, and costs every run 0.3 to 5 ms."""
 

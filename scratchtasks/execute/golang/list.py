@@ -23,9 +23,9 @@ from .toolchain import find_go
 
 _NAMES = (
     ".go|.s|.S|.sx|.h|.hh|.hpp|.hxx|.c|.cc|.cpp|.cxx|.m|.f|.F|.for|.f90|.swig|.swigcxx|.syso"
-    "|default.pgo|!_test.go"
+    "|default.pgo|go.mod|!_test.go"
 )
-"""Entries of a package's folder that Go looks at for a build."""
+"""Entries of a package's folder that Go looks at; with a go.mod it is another module."""
 
 
 class GoList:

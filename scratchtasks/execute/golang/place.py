@@ -97,9 +97,9 @@ def steering_files(place: Place, world: World) -> set[str]:
 
 
 def nested_modules(folder: str, module: str) -> Iterator[str]:
-    """The go.mod files that would take *folder* out of *module*; none of them exists."""
-    for above in _upwards(folder):
-        if above == module:
+    """The go.mod files above *folder* that would take it out of *module*; none of them exists."""
+    for above in _upwards(os.path.dirname(folder)):
+        if above == module or not is_inside(above, module):
             return
         yield f"{above}/go.mod"
 
