@@ -49,7 +49,8 @@ class Action:
 
     *deps* names the actions whose results it reads, by the names it uses for them; *label* and
     *mnemonic* (a word for progress displays, such as `GoCompile`) are for people and no part of
-    the key.
+    the key.  *is_probe*: quick analysis that later keys need (`go list`), which runs when a
+    verdict asks.
     """
 
     label: Label
@@ -58,6 +59,7 @@ class Action:
     params: Mapping[str, Json]
     platform: Platform | None = None
     deps: Mapping[str, str] = field(default_factory=dict)
+    is_probe: bool = False
 
     @property
     def name(self) -> str:

@@ -37,7 +37,6 @@ class CBuild:
     """
 
     version = 1
-    is_probe = False
 
     def identity(self, job: Job, world: World) -> Json:
         return {"compiler": _compiler_of(job, world).identity, "epoch": world.epoch}

@@ -207,7 +207,7 @@ class Engine:
         verdict = self.verdict(dep)
         if verdict.error is not None:
             raise verdict.error
-        if verdict.result is None and self.operation(self.actions[dep]).is_probe:
+        if verdict.result is None and self.actions[dep].is_probe:
             return self.build(dep)
         return verdict.result
 
@@ -364,5 +364,5 @@ class Engine:
         with self._lock:
             self._verdicts.pop(name, None)
             for dep in self.actions[name].deps.values():
-                if self.operation(self.actions[dep]).is_probe:
+                if self.actions[dep].is_probe:
                     self._verdicts.pop(dep, None)

@@ -22,7 +22,6 @@ class Genrule:
     """op `genrule`: cmd in the rule's folder; `{out}` is a fresh folder for its files."""
 
     version = 1
-    is_probe = False
 
     def identity(self, job: Job, world: World) -> Json:
         """The bytes of the program, so that a new generator means new files."""

@@ -21,7 +21,6 @@ class ImageOperation:
     """op `image`: facts hold, for each platform, its manifest, config and layers."""
 
     version = 2
-    is_probe = False
 
     def identity(self, job: Job, world: World) -> Json:
         """How layers are compressed, and the clock that images carry."""

@@ -115,7 +115,7 @@ def _pack(
     """Compress what *give* writes, a tar whose DiffID and size it returns, into the store."""
     with span(world.tell, "layer", f"compress {kind}") as told:
         with world.store.writer(LAYER_GZIP) as out:
-            with GzipWriter(out.write) as gzip:
+            with GzipWriter(out.write, world.gzip_threads) as gzip:
                 diff_id, size = give(gzip)
             blob = out.commit()
         told |= {"diff_id": diff_id, "bytes_in": size, "bytes_out": blob.size}

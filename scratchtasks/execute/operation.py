@@ -14,6 +14,7 @@ from scratchtasks.core.source import DEBIAN, DebianMirror
 from scratchtasks.core.span import OnSpan
 from scratchtasks.core.target import Pin
 from scratchtasks.core.tree import FileEntry
+from scratchtasks.oci.gzip import THREADS
 from scratchtasks.store.actions import ActionCache
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
@@ -30,7 +31,7 @@ class World:
     *trees* are those of shared layers that were read before, by digest.
     *plain_http* are registries without TLS.  *is_offline* forbids every fetch.
     *tell* hears of spans of work, if somebody wants them.  *packs*: images are made too, so what
-    is read to hash a layer is compressed on the way.
+    is read to hash a layer is compressed on the way.  *gzip_threads* compress each layer.
     """
 
     root: str
@@ -48,6 +49,7 @@ class World:
     is_offline: bool = False
     tell: OnSpan | None = None
     packs: bool = False
+    gzip_threads: int = THREADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +100,6 @@ class Operation(Protocol):
     @property
     def version(self) -> int:
         """Goes into the key; raised whenever the same inputs would give other bytes."""
-        ...
-
-    @property
-    def is_probe(self) -> bool:
-        """True for quick analysis that later keys need (`go list`): it runs when a verdict asks."""
         ...
 
     def identity(self, job: Job, world: World) -> Json:

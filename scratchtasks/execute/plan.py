@@ -1,12 +1,34 @@
-"""Find the stale actions that can be run together: one compiler call instead of a hundred."""
+"""Find the stale actions that are best made together: by one compiler call, or side by side."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.frozen import dataclass
 
 from .engine import Engine
 
 Batch = tuple[str, ...]
+"""Names of actions that one call makes."""
+
+Chain = tuple[str, ...]
+"""Names of actions each of which needs the one before."""
+
+_OWN_WORK = frozenset({"prebuilt", "rootfs"})
+"""Operations that hash and compress in this process, and leave cores idle if made one by one."""
+
+_TOGETHER = 16
+"""Chains in one group: enough to keep cores busy, few enough to see them end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """*batches* first; then *groups* of chains that may be made side by side.
+
+    Nothing in them is needed for a right result, only for a quick one.
+    """
+
+    batches: tuple[Batch, ...] = ()
+    groups: tuple[tuple[Chain, ...], ...] = ()
 
 
 def run_probes(engine: Engine, names: Iterable[str]) -> None:
@@ -14,7 +36,7 @@ def run_probes(engine: Engine, names: Iterable[str]) -> None:
 
     A probe that fails keeps its error for the action that asks for it.
     """
-    probes = [name for name in names if engine.operation(engine.actions[name]).is_probe]
+    probes = [name for name in names if engine.actions[name].is_probe]
     for batch in _batches(engine, probes):
         engine.run(batch)
     for name in probes:
@@ -24,10 +46,15 @@ def run_probes(engine: Engine, names: Iterable[str]) -> None:
             continue
 
 
-def compile_batches(engine: Engine, names: Iterable[str]) -> list[Batch]:
-    """Groups of two or more stale actions among *names* that one call can make."""
-    others = [name for name in names if not engine.operation(engine.actions[name]).is_probe]
-    return [batch for batch in _batches(engine, others) if len(batch) > 1]
+def plan(engine: Engine, names: Sequence[str]) -> Plan:
+    """What is best made together of the actions *names*, which come after those they need."""
+    others = [name for name in names if not engine.actions[name].is_probe]
+    batches = tuple(batch for batch in _batches(engine, others) if len(batch) > 1)
+    chains = _chains(engine, others, {name for batch in batches for name in batch})
+    if len(chains) < 2:
+        return Plan(batches)
+    starts = range(0, len(chains), _TOGETHER)
+    return Plan(batches, tuple(tuple(chains[at : at + _TOGETHER]) for at in starts))
 
 
 def _batches(engine: Engine, names: Iterable[str]) -> list[Batch]:
@@ -44,3 +71,20 @@ def _batches(engine: Engine, names: Iterable[str]) -> list[Batch]:
         if key:
             groups.setdefault((action.op, key), []).append(name)
     return [tuple(group) for group in groups.values()]
+
+
+def _chains(engine: Engine, names: Iterable[str], batched: set[str]) -> list[Chain]:
+    """The stale actions of our own work that need nothing but *batched* ones and each other."""
+    chains: dict[str, list[str]] = {}  # by each of their names
+    for name in names:
+        action, verdict = engine.actions[name], engine.verdict(name)
+        if action.op not in _OWN_WORK or verdict.error or verdict.result is not None:
+            continue
+        stale = [dep for dep in action.deps.values() if engine.verdict(dep).result is None]
+        before = {id(chains[dep]): chains[dep] for dep in stale if dep in chains}
+        if len(before) > 1 or not all(dep in chains or dep in batched for dep in stale):
+            continue
+        chain = next(iter(before.values()), [])
+        chain.append(name)
+        chains[name] = chain
+    return list(map(tuple, {id(chain): chain for chain in chains.values()}.values()))

@@ -19,7 +19,6 @@ class Prebuilt:
     """
 
     version = 1
-    is_probe = False
 
     def identity(self, job: Job, world: World) -> Json:
         return None

@@ -31,7 +31,6 @@ class RootfsOperation:
     """
 
     version = 2
-    is_probe = False
 
     def identity(self, job: Job, world: World) -> Json:
         """The form of tars, and the clock that images carry."""

@@ -1,8 +1,9 @@
 """doit's database as one SQLite file in WAL mode: a finished task is recorded at once.
 
 doit's own backends write when a run ends, so a SIGKILL loses all of it, and two runs at once
-lose each other's tasks.  Here every task is one row, written by one statement of its own: the
-last writer of a row wins, and nobody's other rows are touched.
+lose each other's tasks.  Here every task is one row: the last writer of a row wins, and nobody's
+other rows are touched.  A user's task is written by a statement of its own; ours, whose results
+are in the store already, by the dozen, for each commit takes a millisecond.
 
 Losing this file costs time, never correctness: what is stale is decided by action keys.
 """
@@ -27,8 +28,14 @@ _LAST_KEYS = ("deps:", "ignore:")
 
 _CORRUPT, _NOT_A_DATABASE, _NO_SUCH_TABLE, _BUSY = 11, 26, 1, 5
 
+OUR_VALUE = "scratchtasks"
+"""The name of the value that our tasks give doit to keep: the key of what they made."""
+
+_TOGETHER = 64
+"""Rows of ours in one statement; SQLite takes 999 values and more."""
+
 _READ = "SELECT task_data FROM doit WHERE task_id = ?"
-_WRITE = "INSERT OR REPLACE INTO doit VALUES (?, ?)"
+_WRITE = "INSERT OR REPLACE INTO doit VALUES "
 _DELETE = "DELETE FROM doit WHERE task_id = ?"
 
 
@@ -62,13 +69,15 @@ class SqliteWalBackend:
         self._db: sqlite3.Connection | None = None
         self._inode = 0
         self._rows: dict[str, dict[str, Any]] = {}
+        self._waiting: dict[str, Any] = {}
 
     def get(self, task_id: str, dependency: str) -> Any:
         """The value that was set, or None."""
         return self._row(task_id).get(dependency)
 
     def set(self, task_id: str, dependency: str, value: Any) -> None:
-        """Remember *value*; the row is committed when the last key of a finished task arrives."""
+        """Remember *value*; the row is committed when the last key of a finished task arrives, or
+        soon after if the task is ours."""
         self._row(task_id)[dependency] = value
         if dependency in _LAST_KEYS:
             self._commit(task_id)
@@ -80,17 +89,22 @@ class SqliteWalBackend:
     def remove(self, task_id: str) -> None:
         """Forget *task_id*, committed at once."""
         self._rows[task_id] = {}
+        self._waiting.pop(task_id, None)
         self._execute(_DELETE, task_id)
 
     def remove_all(self) -> None:
         """Forget every task, committed at once."""
         self._rows.clear()
+        self._waiting.clear()
         self._execute("DELETE FROM doit")
 
     def dump(self) -> None:
         """Close the file; a row whose last key never arrived (interrupted) is dropped."""
         self._rows.clear()
-        self._close()
+        try:
+            self._flush()
+        finally:
+            self._close()
 
     def _row(self, task_id: str) -> dict[str, Any]:
         row = self._rows.get(task_id)
@@ -116,7 +130,18 @@ class SqliteWalBackend:
             fault = self._fault(row) or str(error)
             _tell(f"{task_id}: finished, but not recorded, so it will run again: {fault}")
         else:
-            self._execute(_WRITE, task_id, data)
+            self._waiting[task_id] = data
+            values = row.get("_values_:")
+            is_ours = isinstance(values, dict) and OUR_VALUE in values
+            if not is_ours or len(self._waiting) >= _TOGETHER:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Commit all rows that wait for it."""
+        rows, self._waiting = self._waiting, {}
+        if rows:
+            values = (value for row in rows.items() for value in row)
+            self._execute(_WRITE + ", ".join(["(?, ?)"] * len(rows)), *values)
 
     def _fault(self, row: dict[str, Any]) -> str:
         """Which value of *row* the codec refuses, for people."""

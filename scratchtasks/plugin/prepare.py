@@ -9,7 +9,7 @@ from typing import Any
 from doit.loader import generate_tasks
 from doit.task import Task
 
-from scratchtasks.execute.plan import compile_batches, run_probes
+from scratchtasks.execute.plan import Plan, plan, run_probes
 
 from .ahead import chores
 from .fresh import fresh_images
@@ -36,17 +36,22 @@ def tasks_for(
     Raises: ScratchError; InvalidDodoFile where a user's task has the name of one of ours.
     """
     resolve_words(cmd, pos_args, session, users_tasks, fresh)
-    batches: Sequence[Sequence[str]] = ()
+    planned, workers = Plan(), 0
     if getattr(cmd, "execute_tasks", False):
-        batches = _prepare_run(cmd, pos_args, session, users_tasks, options)
-    made = (each for part in (task_dicts(session, batches), fresh_images(fresh)) for each in part)
+        planned = _prepare_run(cmd, pos_args, session, users_tasks, options)
+        at_once = int(options.get("num_process") or 0)
+        workers = 1 if at_once else 0  # with `-n` it is doit that has several at work
+        if at_once > 1 or (planned.groups and not at_once):
+            session.compress_on(1)  # thread for each layer: the others have layers of their own
+    ours = task_dicts(session, planned, workers=workers)
+    made = (each for part in (ours, fresh_images(fresh)) for each in part)
     return [*users_tasks, *generate_tasks("scratchtasks", made)]
 
 
 def _prepare_run(
     cmd: Any, pos_args: list[str], session: Session, users_tasks: Sequence[Task], options: Any
-) -> Sequence[Sequence[str]]:
-    """Get ready to run; returns the actions that can be made together."""
+) -> Plan:
+    """Get ready to run; returns what is best made together."""
     session.lock()
     _take_options(session, pos_args)
     for note in empty_groups(pos_args, session):
@@ -71,12 +76,12 @@ def _prepare_run(
     session.pinning.settle(actions)
     with session.engine.planning():
         run_probes(session.engine, actions)
-        batches = compile_batches(session.engine, actions)
+        planned = plan(session.engine, actions)
     # Compilers take longer than probes: what was begun is ended before their answer is looked at.
     loads = any(word.startswith("load:") for word in reached)
     for chore in (*chores(loads=loads), *([session.loads.begin] if loads else [])):
         session.world.processes.meanwhile(chore)
-    return batches
+    return planned
 
 
 def _take_options(session: Session, pos_args: list[str]) -> None:

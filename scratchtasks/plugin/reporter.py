@@ -238,11 +238,16 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
 
     def _write(self, text: str) -> None:
         try:
-            self.outstream.write(text)
-        except UnicodeEncodeError:
-            encoding = getattr(self.outstream, "encoding", None) or "ascii"
-            self.outstream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        self.outstream.flush()  # so that it stands in order with what goes to stderr
+            try:
+                self.outstream.write(text)
+            except UnicodeEncodeError:
+                encoding = getattr(self.outstream, "encoding", None) or "ascii"
+                self.outstream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            self.outstream.flush()  # so that it stands in order with what goes to stderr
+        except BrokenPipeError:  # `doit | head`: the build goes on without its reader
+            nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(nothing, self.outstream.fileno())
+            os.close(nothing)
 
 
 def summary(plan: Planned, counts: Mapping[str, int], seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
@@ -9,12 +10,14 @@ from typing import Literal
 from scratchtasks.analysis import ActionGraph, analyze
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ConfigError, ScratchError
+from scratchtasks.core.parallel import map_all
 from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
 from scratchtasks.core.target import Declared, Pin
 from scratchtasks.core.task import Task, name_of_label
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
+from scratchtasks.execute.plan import Chain
 from scratchtasks.execute.process import Processes
 from scratchtasks.execute.stamp import read_stamp, stamp_path
 from scratchtasks.sinks import layout
@@ -121,6 +124,10 @@ class Session:
         self.world = self.engine.world = world
         self.engine.reset()
 
+    def compress_on(self, threads: int) -> None:
+        """Compress each layer on so many *threads*; nothing that is decided depends on it."""
+        self.world = self.engine.world = replace(self.world, gzip_threads=threads)
+
     def adopt_pins(self, locked: Mapping[str, Pin], lock: str, digest: Digest) -> None:
         """The file *lock* has the pins *locked* from now on, and is *digest*."""
         self.sources = {**self.sources, lock: digest}
@@ -201,6 +208,21 @@ class Session:
         """Run the stale actions *names* together.  Raises: Cancelled."""
         self.lock()
         self.engine.run(names)
+
+    def build_chains(self, chains: Sequence[Chain], workers: int) -> None:
+        """Build *chains*, each in its order, on *workers* threads (0: one for each core).
+
+        What fails ends its chain, and is told by the task that is to build it.
+        Raises: Cancelled.
+        """
+        self.lock()
+
+        def build(chain: Chain) -> None:
+            with suppress(ScratchError):
+                for name in chain:
+                    self.engine.build(name)
+
+        map_all(build, chains, workers)
 
     def names_for(self, kind: str) -> list[str]:
         """Names of the services that `load`, `smoke` or `push` (*kind*) is for."""

@@ -36,6 +36,7 @@ def import_all() -> None:
     from doit import doit_cmd  # noqa: F401
 
     from scratchtasks.config import default_pins, lockfile, service, workspace  # noqa: F401
+    from scratchtasks.core import go_head  # noqa: F401
     from scratchtasks.execute.operations import OPERATIONS
     from scratchtasks.sinks import engines  # noqa: F401
     from scratchtasks.sinks.docker import containers, podman  # noqa: F401

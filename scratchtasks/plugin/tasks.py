@@ -1,7 +1,7 @@
 """Tasks for doit: one for each task of the graph, fresh or stale by one key."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from doit.action import BaseAction
@@ -11,9 +11,12 @@ from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.task import Task
 from scratchtasks.execute.process import Cancelled
 
+from .backend import OUR_VALUE
 from .reporter import META
 
 if TYPE_CHECKING:
+    from scratchtasks.execute.plan import Chain, Plan
+
     from .late import LateSession
     from .session import Session
 
@@ -34,7 +37,6 @@ AFTER = {"load": "rootfs", "smoke": "image", "push": "image"}
 layers as they are, so that nothing is compressed for it."""
 
 _ENGINES = {"docker": "Docker", "podman": "podman"}
-_VALUE = "scratchtasks"
 _TOGETHER = "_images_to_push"
 
 
@@ -57,7 +59,7 @@ class UpToDate:
 
     def __call__(self, task: object, values: dict[str, Any]) -> bool:
         self._reason = self._session.why_stale(self._task)
-        if not self._reason and not self._session.is_recorded(self._task, values.get(_VALUE)):
+        if not self._reason and not self._session.is_recorded(self._task, values.get(OUR_VALUE)):
             # The result stands, but doit was told to forget it (or lost its database).
             self._reason = "doit has no record of it"
         return not self._reason
@@ -102,7 +104,7 @@ class BuildAction(_OurAction):
 
     def do(self) -> None:
         self.session.build(self._task)
-        self.values = {_VALUE: self.session.key(self._task)}
+        self.values = {OUR_VALUE: self.session.key(self._task)}
 
     def __str__(self) -> str:
         return f"build {self._task.label}"
@@ -143,6 +145,21 @@ class AfterAction(_OurAction):
         return f"{self._kind} {self._task.label}"
 
 
+class GroupAction(_OurAction):
+    """Make *chains* of actions, several at a time; each failure is its own task's."""
+
+    def __init__(self, session: "Session", chains: "Sequence[Chain]", workers: int) -> None:
+        super().__init__(session)
+        self._chains = chains
+        self._workers = workers
+
+    def do(self) -> None:
+        self.session.build_chains(self._chains, self._workers)
+
+    def __str__(self) -> str:
+        return "build " + ", ".join(name for chain in self._chains for name in chain)
+
+
 class CleanAction:
     """Remove what a task left outside the store: its stamps and its folder in `dist/`."""
 
@@ -160,29 +177,26 @@ class CleanAction:
 
 def task_dicts(
     session: "Session | LateSession",
-    batches: Sequence[Sequence[str]] = (),
+    plan: "Plan | None" = None,
     *,
+    workers: int = 0,
     with_labels: bool = False,
 ) -> Iterator[TaskDict]:
-    """Every task of *session*, groups first; *batches* are actions to be made together.
+    """Every task of *session*, groups first; *plan* says which actions are made together, on
+    *workers* threads (0: as many as there are cores).
 
     With a LateSession they can be shown and cleaned up after, and not be run.
 
     *with_labels* adds a task for each label, for when nobody translates the command line.
     """
-    batch_of = {name: number for number, names in enumerate(batches) for name in names}
+    before = _hidden_tasks(plan) if plan else {}
     used = {name.partition(":")[0] for name in session.graph.tasks}
     used |= {"image", "binary", "rootfs", "load", "smoke", "push"}
     for basename, doc in GROUPS.items():
         if basename in used:
             yield {"basename": basename, "name": None, "doc": doc, "meta": {META: {}}}
-    for number, names in enumerate(batches):
-        yield {
-            "basename": f"_compile_{number}",
-            "actions": [BatchAction(cast("Session", session), names)],
-            "uptodate": [False],
-            "meta": {META: {}},
-        }
+    if plan:
+        yield from _hidden_dicts(cast("Session", session), plan, before, workers)
     if session.pushes.planned:  # one transaction: none is pushed before all are built
         yield {
             "basename": _TOGETHER,
@@ -191,15 +205,45 @@ def task_dicts(
             "meta": {META: {}},
         }
     for task in session.graph.tasks.values():
-        numbers = sorted({batch_of[name] for name in task.actions if name in batch_of})
-        yield _task_dict(session, task, [f"_compile_{number}" for number in numbers])
+        hidden = dict.fromkeys(before[name] for name in task.actions if name in before)
+        yield _task_dict(session, task, list(hidden))
         if session.is_image(task):
             yield from _after_dicts(session, task)
         if with_labels:
             yield _label_dict(task)
 
 
-def _task_dict(session: "Session | LateSession", task: Task, batches: Sequence[str]) -> TaskDict:
+def _hidden_tasks(plan: "Plan") -> dict[str, str]:
+    """The hidden task that makes an action, for all that *plan* has."""
+    found = {name: f"_compile_{n}" for n, names in enumerate(plan.batches) for name in names}
+    for number, chains in enumerate(plan.groups):
+        found |= {name: f"_assemble_{number}" for chain in chains for name in chain}
+    return found
+
+
+def _hidden_dicts(
+    session: "Session", plan: "Plan", before: Mapping[str, str], workers: int
+) -> Iterator[TaskDict]:
+    for number, names in enumerate(plan.batches):
+        yield _hidden_dict(f"_compile_{number}", BatchAction(session, names), ())
+    for number, chains in enumerate(plan.groups):
+        made = {name for chain in chains for name in chain}
+        deps = (dep for name in made for dep in session.graph.actions[name].deps.values())
+        needed = sorted({before[dep] for dep in deps if dep in before and dep not in made})
+        yield _hidden_dict(f"_assemble_{number}", GroupAction(session, chains, workers), needed)
+
+
+def _hidden_dict(name: str, action: _OurAction, needed: Iterable[str]) -> TaskDict:
+    return {
+        "basename": name,
+        "actions": [action],
+        "uptodate": [False],
+        "task_dep": list(needed),
+        "meta": {META: {}},
+    }
+
+
+def _task_dict(session: "Session | LateSession", task: Task, hidden: Sequence[str]) -> TaskDict:
     basename, _, name = task.name.partition(":")
     about = {
         "actions": task.actions,
@@ -212,7 +256,7 @@ def _task_dict(session: "Session | LateSession", task: Task, batches: Sequence[s
         "doc": f"{task.label}: {task.doc}",
         "actions": [BuildAction(cast("Session", session), task)],
         "uptodate": [UpToDate(session, task)],
-        "task_dep": [*task.deps, *batches],
+        "task_dep": [*task.deps, *hidden],
         "targets": session.targets(task),
         "clean": [CleanAction(session, task)],
         "meta": {META: about},

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.action import Input
@@ -116,13 +117,12 @@ def concerned(changes: Iterable[tuple[bool, str]], watched: Watched) -> list[str
     for item in watched:
         if item.kind == "names":
             listings.setdefault(item.path.rstrip("/"), []).append(item.pattern)
-    missing = [item.path for item, value in watched.items() if not value and item.kind != "link"]
+    above = {str(folder) for item in watched for folder in PurePath(item.path).parents}
     found = set()
     for came_or_went, path in changes:
         folder, _, name = path.rpartition("/")
         is_listed = came_or_went and any(is_match(name, p) for p in listings.get(folder, ()))
-        is_on_the_way = came_or_went and any(each.startswith(f"{path}/") for each in missing)
-        if path in files or is_listed or is_on_the_way:
+        if path in files or is_listed or (came_or_went and path in above):
             found.add(path)
     return sorted(found)
 

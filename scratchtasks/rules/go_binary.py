@@ -12,6 +12,7 @@ def go_binary(target: GoBinary, request: Request) -> Actions:
         label=request.probe_label("list"),
         mnemonic="GoList",
         op="go_list",
+        is_probe=True,
         params={
             "folder": request.service.folder,
             "package": target.package,

@@ -12,6 +12,7 @@ def rust_binary(target: RustBinary, request: Request) -> Actions:
         label=request.probe_label("metadata"),
         mnemonic="CargoMetadata",
         op="cargo_metadata",
+        is_probe=True,
         params={
             "folder": request.service.folder,
             "crate": target.crate,

@@ -87,6 +87,7 @@ def go_actions(
         label=Label(folder, "binary.list"),
         mnemonic="GoList",
         op="go_list",
+        is_probe=True,
         params=params,
         platform=platform,
     )

@@ -21,7 +21,6 @@ class Concat:
     """
 
     version: int = 1
-    is_probe: bool = False
     toolchain: str = "cc 1"
     batch: str = ""
     ran: list[tuple[str, ...]] = field(default_factory=list)
@@ -93,6 +92,7 @@ def action(
         op=op,
         params={"srcs": list(srcs), "late": list(late)},
         deps={dep: f"//:{dep}" for dep in deps},
+        is_probe=op == "probe",
     )
 
 
@@ -103,7 +103,8 @@ class Ledger:
     world: World
     actions: list[Action]
     concat: Concat = field(default_factory=Concat)
-    probe: Concat = field(default_factory=lambda: Concat(is_probe=True))
+    probe: Concat = field(default_factory=Concat)
+    own: Concat = field(default_factory=Concat)
     notes: Notes = field(default_factory=Notes)
 
     def engine(self) -> Engine:
@@ -113,7 +114,17 @@ class Ledger:
         self.concat.ran.clear()
         self.probe.ran.clear()
         actions = {each.name: each for each in self.actions}
-        return Engine(self.world, actions, {"concat": self.concat, "probe": self.probe}, self.notes)
+        return Engine(
+            self.world,
+            actions,
+            {
+                "concat": self.concat,
+                "probe": self.probe,
+                "prebuilt": self.own,
+                "rootfs": self.own,
+            },
+            self.notes,
+        )
 
     def build(self, *names: str) -> list[str]:
         """Build *names* in that order in a new run; the text of each result."""

@@ -47,6 +47,7 @@ def rust_actions(
         label=Label(folder, "binary#metadata"),
         mnemonic="CargoMetadata",
         op="cargo_metadata",
+        is_probe=True,
         params=params,
         platform=platform,
     )

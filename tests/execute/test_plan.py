@@ -1,9 +1,11 @@
 """Batches: stale actions that one call can make, and no others."""
 
+from dataclasses import replace
+
 import pytest
 
 from scratchtasks.execute.operation import World
-from scratchtasks.execute.plan import compile_batches, run_probes
+from scratchtasks.execute.plan import Plan, plan, run_probes
 
 from .ledger import Ledger, action
 
@@ -19,35 +21,35 @@ def ledger(world: World) -> Ledger:
 
 
 def test_all_stale_ones_go_together(ledger: Ledger) -> None:
-    assert compile_batches(ledger.engine(), NAMES) == [tuple(NAMES)]
-    assert compile_batches(ledger.engine(), NAMES[:2]) == [tuple(NAMES[:2])]
+    assert plan(ledger.engine(), NAMES) == Plan((tuple(NAMES),))
+    assert plan(ledger.engine(), NAMES[:2]) == Plan((tuple(NAMES[:2]),))
     assert ledger.concat.ran == []
 
 
 def test_fresh_ones_and_hits_are_left_out(ledger: Ledger) -> None:
     ledger.build("a", "b", "c")
-    assert compile_batches(ledger.engine(), NAMES) == []
+    assert plan(ledger.engine(), NAMES) == Plan()
     ledger.write(x="1\n", y="1\n")
-    assert compile_batches(ledger.engine(), NAMES) == [("//:a", "//:b")]
+    assert plan(ledger.engine(), NAMES) == Plan((("//:a", "//:b"),))
     ledger.build("a", "b")
     ledger.write(x="X\n", y="Y\n", z="1\n")
-    assert compile_batches(ledger.engine(), NAMES) == []
+    assert plan(ledger.engine(), NAMES) == Plan()
 
 
 def test_one_alone_needs_no_batch(ledger: Ledger) -> None:
-    assert compile_batches(ledger.engine(), NAMES[:1]) == []
+    assert plan(ledger.engine(), NAMES[:1]) == Plan()
     ledger.concat.batch = ""
-    assert compile_batches(ledger.engine(), NAMES) == []
+    assert plan(ledger.engine(), NAMES) == Plan()
 
 
 def test_what_waits_for_another_is_no_part(ledger: Ledger) -> None:
     waiting = ledger.with_actions(*ledger.actions[:2], action("c", deps=["a"]))
-    assert compile_batches(waiting.engine(), NAMES) == [("//:a", "//:b")]
+    assert plan(waiting.engine(), NAMES) == Plan((("//:a", "//:b"),))
 
 
 def test_what_cannot_be_decided_is_no_part(ledger: Ledger) -> None:
     ledger.concat.toolchain = ""
-    assert compile_batches(ledger.engine(), NAMES) == []
+    assert plan(ledger.engine(), NAMES) == Plan()
 
 
 def test_probes_run_in_one_call_and_leave_their_failures_for_later(world: World) -> None:
@@ -61,3 +63,61 @@ def test_probes_run_in_one_call_and_leave_their_failures_for_later(world: World)
     assert ledger.concat.ran == []
     assert str(engine.verdict("//:a").error) == "//:q: found an error"
     assert engine.verdict("//:r").fresh
+
+
+ROOTS = ["//:a", "//:b", "//:ra", "//:rb"]
+
+
+@pytest.fixture
+def roots(world: World) -> Ledger:
+    """What compiles, and the own work that comes after it."""
+    found = Ledger(
+        world,
+        [
+            action("a", "x"),
+            action("b", "y"),
+            action("ra", deps=["a"], op="rootfs"),
+            action("rb", deps=["b"], op="rootfs"),
+        ],
+    )
+    found.concat.batch = "together"
+    found.write(x="X\n", y="Y\n")
+    return found
+
+
+def test_own_work_after_a_batch_is_done_side_by_side(roots: Ledger) -> None:
+    planned = plan(roots.engine(), ROOTS)
+    assert planned == Plan((("//:a", "//:b"),), ((("//:ra",), ("//:rb",)),))
+
+
+def test_own_work_that_is_ready_needs_no_batch(roots: Ledger) -> None:
+    roots.build("a", "b")
+    assert plan(roots.engine(), ROOTS) == Plan((), ((("//:ra",), ("//:rb",)),))
+    assert plan(roots.engine(), ROOTS[:3]) == Plan()
+    roots.build("ra")
+    assert plan(roots.engine(), ROOTS) == Plan()
+
+
+def test_own_work_after_what_is_compiled_alone_waits_for_its_task(roots: Ledger) -> None:
+    roots.concat.batch = ""
+    assert plan(roots.engine(), ROOTS) == Plan()
+
+
+def test_own_work_after_own_work_is_one_chain(roots: Ledger) -> None:
+    made = [replace(each, op="prebuilt") for each in roots.actions[:2]]
+    chained = roots.with_actions(*made, *roots.actions[2:])
+    wanted = (("//:a", "//:ra"), ("//:b", "//:rb"))
+    assert plan(chained.engine(), ROOTS) == Plan((), (wanted,))
+    both = chained.with_actions(
+        *chained.actions[:2], action("ra", deps=["a", "b"], op="rootfs"), chained.actions[3]
+    )
+    assert plan(both.engine(), ROOTS) == Plan((), ((("//:a",), ("//:b", "//:rb")),))
+
+
+def test_many_chains_are_several_groups(world: World) -> None:
+    names = [f"n{number:02}" for number in range(20)]
+    many = Ledger(world, [action(name, "x", op="prebuilt") for name in names])
+    many.write(x="X\n")
+    planned = plan(many.engine(), [f"//:{name}" for name in names])
+    assert [len(group) for group in planned.groups] == [16, 4]
+    assert [chain for group in planned.groups for chain in group] == [(f"//:{n}",) for n in names]

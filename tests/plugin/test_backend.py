@@ -75,6 +75,21 @@ def test_a_finished_task_is_on_disk_at_once(tmp_path: Path) -> None:
     backend.dump()
 
 
+def test_our_own_tasks_are_written_by_the_dozen_and_before_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    backend = _backend(path)
+    for number in range(70):
+        _finish(backend, f"image:{number}", scratchtasks="k")
+    assert len(_rows(path)) == 64
+    backend.remove("image:69")
+    _finish(backend, "users", key="k")
+    assert set(_rows(path)) == {*(f"image:{number}" for number in range(69)), "users"}
+    _finish(backend, "image:last", scratchtasks="k")
+    assert backend.get("image:last", "_values_:") == {"scratchtasks": "k"}
+    backend.dump()
+    assert "image:last" in _rows(path)
+
+
 def test_a_row_is_written_when_its_last_key_arrives_and_dropped_if_it_never_does(
     tmp_path: Path,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from doit.exceptions import TaskFailed
 
+from scratchtasks.execute.plan import Plan
 from scratchtasks.plugin.session import Session
 from scratchtasks.plugin.tasks import BatchAction, BuildAction, UpToDate, task_dicts
 
@@ -47,12 +48,24 @@ def test_targets_are_relative_and_of_one_task_each(shop: Session) -> None:
 
 def test_batches_are_hidden_tasks_that_members_wait_for(shop: Session) -> None:
     names = ["//services/api:binary@linux/amd64", "//services/web:binary@linux/amd64"]
-    found = by_name(shop, batches=[names])
+    found = by_name(shop, plan=Plan((tuple(names),)))
     assert found["_compile_0"]["uptodate"] == [False]
     for name in ("binary:api", "binary:web"):
         assert "_compile_0" in found[name]["task_dep"]
     assert "_compile_0" not in found["image:api"]["task_dep"]
     assert str(found["_compile_0"]["actions"][0]) == "build " + ", ".join(names)
+
+
+def test_groups_of_chains_come_after_batches_and_before_their_tasks(shop: Session) -> None:
+    binaries = ("//services/api:binary@linux/amd64", "//services/web:binary@linux/amd64")
+    roots = (("//services/api:rootfs",), ("//services/web:rootfs",))
+    found = by_name(shop, plan=Plan((binaries,), (roots,)))
+    assert found["_assemble_0"]["task_dep"] == ["_compile_0"]
+    for name in ("rootfs:api", "rootfs:web"):
+        assert found[name]["task_dep"][-1] == "_assemble_0"
+    assert str(found["_assemble_0"]["actions"][0]) == (
+        "build //services/api:rootfs, //services/web:rootfs"
+    )
 
 
 def test_labels_as_tasks_for_doits_own_loader(shop: Session) -> None:

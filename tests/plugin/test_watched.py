@@ -37,6 +37,8 @@ FILE, LISTING = Input("file", "/w/a.go"), Input("names", "/w", ".go|!_test.go")
         ((True, "/w/sub/b.go"), False),
         ((True, "/w/gen"), True),
         ((True, "/w/ge"), False),
+        ((True, "/w"), True),
+        ((False, "/w"), False),
     ],
 )
 def test_what_comes_and_goes_and_what_changes(change: tuple[bool, str], is_concerned: bool) -> None:

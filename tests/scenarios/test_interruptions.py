@@ -217,3 +217,16 @@ def test_a_summary_that_cannot_be_written_fails_the_run(tmp_path: Path) -> None:
     summary.rmdir()
     site.doit()
     assert site.images() == site.clean_build(tmp_path / "clean")
+
+
+def test_a_reader_that_goes_away_ends_no_build(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.write(TWO_SERVICES)
+    process = site.start()
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    with process.stderr:
+        said = process.stderr.read()
+    assert (process.wait(), said) == (0, b"")
+    assert site.doit().summary == "2 images up to date"

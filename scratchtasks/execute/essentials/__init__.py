@@ -42,7 +42,6 @@ class Essentials:
     """
 
     version = 3
-    is_probe = False
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock

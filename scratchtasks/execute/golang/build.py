@@ -28,7 +28,6 @@ class GoBuild:
     """
 
     version: int = 1
-    is_probe: bool = False
 
     def identity(self, job: Job, world: World) -> Json:
         """The toolchain and what we always pass.  Raises: ToolchainMissing."""

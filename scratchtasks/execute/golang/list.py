@@ -38,7 +38,6 @@ class GoList:
     """
 
     version: int = 1
-    is_probe: bool = True
 
     def identity(self, job: Job, world: World) -> Json:
         """The toolchain, and a go.work from outside.  Raises: ToolchainMissing."""

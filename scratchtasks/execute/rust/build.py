@@ -28,7 +28,6 @@ class CargoBuild:
     """
 
     version = 1
-    is_probe = False
 
     def identity(self, job: Job, world: World) -> Json:
         kit = _kit(job, world)

@@ -27,7 +27,6 @@ class CargoMetadata:
     """
 
     version = 1
-    is_probe = True
 
     def identity(self, job: Job, world: World) -> Json:
         rust, triple = toolchain_of(job, world)

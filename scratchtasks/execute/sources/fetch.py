@@ -28,7 +28,6 @@ class Fetch:
     """
 
     version = 1
-    is_probe = False
 
     def __init__(self, bounds: Bounds | None = None) -> None:
         self._bounds = bounds or Bounds()

@@ -25,9 +25,9 @@ from scratchtasks.plugin.watched import (
 
 from .up import ADDRESS, ENV, PORTS, Up, variables
 
-_QUIET = 20
+_QUIET = 30
 """Milliseconds without an edit after which a run begins: editors write in several steps, and one
-that comes later is seen when the run is over."""
+that comes later is seen when the run is over.  More than _GRAIN, or an edit would count twice."""
 
 _LONGEST = 1600
 """Milliseconds after which it begins in any case."""
