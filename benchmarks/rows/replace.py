@@ -1,0 +1,164 @@
+"""From an edit until the container that runs is one of it: what a developer waits for all day."""
+
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..generators.tree import Edits, mark_of
+from ..layouts import layers_of
+from ..measure import Contender, interleave
+from ..options import Options
+from ..peers.docker import BuildFolder, Docker, plain_docker
+from ..peers.go import go_build
+from ..peers.registry import free_port, wait_for_http
+from ..process import Wrong, doit_program, expect, run
+from ..table import Table
+from .trees import twenty
+
+_REST = 2.0
+"""Seconds after an answer: `up` looks on for a while, and `watch` gets ready for the next edit."""
+
+
+class Running:
+    """A container published at *port*, and whatever replaces it."""
+
+    def __init__(self, docker: Docker) -> None:
+        self.port = free_port()
+        self._docker = docker
+        self._starts: subprocess.Popen[bytes]
+        self._answer = ""
+
+    def before(self, _: int) -> None:
+        """Watch for starts: a connection before the network is ready would cost a second."""
+        self._starts = self._docker.watch_starts()
+        time.sleep(0.2)
+
+    def wait(self) -> None:
+        """Until the next container has started, and answered."""
+        assert self._starts.stdout is not None
+        is_started = bool(select.select([self._starts.stdout], [], [], 60)[0])
+        expect(is_started, f"no container has started for port {self.port}")
+        self._answer = wait_for_http(self.port, "/")
+
+    def rest(self) -> None:
+        """Look for starts no longer, and let all come to rest."""
+        self._starts.terminate()
+        self._starts.communicate()
+        time.sleep(_REST)
+
+    def check(self, number: int) -> None:
+        """The answer was of edit *number*."""
+        self.rest()
+        expect(mark_of(number) in self._answer, f"the container answers {self._answer!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The workspace at *root*, run with *docker*."""
+
+    root: Path
+    docker: Docker
+
+    def start(self, *args: str) -> "subprocess.Popen[bytes]":
+        """Start doit with *args*, in silence."""
+        nowhere, env = subprocess.DEVNULL, self.docker.environment()
+        argv = [doit_program(), *args]
+        return subprocess.Popen(argv, cwd=self.root, env=env, stdout=nowhere, stderr=nowhere)
+
+    @contextmanager
+    def watching(self, name: str, running: Running) -> Iterator[None]:
+        """`doit watch NAME`, from when its first container answers."""
+        running.before(0)
+        process = self.start("watch", name, "-p", f"{running.port}:8080")
+        try:
+            running.wait()
+            running.rest()
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            run([doit_program(), "up", "--down", name], self.root, self.docker.environment())
+
+
+def run_tables(options: Options) -> list[Table]:
+    """One table: ours, and `docker build` with what has to be done around it."""
+    tree, shape = twenty(options)
+    docker = plain_docker(options.docker_host, options.work)
+    expect(docker.answers(), "no Docker Engine answers: set DOCKER_HOST")
+    watched, upped, built = shape.names()[:3]
+    site, folder = Site(tree.root, docker), BuildFolder(options.work / "build", [built])
+    folder.prepare(layers_of(tree.root / "dist" / built)[:-1])
+    running = {name: Running(docker) for name in (watched, upped, built)}
+    container, image = "scratchbench-replace", f"scratchbench/{built}:replace"
+    published = f"127.0.0.1:{running[built].port}:8080"
+
+    def up(_: int) -> None:
+        site.start("up", upped, "-p", f"{running[upped].port}:8080")
+        running[upped].wait()
+
+    def docker_build(_: int) -> None:
+        go_build(tree.root, folder.bin, [f"./services/{built}"])
+        docker.run("build", "-q", "-t", image, "--build-arg", f"NAME={built}", ".", cwd=folder.root)
+        with suppress(Wrong):  # the first time there is none
+            docker.run("rm", "-f", container)
+        docker.run("run", "-d", "--name", container, "-p", published, image)
+        running[built].wait()
+
+    def clear() -> None:
+        run([doit_program(), "up", "--down", upped], tree.root, docker.environment())
+        docker.run("rm", "-f", container)
+        for reference in (f"{watched}:latest", f"{upped}:latest", image):
+            with suppress(Wrong):
+                docker.run("rmi", "-f", reference)
+
+    with ExitStack() as stack:
+        stack.callback(clear)
+        edits = {
+            name: stack.enter_context(tree.edited(f"services/{name}/main.go")) for name in running
+        }
+        stack.enter_context(site.watching(watched, running[watched]))
+
+        def watch(number: int) -> None:
+            edits[watched].write(number)
+            running[watched].wait()
+
+        contenders = [
+            Contender(
+                name="doit watch",
+                before=running[watched].before,
+                run=watch,
+                check=running[watched].check,
+            ),
+            _edited("doit up", up, running[upped], edits[upped]),
+            _edited(
+                "go build + docker build + docker rm + docker run",
+                docker_build,
+                running[built],
+                edits[built],
+            ),
+        ]
+        seconds = interleave(contenders, options.count(9, 1), tell=options.tell)
+    tree.doit()
+    return [
+        Table(
+            name="replace",
+            title="From an edit until the container that runs is one of it",
+            baseline=contenders[2].name,
+            ours="doit watch",
+            seconds=seconds,
+            facts={"engine": docker.run("version", "--format", "{{.Server.Version}}")},
+        )
+    ]
+
+
+def _edited(name: str, work: Callable[[int], object], running: Running, edits: Edits) -> Contender:
+    def before(number: int) -> None:
+        edits.write(number)
+        running.before(number)
+
+    return Contender(name=name, before=before, run=work, check=running.check)
