@@ -54,7 +54,7 @@ def run_tables(options: Options) -> list[Table]:
         ),
         Contender(name="go build + cargo build", before=empty, run=bare, check=is_built),
     ]  # fmt: skip
-    seconds = interleave(contenders, options.count(3, 1), warm_up=False, tell=options.tell)
+    seconds = interleave(contenders, options.count(7, 1), warm_up=False, tell=options.tell)
     empty(0)
     return [
         Table(

@@ -44,7 +44,7 @@ def run_tables(options: Options) -> list[Table]:
         )
 
     contenders = [doit(1), doit(2), floor(1), floor(2)]
-    seconds = interleave(contenders, options.count(7, 1), tell=options.tell)
+    seconds = interleave(contenders, options.count(7, 1), warm_up=False, tell=options.tell)
     one, two, alone, pair = (seconds[contender.name] for contender in contenders)
     facts = {"images": shape.services, "bytes of one binary": len(program)}
     title = f"{shape.services:,} images of changed binaries"

@@ -1,7 +1,6 @@
 """From an edit until the container that runs is one of it: what a developer waits for all day."""
 
 import select
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -80,7 +79,7 @@ class Site:
             running.rest()
             yield
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait()
             run([doit_program(), "up", "--down", name], self.root, self.docker.environment())
 

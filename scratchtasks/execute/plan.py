@@ -22,7 +22,7 @@ _TOGETHER = 16
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """*batches* first; then *groups* of chains that may be made side by side.
+    """*batches* first; then *groups* of chains, one after the other, the chains side by side.
 
     Nothing in them is needed for a right result, only for a quick one.
     """
@@ -50,11 +50,14 @@ def plan(engine: Engine, names: Sequence[str]) -> Plan:
     """What is best made together of the actions *names*, which come after those they need."""
     others = [name for name in names if not engine.actions[name].is_probe]
     batches = tuple(batch for batch in _batches(engine, others) if len(batch) > 1)
-    chains = _chains(engine, others, {name for batch in batches for name in batch})
+    shared = [name for name in others if _is_shared(engine, name)]
+    chains = _chains(engine, others, {*shared, *(name for batch in batches for name in batch)})
     if len(chains) < 2:
         return Plan(batches)
-    starts = range(0, len(chains), _TOGETHER)
-    return Plan(batches, tuple(tuple(chains[at : at + _TOGETHER]) for at in starts))
+    groups = [chains[at : at + _TOGETHER] for at in range(0, len(chains), _TOGETHER)]
+    if shared:
+        groups.insert(0, [(name,) for name in shared])
+    return Plan(batches, tuple(map(tuple, groups)))
 
 
 def _batches(engine: Engine, names: Iterable[str]) -> list[Batch]:
@@ -73,18 +76,26 @@ def _batches(engine: Engine, names: Iterable[str]) -> list[Batch]:
     return [tuple(group) for group in groups.values()]
 
 
-def _chains(engine: Engine, names: Iterable[str], batched: set[str]) -> list[Chain]:
-    """The stale actions of our own work that need nothing but *batched* ones and each other."""
+def _is_shared(engine: Engine, name: str) -> bool:
+    """Whether *name* is a stale layer of essentials, which many root file systems wait for."""
+    if engine.actions[name].op != "essentials":
+        return False
+    verdict = engine.verdict(name)
+    return verdict.job is not None and verdict.result is None
+
+
+def _chains(engine: Engine, names: Iterable[str], before: set[str]) -> list[Chain]:
+    """The stale actions of our own work that need nothing but those *before* and each other."""
     chains: dict[str, list[str]] = {}  # by each of their names
     for name in names:
         action, verdict = engine.actions[name], engine.verdict(name)
         if action.op not in _OWN_WORK or verdict.error or verdict.result is not None:
             continue
         stale = [dep for dep in action.deps.values() if engine.verdict(dep).result is None]
-        before = {id(chains[dep]): chains[dep] for dep in stale if dep in chains}
-        if len(before) > 1 or not all(dep in chains or dep in batched for dep in stale):
+        joined = {id(chains[dep]): chains[dep] for dep in stale if dep in chains}
+        if len(joined) > 1 or not all(dep in chains or dep in before for dep in stale):
             continue
-        chain = next(iter(before.values()), [])
+        chain = next(iter(joined.values()), [])
         chain.append(name)
         chains[name] = chain
     return list(map(tuple, {id(chain): chain for chain in chains.values()}.values()))

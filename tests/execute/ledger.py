@@ -120,6 +120,7 @@ class Ledger:
             {
                 "concat": self.concat,
                 "probe": self.probe,
+                "essentials": self.own,
                 "prebuilt": self.own,
                 "rootfs": self.own,
             },

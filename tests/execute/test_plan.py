@@ -121,3 +121,21 @@ def test_many_chains_are_several_groups(world: World) -> None:
     planned = plan(many.engine(), [f"//:{name}" for name in names])
     assert [len(group) for group in planned.groups] == [16, 4]
     assert [chain for group in planned.groups for chain in group] == [(f"//:{n}",) for n in names]
+
+
+def test_essentials_come_first_for_all_that_wait_for_them(world: World) -> None:
+    shop = Ledger(
+        world,
+        [
+            action("certs", "x", op="essentials"),
+            action("ra", "y", deps=["certs"], op="rootfs"),
+            action("rb", "z", deps=["certs"], op="rootfs"),
+        ],
+    )
+    shop.write(x="X\n", y="Y\n", z="Z\n")
+    names = ["//:certs", "//:ra", "//:rb"]
+    roots = (("//:ra",), ("//:rb",))
+    assert plan(shop.engine(), names) == Plan((), ((("//:certs",),), roots))
+    assert plan(shop.engine(), names[:2]) == Plan()
+    shop.build("certs")
+    assert plan(shop.engine(), names) == Plan((), (roots,))
