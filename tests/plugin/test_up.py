@@ -69,7 +69,7 @@ def site(engine: DockerClient, host: str, name: str, tmp_path: Path) -> Iterator
     yield site
     for container in engine.containers.list(all=True, filters={"name": name}):
         container.remove(force=True)
-    if any(f"{name}:latest" in image.tags for image in engine.images.list()):
+    if any(f"{name}:latest" in (image["RepoTags"] or ()) for image in engine.api.images()):
         engine.images.remove(f"{name}:latest", force=True)
 
 

@@ -118,14 +118,16 @@ PATHS = st.sampled_from(["/w/a.go", "/w/b.go", "/w/c/d.go", "/w/x", "/w/c"])
 @given(
     st.dictionaries(PATHS, st.sampled_from(["", "x"])), st.lists(st.tuples(st.booleans(), PATHS))
 )
-def test_files_alone_concern_whoever_reads_them(
+def test_files_and_folders_above_them_concern_whoever_reads_them(
     files: dict[str, str], changes: list[tuple[bool, str]]
 ) -> None:
     watched = {Input("file", path): value for path, value in files.items()}
-    found = concerned(changes, watched)
-    assert {path for _, path in changes if path in files} <= set(found)
-    ways = {path.rpartition("/")[0] for path, value in files.items() if not value}
-    assert set(found) <= {*files, *ways}
+    wanted = {
+        path
+        for came_or_went, path in changes
+        if path in files or (came_or_went and any(each.startswith(f"{path}/") for each in files))
+    }
+    assert concerned(changes, watched) == sorted(wanted)
 
 
 def test_what_is_gone_is_gone_once_and_may_come_back(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_those_that_are_named_go_in_one_archive(
     first, second, third = names
     site.doit(f"load:{first}", f"load:{third}")
     assert engine.relay.loads() == 1
-    tags = {tag for image in engine.client.images.list() for tag in image.tags}
+    tags = {tag for image in engine.client.api.images() for tag in image["RepoTags"] or ()}
     assert {f"{first}:latest", f"{third}:latest"} <= tags
     assert f"{second}:latest" not in tags
 
@@ -70,7 +70,7 @@ def test_an_image_that_cannot_be_built_keeps_none_back(
     ran = site.run("--continue", "load")
     assert ran.code != 0
     assert engine.relay.loads() == 1
-    tags = {tag for image in engine.client.images.list() for tag in image.tags}
+    tags = {tag for image in engine.client.api.images() for tag in image["RepoTags"] or ()}
     assert {f"{names[0]}:latest", f"{names[2]}:latest"} <= tags
     assert f"{names[1]}:latest" not in tags
 
@@ -78,7 +78,7 @@ def test_an_image_that_cannot_be_built_keeps_none_back(
 @CLASSIC
 def test_parallel_loads(engine: Engine, site: Site, names: list[str]) -> None:
     site.doit("-n", "3", "load")
-    tags = {tag for image in engine.client.images.list() for tag in image.tags}
+    tags = {tag for image in engine.client.api.images() for tag in image["RepoTags"] or ()}
     assert {f"{each}:latest" for each in names} <= tags
 
 
