@@ -2,13 +2,15 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..process import Wrong, environment, run
+from ..process import Wrong, environment, expect, run
 from .go import go_install
 
 BUILDX = ("github.com/docker/buildx/cmd/buildx", "v0.38.2")
@@ -48,10 +50,12 @@ class Docker:
             **host,
         )
 
-    def watch_starts(self) -> subprocess.Popen[bytes]:
-        """A process that prints a line whenever a container starts, until it is ended."""
+    def watch_starts(self) -> "Starts":
+        """Watch for containers that start, from when this returns; end it after use."""
         argv = [docker_program(), "events", "--filter", "event=start", "--format", "started"]
-        return subprocess.Popen(argv, env=self.environment(), stdout=subprocess.PIPE)
+        process = subprocess.Popen(argv, env=self.environment(), stdout=subprocess.PIPE)
+        time.sleep(0.2)
+        return Starts(process)
 
     def answers(self) -> bool:
         """Whether the engine is there."""
@@ -60,6 +64,24 @@ class Docker:
         except Wrong:
             return False
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """Nobody may connect to a container before it has its network: it would cost a second."""
+
+    process: subprocess.Popen[bytes]
+
+    def wait(self, what: str) -> None:
+        """Until a container has started.  Raises: Wrong, naming *what* should have started it."""
+        assert self.process.stdout is not None
+        is_started = bool(select.select([self.process.stdout], [], [], 60)[0])
+        expect(is_started, f"{what}: no container has started")
+
+    def end(self) -> None:
+        """Watch no longer."""
+        self.process.terminate()
+        self.process.communicate()
 
 
 def docker_program() -> str:

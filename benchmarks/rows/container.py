@@ -1,8 +1,6 @@
 """From an edit until a container answers HTTP with it: ours and what people do today."""
 
-import select
 import subprocess
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,7 +10,7 @@ from ..generators.tree import mark_of
 from ..layouts import layers_of
 from ..measure import Contender, interleave
 from ..options import Options
-from ..peers.docker import BuildFolder, Docker, plain_docker, with_buildx
+from ..peers.docker import BuildFolder, Docker, Starts, plain_docker, with_buildx
 from ..peers.go import go_build
 from ..peers.ko import Ko, is_possible
 from ..peers.registry import free_port, registry, wait_for_http
@@ -64,12 +62,11 @@ class DoitUp:
     def __init__(self, site: Site, root: Path, name: str) -> None:
         self._site, self._root, self._name = site, root, name
         self._up: subprocess.Popen[bytes]
-        self._starts: subprocess.Popen[bytes]
+        self._starts: Starts
 
     def before(self) -> None:
-        """Watch for the container's start: nobody may connect before it has its network."""
+        """Watch for the container's start."""
         self._starts = self._site.docker.watch_starts()
-        time.sleep(0.2)
 
     def run(self, _: int) -> None:
         """Up, and the first answer."""
@@ -77,15 +74,12 @@ class DoitUp:
         argv = [doit_program(), "up", self._name, "-p", f"{port}:8080"]
         env, nowhere = self._site.docker.environment(), subprocess.DEVNULL
         self._up = subprocess.Popen(argv, cwd=self._root, env=env, stdout=nowhere, stderr=nowhere)
-        assert self._starts.stdout is not None
-        is_started = bool(select.select([self._starts.stdout], [], [], 60)[0])
-        expect(is_started, f"doit up {self._name}: no container has started")
+        self._starts.wait(f"doit up {self._name}")
         self._site.answer = wait_for_http(port, "/")
 
     def check(self, number: int) -> None:
         """The command ended well, and the answer was of this edit."""
-        self._starts.terminate()
-        self._starts.communicate()
+        self._starts.end()
         expect(self._up.wait() == 0, "doit up failed")
         self._site.check(number)
 

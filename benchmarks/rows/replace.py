@@ -1,6 +1,5 @@
 """From an edit until the container that runs is one of it: what a developer waits for all day."""
 
-import select
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from ..generators.tree import Edits, mark_of
 from ..layouts import layers_of
 from ..measure import Contender, interleave
 from ..options import Options
-from ..peers.docker import BuildFolder, Docker, plain_docker
+from ..peers.docker import BuildFolder, Docker, Starts, plain_docker
 from ..peers.go import go_build
 from ..peers.registry import free_port, wait_for_http
 from ..process import Wrong, doit_program, expect, run
@@ -29,25 +28,21 @@ class Running:
     def __init__(self, docker: Docker) -> None:
         self.port = free_port()
         self._docker = docker
-        self._starts: subprocess.Popen[bytes]
+        self._starts: Starts
         self._answer = ""
 
     def before(self, _: int) -> None:
-        """Watch for starts: a connection before the network is ready would cost a second."""
+        """Watch for the start of the one that replaces it."""
         self._starts = self._docker.watch_starts()
-        time.sleep(0.2)
 
     def wait(self) -> None:
         """Until the next container has started, and answered."""
-        assert self._starts.stdout is not None
-        is_started = bool(select.select([self._starts.stdout], [], [], 60)[0])
-        expect(is_started, f"no container has started for port {self.port}")
+        self._starts.wait(f"port {self.port}")
         self._answer = wait_for_http(self.port, "/")
 
     def rest(self) -> None:
         """Look for starts no longer, and let all come to rest."""
-        self._starts.terminate()
-        self._starts.communicate()
+        self._starts.end()
         time.sleep(_REST)
 
     def check(self, number: int) -> None:

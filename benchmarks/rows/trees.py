@@ -20,8 +20,8 @@ def hundred(options: Options) -> Built:
 
 
 def twenty(options: Options) -> Built:
-    """20 web services of one module; one in the short form."""
-    shape = GoMonorepo(services=options.size(20, 1), is_web=True, plenty=False)
+    """20 web services of one module; 3 in the short form."""
+    shape = GoMonorepo(services=options.size(20, 3), is_web=True, plenty=False)
     return _built(options, shape, "twenty")
 
 
