@@ -103,6 +103,8 @@ class Events:
         self._showing: tuple[Listener, ...] = ()
         self.on_span: OnSpan | None = None
         """What tells of spans; None while no listener wants them."""
+        self.exit_code = 0
+        """What the run has to exit with since a signal asked it to end; 0 before."""
         self._plan: Planned | None = None
 
     def subscribe(
@@ -140,6 +142,8 @@ class Events:
             write_all(2, event.data)
         if isinstance(event, Planned):
             self._plan = event
+        elif isinstance(event, Interrupted):
+            self.exit_code = 128 + event.signal
         for listener in () if is_child else self._listeners:
             listener(event)
 

@@ -22,7 +22,6 @@ from .events import (
     Events,
     Finished,
     ImageMade,
-    Interrupted,
     Message,
     Outcome,
     Planned,
@@ -76,7 +75,6 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         self._counts: dict[str, Counter[str]] = {"image": Counter(), "task": Counter()}
         self._made: set[str] = set()
         self._shown_errors: set[str] = set()
-        self._is_interrupted = False
         self._events = self.events or Events()
         self._unsubscribe = self._events.subscribe(self._on_event, shows_messages=True)
 
@@ -96,6 +94,8 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
 
     def execute_task(self, task: Any) -> None:
         """A task of the user's may write to the terminal itself: leave it alone meanwhile."""
+        if threading.current_thread() is threading.main_thread():
+            self._leave()
         if _info(task) is None:
             if task.actions:
                 self._display.pause(task.name)
@@ -103,6 +103,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
 
     def add_success(self, task: Any) -> None:
         """*task* was executed."""
+        self._leave()
         info = self._ended(task)
         if info:
             outcomes = {self._outcomes.get(name) for name in info["actions"]}
@@ -112,6 +113,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
 
     def add_failure(self, task: Any, fail: BaseFail) -> None:
         """*task* failed, or was not begun because of another's failure."""
+        self._leave()
         info = self._ended(task)
         if info is None:
             super().add_failure(task, fail)
@@ -125,6 +127,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
 
     def skip_uptodate(self, task: Any) -> None:
         """*task* has nothing to do: said only with `-v 2`."""
+        self._leave()
         info = self._ended(task)
         if info is None:
             super().skip_uptodate(task)
@@ -145,21 +148,28 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         """The run is over, also when it was interrupted or crashed."""
         self._display.close()
         super().complete_run()
+        self._unsubscribe()
+        self._leave()
         plan = self._plan
-        if plan is not None and plan.count and not self._is_interrupted:
+        if plan is not None and plan.count:
             seconds = time.monotonic() - self._events.began
             self.write(summary(plan, self._counts[plan.noun], seconds) + "\n")
-        self._unsubscribe()
-        if not self._is_interrupted:
-            try:
-                type(self).finish()
-            except ScratchError as error:
-                raise InvalidTask(str(error)) from None
+        try:
+            type(self).finish()
+        except ScratchError as error:
+            raise InvalidTask(str(error)) from None
+
+    def _leave(self) -> None:
+        """Raises: SystemExit if a signal has asked for it.
+
+        The signal's handler has raised it before, and Python loses what is raised in a weak
+        reference's callback, and wraps what is raised while a class is made.
+        """
+        if self._events.exit_code:
+            raise SystemExit(self._events.exit_code)
 
     def _on_event(self, event: Event) -> None:
         match event:
-            case Interrupted():  # inside a signal handler: nothing but this
-                self._is_interrupted = True
             case Message(data):
                 self._display.show(data)
             case Planned():

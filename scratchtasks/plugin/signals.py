@@ -7,11 +7,12 @@ SIGTERM loses the database and leaves compilers running.
 import atexit
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .events import Events, Interrupted
 
@@ -112,6 +113,7 @@ class _Ending:
             self._began = time.monotonic()
             self.has_begun = True  # handlers may be interrupted by handlers
             self._is_winding_down.acquire()
+            sys.unraisablehook = _nothing_of_exits(sys.unraisablehook)
             self._cancel()
             self._events.emit(Interrupted(number))
             self._children = _descendants()
@@ -209,6 +211,17 @@ def _send(number: int, processes: Iterable[Process]) -> None:
             os.kill(process.pid, number)
         except (ProcessLookupError, PermissionError):
             continue
+
+
+def _nothing_of_exits(show: Callable[[Any], object]) -> Callable[[Any], None]:
+    """*show*, what tells of exceptions that Python loses, for all but a SystemExit: the reporter
+    raises it again."""
+
+    def hook(lost: Any) -> None:
+        if not isinstance(lost.exc_value, SystemExit):
+            show(lost)
+
+    return hook
 
 
 def _nothing() -> None:

@@ -257,6 +257,7 @@ def test_watch(site: Site, engine: DockerClient, name: str) -> None:
         waiting = watching.rounds()
         config.write_text(settings.replace("10.0.0.7", "10.0.0.8"))
         watching.until(lambda: watching.rounds() > waiting)
+        watching.settle()
         assert said_at(port) == "first [10.0.0.8]"
 
         # A service that is gone is told of once, and watched for.
@@ -264,8 +265,8 @@ def test_watch(site: Site, engine: DockerClient, name: str) -> None:
         faults = watching.said.count(fault)
         source.parent.rename(site.root / "aside")
         watching.until(lambda: f"ERROR: {name}: there is no such service" in watching.said)
-        time.sleep(2)
-        assert watching.said.count(fault) == faults + 1
+        watching.settle()
+        assert watching.said.count(fault) == faults + 1, watching.said
         settled = watching.rounds()
         (site.root / "aside").rename(source.parent)
         watching.until(lambda: watching.rounds() > settled)

@@ -38,3 +38,14 @@ class Watching:
             assert time.monotonic() < deadline, self.said
             assert self.process.poll() is None, self.said
             time.sleep(0.05)
+
+    def settle(self, seconds: float = 60) -> None:
+        """Until it has been waiting for a while: an edit that comes in two steps has two rounds."""
+        deadline = time.monotonic() + seconds
+        quiet = 0
+        while quiet < 10:
+            assert time.monotonic() < deadline, self.said
+            before = self.said
+            time.sleep(0.1)
+            is_quiet = before == self.said and before.endswith("; Ctrl-C ends\n")
+            quiet = quiet + 1 if is_quiet else 0

@@ -24,6 +24,44 @@ slow = genrule(
 )
 task_images = Workspace(services=["services/*"], rules=[slow])
 """
+LOSING = """import signal
+import weakref
+from pathlib import Path
+
+from scratchtasks import Workspace
+
+task_images = Workspace(services=["services/*"])
+
+
+class Thing:
+    pass
+
+
+def in_a_callback() -> None:
+    thing = Thing()
+    kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+    del thing, kept
+
+
+def in_a_class() -> None:
+    class Name:
+        def __set_name__(self, owner: object, name: str) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    try:
+        type("Owner", (), {"name": Name()})
+    except RuntimeError:
+        pass
+
+
+def task_lose():
+    for how in (in_a_callback, in_a_class):
+        yield {"name": how.__name__, "actions": [how]}
+
+
+def task_after():
+    return {"actions": [(Path("after").touch,)]}
+"""
 SLOW = 'echo $$ > pid; sleep 60 & echo $! > child; wait; echo done > "$1"\n'
 
 
@@ -117,11 +155,20 @@ def test_signals_leave_no_process_behind(number: int, code: int, tmp_path: Path)
     children = [int((site.root / "gen" / name).read_text()) for name in ("pid", "child")]
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
-    assert process.returncode == code
-    assert err.decode() == "interrupted; finished work is kept\n"
+    assert (process.returncode, err.decode()) == (code, "interrupted; finished work is kept\n")
     assert [pid for pid in children if is_running(pid)] == []
     (site.root / "gen/slow.sh").write_text('echo quick > "$1"\n')
     assert site.doit("rule:gen/slow").actions == ["//gen:slow Genrule"]
+
+
+@pytest.mark.parametrize("how", ["in_a_callback", "in_a_class"])
+def test_a_signal_counts_where_python_loses_what_its_handler_raises(
+    how: str, tmp_path: Path
+) -> None:
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": LOSING})
+    ran = site.run(f"lose:{how}", "after")
+    assert (ran.code, ran.err) == (143, "interrupted; finished work is kept\n")
+    assert not (site.root / "after").exists()
 
 
 def test_an_interrupted_compilation_is_made_up_for(tmp_path: Path) -> None:
