@@ -66,6 +66,15 @@ def this_python() -> str:
 
 def doit_program() -> str:
     """The `doit` beside this Python."""
-    path = Path(sys.executable).parent / "doit"
+    return _beside("doit")
+
+
+def scratch_program() -> str:
+    """The `scratch` beside this Python."""
+    return _beside("scratch")
+
+
+def _beside(name: str) -> str:
+    path = Path(sys.executable).parent / name
     expect(path.is_file(), f"{path} does not exist: install the project into this environment")
     return str(path)

@@ -7,19 +7,22 @@ from ..generators.tree import Tree
 from ..measure import Contender, interleave
 from ..options import Options
 from ..peers.plain_doit import PlainDoit
-from ..process import doit_program, expect, run
+from ..process import doit_program, expect, run, scratch_program
 from ..table import Table
 from .trees import facts_of, large
 
 
-def noop_contender(tree: Tree, shape: GoMonorepo, name: str = "doit") -> Contender:
-    """A plain `doit` that finds all *shape*'s images up to date."""
+def noop_contender(
+    tree: Tree, shape: GoMonorepo, name: str = "doit", program: str = ""
+) -> Contender:
+    """*program*, by default `doit`, that finds all *shape*'s images up to date."""
 
+    program = program or doit_program()
     images = f"{shape.services} image{'s' if shape.services > 1 else ''}"
 
     def work(_: int) -> None:
-        said = run([doit_program()], tree.root).out
-        expect(f"{images} up to date" in said, f"doit had something to do: {said[-300:]}")
+        said = run([program], tree.root).out
+        expect(f"{images} up to date" in said, f"{name} had something to do: {said[-300:]}")
 
     return Contender(name=name, run=work)
 
@@ -41,6 +44,7 @@ def run_tables(options: Options) -> list[Table]:
     plain.record()
     contenders = [
         noop_contender(tree, shape),
+        noop_contender(tree, shape, "scratch", scratch_program()),
         git_contender(tree),
         Contender(
             name='python -c "import doit.doit_cmd"',

@@ -13,7 +13,7 @@ from ..peers.docker import BuildFolder, Docker, with_buildx
 from ..peers.go import go_build
 from ..peers.ko import Ko
 from ..peers.registry import registry
-from ..process import doit_program, expect, run
+from ..process import doit_program, expect, run, scratch_program
 from ..table import Table
 from .trees import twenty
 
@@ -26,17 +26,29 @@ def run_tables(options: Options) -> list[Table]:
         return f"{shape.services} Go services of one module, to images on disk: {what}"
 
     with registry(options.work / "registry") as host, tree.edited(SHARED) as edits:
-        peers = [_ours(tree, shape)]
+        ours = [
+            _ours(tree, shape, "doit", doit_program()),
+            _ours(tree, shape, "scratch", scratch_program()),
+        ]
+        peers: list[Contender] = []
         if ko_peer.is_possible():
             peers.append(_ko(options, tree, shape, host))
         bake = _bake(options, tree, shape)
         peers += [bake] if bake else []
         edits.write(0)
-        for peer in peers:
-            peer.run(0)
+        for each in (*ours, *peers):
+            each.run(0)
         tables = [
-            _table(options, "peers-noop", titled("nothing changed"), peers, None, 0.05),
-            _table(options, "peers-shared", titled("a shared library changed"), peers, edits, 0.4),
+            _table(options, "peers-noop", titled("nothing changed"), ours, peers, None, 0.05),
+            _table(
+                options,
+                "peers-shared",
+                titled("a shared library changed"),
+                ours[:1],
+                peers,
+                edits,
+                0.4,
+            ),
         ]
     tree.doit()
     return tables
@@ -46,6 +58,7 @@ def _table(
     options: Options,
     name: str,
     title: str,
+    ours: Sequence[Contender],
     peers: Sequence[Contender],
     edits: Edits | None,
     wanted: float,
@@ -58,17 +71,17 @@ def _table(
             # Nothing changed since version 0.
             check=each.check if edits else partial(_check_same, each),
         )
-        for each in peers
+        for each in (*ours, *peers)
     ]
     seconds = interleave(contenders, options.count(7, 1), tell=options.tell)
-    others = [each.name for each in peers[1:]] or [peers[0].name]
+    others = [each.name for each in peers or ours]
     return Table(
         name=name,
         title=title,
         baseline=min(others, key=lambda other: spread_of(seconds[other]).median),
-        ours="doit",
+        ours=ours[-1].name,
         seconds=seconds,
-        wanted=wanted if peers[1:] else None,
+        wanted=wanted if peers else None,
         notes=(
             "The baseline is the better one of the peers that the machine has. bake writes OCI"
             " layouts, ko pushes to a registry on this machine, which keeps blobs on disk.",
@@ -80,13 +93,13 @@ def _check_same(contender: Contender, _: int) -> None:
     contender.check(0)
 
 
-def _ours(tree: Tree, shape: GoMonorepo) -> Contender:
+def _ours(tree: Tree, shape: GoMonorepo, called: str, program: str) -> Contender:
     name = shape.names()[-1]
 
     def check(number: int) -> None:
         expect_said(tree.root / "dist" / name, name, mark_of(number))
 
-    return Contender(name="doit", run=lambda _: run([doit_program()], tree.root), check=check)
+    return Contender(name=called, run=lambda _: run([program], tree.root), check=check)
 
 
 def _ko(options: Options, tree: Tree, shape: GoMonorepo, host: str) -> Contender:

@@ -92,11 +92,11 @@ Listener = Callable[[Event], None]
 class Events:
     """Hands each event to every listener.  Also a Listener of `execute.engine`.
 
-    *began* is the `time.monotonic()` of its creation, in seconds: the start of the run.
+    *began* is the start of the run by `time.monotonic()`, in seconds; None is now.
     """
 
-    def __init__(self) -> None:
-        self.began = time.monotonic()
+    def __init__(self, began: float | None = None) -> None:
+        self.began = time.monotonic() if began is None else began
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._listeners: tuple[Listener, ...] = ()

@@ -22,7 +22,7 @@ from scratchtasks.core.errors import ScratchError
 from .events import Planned
 from .memory import Memory
 from .selection import are_apart, images_of, make_images, services_of
-from .switches import is_set
+from .switches import SWITCHES, is_set
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ _FORGETTING = frozenset({"clean", "forget", "ignore", "reset-dep", "cache"})
 
 _SHOWING = frozenset({"clean", "forget", "help", "ignore", "info", "list", "tabcompletion"})
 """Commands that need names of tasks, and seldom more."""
-
-_SWITCHES = {"locked": "SCRATCH_LOCKED", "offline": "SCRATCH_OFFLINE"}
 
 _OPTIONS = (
     {
@@ -124,7 +122,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         try:
             self._take_switches(cmd, pos_args)
             self._begin_trace(cmd, pos_args)
-            memory = self.workspace.memory()
+            memory = self.workspace.memory
             if cmd.name in _FORGETTING:
                 memory.drop()
             if cmd.name in _SHOWING:
@@ -142,7 +140,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
 
     def _take_switches(self, cmd: Any, pos_args: list[str]) -> None:
         """Read --locked and --offline, where doit has them and behind task names."""
-        for name, variable in _SWITCHES.items():
+        for name, variable in SWITCHES.items():
             if is_set(os.environ, variable) or self._options.get(name):
                 self._switches.add(name)
             elif getattr(cmd, "execute_tasks", False) and f"--{name}" in pos_args:

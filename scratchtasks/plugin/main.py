@@ -38,6 +38,11 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if arguments[:1] != ["resolve"]:  # all its words are paths, and there it knows best
             arguments = [from_root(argument, folder, root) for argument in arguments]
+        if not arguments:
+            from .glance import is_nothing_to_do
+
+            if is_nothing_to_do(root):
+                return 0
         return _doit(root, list(arguments), folder)
     except KeyboardInterrupt:  # before the run has its own handler
         sys.stderr.write("interrupted; finished work is kept\n")

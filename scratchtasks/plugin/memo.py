@@ -16,8 +16,7 @@ import zlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from scratchtasks.store.atomic import remove, storage_error, write_atomic
 from scratchtasks.store.notes import Notes, notes_from
@@ -37,8 +36,7 @@ _NOISE = frozenset({"_", "OLDPWD", "SHLVL"})
 """Variables that shells set anew all the time, and no build can want."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Known:
+class Known(NamedTuple):
     """A service in *folder*: the *digest* of its image if that was up to date, else "", and the
     numbers of all paths that it depends on."""
 
@@ -47,7 +45,6 @@ class Known:
     digest: str = ""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Memo:
     """*paths* (relative to the root where they lie inside) with the Note of each.
 
@@ -60,21 +57,36 @@ class Memo:
     that count for everything; *services* are all there were, by name.
     """
 
-    head: str
-    paths: list[str]
-    notes: Notes
-    count: int
-    unknown: int
-    expires: float
-    latest: int
-    git: dict[str, str]
-    meanings: "Meanings" = field(default_factory=lambda: Meanings())
-    common: Sequence[int] = ()
-    services: dict[str, Known] = field(default_factory=dict)
-    changed: set[int] = field(default_factory=set)
-    """Numbers of the paths that were found to mean something else than before; never written."""
-    token: str = ""
-    """Ties the two files together; "" while what is here is not written."""
+    def __init__(
+        self,
+        head: str,
+        paths: list[str],
+        notes: Notes,
+        count: int,
+        unknown: int,
+        expires: float,
+        latest: int,
+        git: dict[str, str],
+        meanings: "Meanings | None" = None,
+        common: Sequence[int] = (),
+        services: dict[str, Known] | None = None,
+    ) -> None:
+        self.head = head
+        self.paths = paths
+        self.notes = notes
+        self.count = count
+        self.unknown = unknown
+        self.expires = expires
+        self.latest = latest
+        self.git = git
+        self.meanings = Meanings() if meanings is None else meanings
+        self.common = common
+        self.services = {} if services is None else services
+        self.changed = set[int]()
+        """Numbers of the paths that were found to mean something else than before; never
+        written."""
+        self.token = ""
+        """Ties the two files together; "" while what is here is not written."""
 
 
 class Meanings:

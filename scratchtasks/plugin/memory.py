@@ -44,7 +44,9 @@ class Memory:
 
     def ask(self, only: Collection[str] = ()) -> bool:
         """Look at what the services *only*, () for all, depend on; False when everything has to
-        be analysed."""
+        be analysed.  A question that was answered is not asked again."""
+        if self._memo is not None and not only and self._stale is not None:
+            return True
         memo = read_memo(self._folder, self._environment, self._head)
         if memo is None or _is_at_work(os.path.join(self._root, ".scratch", "lock")):
             return False

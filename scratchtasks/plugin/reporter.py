@@ -28,6 +28,7 @@ from .events import (
     Started,
     Work,
 )
+from .summary import summary
 
 META = "scratchtasks"
 """The key in a doit task's `meta` that makes it one of ours.  Its value is a dict of
@@ -153,7 +154,8 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         plan = self._plan
         if plan is not None and plan.count:
             seconds = time.monotonic() - self._events.began
-            self.write(summary(plan, self._counts[plan.noun], seconds) + "\n")
+            counts = self._counts[plan.noun] + Counter(current=plan.current)
+            self.write(summary(plan.count, plan.noun, counts, seconds) + "\n")
         try:
             type(self).finish()
         except ScratchError as error:
@@ -258,28 +260,6 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
             nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
             os.dup2(nothing, self.outstream.fileno())
             os.close(nothing)
-
-
-def summary(plan: Planned, counts: Mapping[str, int], seconds: float) -> str:
-    """The last line: `4 images, 1 rebuilt, 3 from cache, 0.41 s`.
-
-    *counts* are those of *plan*'s noun, by outcome: ran, hit, current, failed.  What has none
-    (because the run stopped, or for another's failure) was not built.
-    """
-    current = plan.current + counts.get("current", 0)
-    total = f"{plan.count} {plan.noun}{'s' * (plan.count != 1)}"
-    if current == plan.count:
-        return f"{total} up to date, {duration(seconds)}"
-    ran, hit, failed = (counts.get(outcome, 0) for outcome in ("ran", "hit", "failed"))
-    parts = (
-        (ran, "rebuilt" if plan.noun == "image" else "ran"),
-        (hit, "from cache"),
-        (current, "up to date"),
-        (failed, "failed"),
-        (max(0, plan.count - ran - hit - current - failed), "not built"),
-    )
-    told = ", ".join(f"{number} {what}" for number, what in parts if number)
-    return f"{total}, {told}, {duration(seconds)}"
 
 
 def _info(task: Any) -> Any:

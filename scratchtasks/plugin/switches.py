@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from scratchtasks.core.errors import ConfigError
 
+SWITCHES = {"locked": "SCRATCH_LOCKED", "offline": "SCRATCH_OFFLINE"}
+"""What can be switched on, as an option or as a variable."""
+
 LOCK = "scratch.lock"
 
 TRIED_LOCK = "SCRATCHTASKS_LOCK"

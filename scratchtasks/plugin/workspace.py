@@ -5,6 +5,7 @@ import gc
 import glob
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
 
-from .events import Events
 from .switches import lock_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scratchtasks.core.target import Declared, Genrule, Pin, Service
     from scratchtasks.declare import Declaration
 
+    from .events import Events
     from .memory import Memory
     from .session import Session
 
@@ -49,7 +50,7 @@ class Workspace:
     ) -> None:
         dodo = sys._getframe(1).f_globals
         self.root = os.path.abspath(root or os.path.dirname(dodo.get("__file__", "")))
-        self.events = Events()
+        self.began = time.monotonic()
         self._globs = (services,) if isinstance(services, str) else tuple(services)
         self._images = tuple(images)
         self._rules = tuple(rules)
@@ -58,9 +59,9 @@ class Workspace:
         # An attribute of the object only: doit would call it on the imported class as well.
         self.create_doit_tasks = self._doit_tasks
         # Where doit's own loader is at work it finds our settings as those of dodo.py; one that
-        # dodo.py sets after this takes their place.
-        self.doit_config = self._doit_config()
-        dodo.setdefault("DOIT_CONFIG", self.doit_config)
+        # dodo.py sets after this takes their place.  `scratch` may have no need of doit at all.
+        if "doit" in sys.modules:
+            dodo.setdefault("DOIT_CONFIG", self.doit_config)
 
     def _doit_tasks(self) -> Iterator[dict[str, Any]]:
         """doit's protocol, used when our loader is not: right tasks, without batches."""
@@ -76,7 +77,16 @@ class Workspace:
         self.watch_signals()
         yield from task_dicts(session, with_labels=True)
 
-    def _doit_config(self) -> dict[str, Any]:
+    @cached_property
+    def events(self) -> "Events":
+        """Whoever tells of the run, and whoever listens, meet here."""
+        from .events import Events
+
+        return Events(self.began)
+
+    @cached_property
+    def doit_config(self) -> dict[str, Any]:
+        """doit's settings, unless the user has others."""
         from .reporter import ScratchReporter
 
         return {
@@ -97,13 +107,13 @@ class Workspace:
 
         install(self.session().cancel, self.events)
 
+    @cached_property
     def memory(self) -> "Memory":
         """What earlier runs knew; to be asked before `session` is made."""
         from .memory import Memory
 
         declared = repr((self._globs, self._images, self._rules, self._folders))
-        self._memory = Memory(self.root, os.environ, declared)
-        return self._memory
+        return Memory(self.root, os.environ, declared)
 
     def session(self, others: Mapping[str, str] = _NONE) -> "Session":
         """The analysed workspace, made on first use.

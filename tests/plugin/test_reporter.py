@@ -14,8 +14,9 @@ from pathlib import Path
 import pyte
 import pytest
 
-from scratchtasks.plugin.events import Events, Finished, Message, Planned, Started, Work
-from scratchtasks.plugin.reporter import ScratchReporter, summary
+from scratchtasks.plugin.events import Events, Finished, Message, Started, Work
+from scratchtasks.plugin.reporter import ScratchReporter
+from scratchtasks.plugin.summary import summary
 
 _LOADER = """\
 import os, time
@@ -329,16 +330,16 @@ def test_a_users_noisy_task_has_the_terminal_for_itself(tmp_path: Path) -> None:
 
 
 def test_the_summary_names_what_there_was() -> None:
-    def said(plan: Planned, **counts: int) -> str:
-        return summary(plan, counts, 0.411)
+    def said(count: int, noun: str = "image", **counts: int) -> str:
+        return summary(count, noun, counts, 0.411)
 
-    assert said(Planned(4, 4)) == "4 images up to date, 0.41 s"
-    assert said(Planned(1), current=1) == "1 image up to date, 0.41 s"
-    assert said(Planned(4), ran=1, hit=3) == "4 images, 1 rebuilt, 3 from cache, 0.41 s"
-    assert said(Planned(4, 2), ran=1, failed=1) == (
+    assert said(4, current=4) == "4 images up to date, 0.41 s"
+    assert said(1, current=1) == "1 image up to date, 0.41 s"
+    assert said(4, ran=1, hit=3) == "4 images, 1 rebuilt, 3 from cache, 0.41 s"
+    assert said(4, current=2, ran=1, failed=1) == (
         "4 images, 1 rebuilt, 2 up to date, 1 failed, 0.41 s"
     )
-    assert said(Planned(2, noun="task"), ran=1) == "2 tasks, 1 ran, 1 not built, 0.41 s"
+    assert said(2, "task", ran=1) == "2 tasks, 1 ran, 1 not built, 0.41 s"
 
 
 def test_a_batch_is_one_line_until_its_last_member_ended() -> None:

@@ -15,7 +15,7 @@ OURS = {
         f"scratchtasks.plugin.{name}"
         for name in (
             *("backend", "display", "events", "loader", "memo", "memory", "recall", "reporter"),
-            *("selection", "switches", "workspace"),
+            *("selection", "summary", "switches", "workspace"),
         )
     ),
     *(f"scratchtasks.store.{name}" for name in ("atomic", "notes", "scan", "signature")),
@@ -34,9 +34,37 @@ print(*(name for name in sys.modules if name not in before))
 """
 
 
+AT_A_GLANCE = """
+import re, sys
+before = {*sys.modules}
+from scratchtasks.plugin.main import run
+run([])
+print(*(name for name in sys.modules if name not in before))
+"""
+"""pip's start script imports re."""
+
+HEAVY = {"doit", "dataclasses", "inspect", "pathlib", "pickle", "sqlite3", "subprocess", "tempfile"}
+
+
 def test_a_run_with_nothing_to_do_imports_this_and_no_more(tmp_path: Path) -> None:
+    ours, others = imported_by(RUN, tmp_path)
+    assert ours <= OURS
+    assert others - OURS <= OTHERS
+
+
+def test_scratch_finds_nothing_to_do_without_doit(tmp_path: Path) -> None:
+    ours, others = imported_by(AT_A_GLANCE, tmp_path)
+    by_doit = {
+        f"scratchtasks.plugin.{name}" for name in ("backend", "events", "loader", "reporter")
+    }
+    assert ours <= OURS - by_doit | {"scratchtasks.plugin.glance", "scratchtasks.plugin.main"}
+    assert others.isdisjoint(HEAVY)
+
+
+def imported_by(program: str, folder: Path) -> tuple[set[str], set[str]]:
+    """What *program*, a run with nothing to do, imports: of ours, and packages of others."""
     site = site_of(
-        tmp_path / "ws",
+        folder / "ws",
         {
             "dodo.py": "from scratchtasks import Workspace\nw = Workspace(services=['*'])\n",
             "pyproject.toml": '[tool.doit]\nloader = "scratch"\n',
@@ -49,7 +77,7 @@ def test_a_run_with_nothing_to_do_imports_this_and_no_more(tmp_path: Path) -> No
     site.doit()
     settle(site)
     ran = subprocess.run(
-        [sys.executable, "-c", RUN],
+        [sys.executable, "-c", program],
         cwd=site.root,
         env=site.environment(),
         capture_output=True,
@@ -57,5 +85,5 @@ def test_a_run_with_nothing_to_do_imports_this_and_no_more(tmp_path: Path) -> No
         check=True,
     )
     imported = set(ran.stdout.splitlines()[-1].split())
-    assert {name for name in imported if name.startswith("scratchtasks")} <= OURS
-    assert {name.partition(".")[0] for name in imported} - OURS <= OTHERS
+    ours = {name for name in imported if name.startswith("scratchtasks")}
+    return ours, {name.partition(".")[0] for name in imported - ours}

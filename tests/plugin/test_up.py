@@ -174,7 +174,11 @@ def test_one_that_cannot_be_built_keeps_no_other_back(
     [
         ((), "up: wanted the NAME of a service\n"),
         (("ap",), "ap: there is no such service\n    hint: did you mean 'api'?\n"),
-        (("--down", "ap"), "ap: there is no such service\n    hint: did you mean 'api'?\n"),
+        pytest.param(
+            ("--down", "ap"),
+            "ap: there is no such service\n    hint: did you mean 'api'?\n",
+            marks=pytest.mark.docker,
+        ),
         (
             ("api", "-p", "1:2"),
             "--port 1:2: no service here declares the port 2/tcp\n    hint: declared: api 80/tcp\n",

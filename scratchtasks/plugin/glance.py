@@ -1,0 +1,88 @@
+"""`scratch` without a word: whether there is nothing to do, found out before doit is imported.
+
+That import is most of such a run.  Whatever is not the plainest case is for doit to decide, which
+takes over what was looked at here.
+"""
+
+import os
+import sys
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from scratchtasks.core.errors import ScratchError
+
+from .display import write_all
+from .summary import summary
+from .switches import SWITCHES
+
+if TYPE_CHECKING:
+    from .workspace import Workspace
+
+
+def is_nothing_to_do(root: str) -> bool:
+    """Whether all images of the workspace *root*, the current folder, are up to date.
+
+    If so, it has said what a run says then.  False is no verdict.
+    """
+    if any(os.environ.get(variable) for variable in SWITCHES.values()) or not _is_plain(root):
+        return False
+    workspace = _workspace(root)
+    if workspace is None:
+        return False
+    try:
+        memory = workspace.memory
+        if not memory.ask() or memory.stale():
+            return False
+    except ScratchError:
+        return False
+    memory.freshen()
+    seconds = time.monotonic() - workspace.began
+    line = summary(memory.count, "image", {"current": memory.count}, seconds)
+    write_all(1, f"{line}\n".encode())
+    return True
+
+
+def _is_plain(root: str) -> bool:
+    """Whether nobody has told doit more than that its loader is ours."""
+    if os.path.lexists(os.path.join(root, "doit.cfg")):
+        return False
+    try:
+        with open(os.path.join(root, "pyproject.toml"), "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    if b"doit" not in data:
+        return True
+    import tomllib
+
+    try:
+        told = tomllib.loads(data.decode()).get("tool", {}).get("doit", {})
+    except (ValueError, AttributeError):
+        return False
+    return told in ({}, {"loader": "scratch"})
+
+
+def _workspace(root: str) -> "Workspace | None":
+    """What dodo.py makes, if it makes a Workspace and declares nothing to doit.
+
+    It is imported as doit does that, and doit does not do it again.
+    """
+    sys.path.insert(0, root)
+    try:
+        made = vars(import_module("dodo"))
+    except Exception:  # doit tells of it
+        return None
+    from .workspace import Workspace
+
+    found = {id(each): each for each in made.values() if isinstance(each, Workspace)}
+    theirs = any(
+        name.startswith("task_") or hasattr(each, "create_doit_tasks")
+        for name, each in made.items()
+        if id(each) not in found
+    )
+    if len(found) != 1 or theirs or "DOIT_CONFIG" in made or "doit" in sys.modules:
+        return None
+    return found.popitem()[1]
