@@ -54,22 +54,25 @@ def inputs_of(
 
 
 def write_inputs(path: str, session: "Session", names: Iterable[str], *, has_failed: bool) -> None:
-    """Write `inputs_of` to *path* as JSON: `{"inputs": [[kind, path, pattern, value]]}`.
+    """Write the workspace's root and `inputs_of` to *path* as JSON: `{"root": path, "inputs":
+    [[kind, path, pattern, value]]}`.
 
     Raises: StoreError.
     """
     inputs = inputs_of(session, names, has_failed=has_failed)
-    value = {"inputs": [[*item, inputs[item]] for item in sorted(inputs)]}
+    listed = [[*item, inputs[item]] for item in sorted(inputs)]
+    value = {"root": session.world.root, "inputs": listed}
     write_atomic(os.path.abspath(path), json.dumps(value).encode("utf-8", "surrogateescape"))
 
 
-def read_inputs(path: str) -> dict[Input, str]:
-    """What write_inputs wrote; empty when it did not come to that."""
+def read_inputs(path: str) -> tuple[str, dict[Input, str]] | None:
+    """The root and the inputs that write_inputs wrote; None when it did not come to that."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return {Input(*item): value for *item, value in json.load(file)["inputs"]}
+            told = json.load(file)
     except (OSError, ValueError):
-        return {}
+        return None
+    return told["root"], {Input(*item): value for *item, value in told["inputs"]}
 
 
 def seen_now(watched: Watched) -> dict[Input, str]:
@@ -89,19 +92,24 @@ def seen_now(watched: Watched) -> dict[Input, str]:
     return found
 
 
-def folders(watched: Watched) -> set[str]:
+def folders(watched: Watched, root: str) -> set[str]:
     """The folders in which a change may concern *watched*; those that are not there are left out.
 
-    Events come from a file's folder, for editors put a new file in an old one's place.
+    Events come from a file's folder, for editors put a new file in an old one's place.  That a
+    folder goes or comes is told by the one that holds it, so those above count too, from the
+    workspace's *root* down: what lies above that is busier, and moves with all of the workspace.
     """
-    found = set()
+    inside = root.rstrip("/") + "/"
+    found: set[str] = set()
     for item in watched:
-        path = item.path if item.kind == "names" else os.path.dirname(item.path)
-        while not os.path.isdir(path):
-            path = os.path.dirname(path)
-        found.add(path)
-        if item.kind == "file" and (real := os.path.realpath(item.path)) != item.path:
-            found.add(os.path.dirname(real) if os.path.isdir(os.path.dirname(real)) else path)
+        for path in _places(item):
+            folder = path if item.kind == "names" else os.path.dirname(path)
+            while not os.path.isdir(folder):
+                folder = os.path.dirname(folder)
+            while folder not in found:
+                found.add(folder)
+                if folder.startswith(inside):
+                    folder = os.path.dirname(folder)
     return found
 
 
@@ -111,13 +119,16 @@ def concerned(changes: Iterable[tuple[bool, str]], watched: Watched) -> list[str
     *changes* are absolute paths, each with whether it came or went, as against a change of what
     it holds: a listing sees only those.
     """
-    files = {item.path for item in watched if item.kind != "names"}
-    files |= {os.path.realpath(item.path) for item in watched if item.kind == "file"}
+    files: set[str] = set()
+    above: set[str] = set()
     listings: dict[str, list[str]] = {}
     for item in watched:
-        if item.kind == "names":
-            listings.setdefault(item.path.rstrip("/"), []).append(item.pattern)
-    above = {str(folder) for item in watched for folder in PurePath(item.path).parents}
+        for path in _places(item):
+            above.update(map(str, PurePath(path).parents))
+            if item.kind == "names":
+                listings.setdefault(path.rstrip("/"), []).append(item.pattern)
+            else:
+                files.add(path)
     found = set()
     for came_or_went, path in changes:
         folder, _, name = path.rpartition("/")
@@ -142,6 +153,12 @@ def changed_since(watched: Watched, moment: int) -> list[str]:
         if is_changed:
             found.add(item.path)
     return sorted(found)
+
+
+def _places(item: Input) -> set[str]:
+    """The path of *item*, and where its links lead: events may name either."""
+    follows = item.kind in ("file", "names")
+    return {item.path, os.path.realpath(item.path)} if follows else {item.path}
 
 
 def _is_newer(path: str, moment: int, *, was_there: bool) -> bool:

@@ -292,6 +292,29 @@ def test_watch(site: Site, engine: DockerClient, name: str) -> None:
 
 
 @pytest.mark.docker
+def test_watch_sees_that_a_folder_above_is_renamed(
+    site: Site, engine: DockerClient, name: str, tmp_path: Path
+) -> None:
+    site.write({"dodo.py": DODO.replace("services/*", "teams/*/services/*")})
+    site.write({f"teams/a/services/{name}/service.toml": PREBUILT})
+    tool = site.root / f"teams/a/services/{name}/tool"
+    tool.write_bytes(compile_server(tmp_path / "tool"))
+    tool.chmod(0o755)
+    watching = Watching(site, name)
+    try:
+        watching.until(lambda: watching.rounds() == 1)
+        watching.settle()
+        (site.root / "teams/a").rename(site.root / "teams/b")
+        watching.until(lambda: watching.rounds() == 2)
+        assert "watch: teams/a changed\n" in watching.said
+        assert f"//teams/b/services/{name}:binary  Prebuilt" in watching.said
+    finally:
+        watching.process.terminate()
+        watching.process.wait()
+    site.doit("up", "--down", name)
+
+
+@pytest.mark.docker
 def test_a_ctrl_c_while_a_container_is_replaced(
     site: Site, engine: DockerClient, name: str
 ) -> None:

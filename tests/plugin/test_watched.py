@@ -2,13 +2,16 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchtasks.core.action import Input
+from scratchtasks.plugin.commands.watch import _first_changes, _Missed
 from scratchtasks.plugin.watched import (
     changed_since,
     concerned,
@@ -82,8 +85,76 @@ def test_folders_of_files_that_are_links_or_not_there(tmp_path: Path) -> None:
         Input("file", str(tmp_path / "no/such/file")): "",
         Input("names", str(tmp_path / "real"), "*"): "x",
     }
-    assert folders(watched) == {str(tmp_path), str(tmp_path / "real")}
+    assert folders(watched, str(tmp_path)) == {str(tmp_path), str(tmp_path / "real")}
     assert concerned([(False, str(tmp_path / "real/f"))], watched)
+
+
+def test_what_is_behind_a_link_is_known_by_both_its_names(tmp_path: Path) -> None:
+    # The kernel has one watch for both, and what it tells bears either name.
+    api, link = tmp_path / "teams/a/api", tmp_path / "services/api"
+    api.mkdir(parents=True)
+    link.parent.mkdir()
+    link.symlink_to("../teams/a/api")
+    watched = {Input("file", str(link / "main.c")): "", Input("names", str(link), ".c"): ""}
+    both = {link, *link.parents, api, *api.parents}
+    inside = {str(each) for each in both if each.is_relative_to(tmp_path)}
+    assert folders(watched, str(tmp_path)) == inside
+    for path in (link, link / "main.c", link / "new.c", api, api / "main.c", api / "new.c"):
+        assert concerned([(True, str(path))], watched) == [str(path)]
+
+
+SOURCES = st.lists(st.sampled_from("ab"), max_size=4).map(lambda above: "/".join([*above, "f"]))
+
+
+@given(st.dictionaries(SOURCES, st.booleans()))
+def test_in_the_workspace_folders_above_inputs_are_watched_too(files: dict[str, bool]) -> None:
+    with TemporaryDirectory() as name:
+        root, tool = Path(name, "home/w"), Path(name, "usr/bin/gcc")
+        root.mkdir(parents=True)
+        tool.parent.mkdir(parents=True)
+        write(root, {path: "" for path, is_there in files.items() if is_there})
+        paths = [root / path for path in files]
+        above = {each for path in paths for each in path.parents if each.is_relative_to(root)}
+        wanted = {tool.parent, *(each for each in above if each.exists())}
+        watched = {Input("file", str(path)): "" for path in (*paths, tool)}
+        assert folders(watched, str(root)) == set(map(str, wanted))
+
+
+class _Deed(_Missed):
+    """Does something once the watching has begun, and ends it if that goes unnoticed."""
+
+    def __init__(self, deed: Callable[[], object]) -> None:
+        super().__init__({}, 0)
+        self._deed = deed
+        self._asked = 0
+
+    def is_set(self) -> bool:
+        self._asked += 1
+        if self._asked == 1:
+            self._deed()
+        return self._asked > 30
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "noticed"),
+    [
+        ("teams", "groups", ["teams"]),
+        ("teams/a", "teams/b", ["teams/a"]),
+        ("teams/a", "aside", ["teams/a"]),
+        ("teams/a/services", "teams/a/programs", ["teams/a/services"]),
+        ("teams/a/services/api", "teams/a/services/web", ["teams/a/services/api"]),
+        ("later", "new", ["new"]),
+        ("teams/other", "teams/c", []),
+        ("teams/a/docs", "docs", []),
+    ],
+)
+def test_folders_that_are_renamed(old: str, new: str, noticed: list[str], tmp_path: Path) -> None:
+    source = "teams/a/services/api/main.c"
+    write(tmp_path, {source: "", "teams/other/f": "", "teams/a/docs/f": "", "later/f": ""})
+    watched = dict.fromkeys((Input("file", str(tmp_path / each)) for each in (source, "new/f")), "")
+    deed = _Deed(lambda: (tmp_path / old).rename(tmp_path / new))
+    found = _first_changes(watched, str(tmp_path), deed)
+    assert found == [str(tmp_path / each) for each in noticed]
 
 
 def test_the_inputs_of_an_image_are_its_own_and_not_its_neighbour_s(tmp_path: Path) -> None:
@@ -92,9 +163,9 @@ def test_the_inputs_of_an_image_are_its_own_and_not_its_neighbour_s(tmp_path: Pa
     for name in (*it.graph.tasks["rootfs:api"].deps, "rootfs:api"):
         it.build(it.graph.tasks[name])
     write_inputs(str(tmp_path / "inputs"), it, ["api"], has_failed=False)
-    found = read_inputs(str(tmp_path / "inputs"))
-    assert found == inputs_of(it, ["api"])
-    files = {os.path.relpath(each.path, tmp_path) for each in found if each.kind == "file"}
+    written = read_inputs(str(tmp_path / "inputs"))
+    assert written == (str(tmp_path), inputs_of(it, ["api"]))
+    files = {os.path.relpath(each.path, tmp_path) for each in written[1] if each.kind == "file"}
     assert {"services/api/main.go", "services/api/service.toml", "dodo.py", "go.mod"} <= files
     assert not any(path.startswith(("services/web", "gen")) for path in files)
     it.close()
@@ -108,7 +179,7 @@ def test_before_anything_is_known_every_file_counts(tmp_path: Path) -> None:
         os.path.relpath(each.path, tmp_path) for each in inputs_of(it, ["api"], has_failed=True)
     }
     assert {"services/api/main.go", "services/web/main.go", "services/api"} <= files
-    assert read_inputs(str(tmp_path / "none")) == {}
+    assert read_inputs(str(tmp_path / "none")) is None
     it.close()
 
 
@@ -147,7 +218,7 @@ def test_what_is_gone_is_gone_once_and_may_come_back(tmp_path: Path) -> None:
     moment = time.time_ns() + 10**9
     assert changed_since(watched, moment) != []
     assert changed_since(now, moment) == []
-    assert folders(now) == {str(tmp_path)}
+    assert folders(now, str(tmp_path)) == {str(tmp_path)}
     assert concerned([(True, str(folder))], now) == [str(folder)]
     (tmp_path / "aside").rename(folder)
     assert changed_since(now, moment) == sorted({str(folder), *(item.path for item in files)})

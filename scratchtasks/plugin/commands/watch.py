@@ -90,6 +90,7 @@ class _Watcher:
         self._standby: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
+        root = ""
         watched: Watched = {}
         code = 0
         try:
@@ -97,7 +98,7 @@ class _Watcher:
                 began = time.time_ns() - _GRAIN
                 code = self._round()
                 if written := read_inputs(self._inputs):
-                    watched = written
+                    root, watched = written
                     os.unlink(self._inputs)
                 if not watched:
                     return code  # wrong from the start: there is nothing to wait for
@@ -106,7 +107,7 @@ class _Watcher:
                 elif code:
                     _say("not all is up; what failed is as it was")
                 _say(f"watching {len(watched)} inputs of {', '.join(self._names)}; Ctrl-C ends")
-                changed = _wait(watched, began)
+                changed = _wait(watched, root, began)
                 watched = seen_now(watched)  # if the next round fails before it knows its inputs
                 shown = ", ".join(os.path.relpath(path) for path in changed[:_SHOWN])
                 more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
@@ -174,14 +175,15 @@ class _Missed:
         return bool(self.changed)
 
 
-def _wait(watched: Watched, began: int) -> list[str]:
-    """The paths of *watched* that change, or have changed since *began* (ns since 1970).
+def _wait(watched: Watched, root: str, began: int) -> list[str]:
+    """The paths of *watched*, inputs of the workspace at *root*, that change, or have changed
+    since *began* (ns since 1970).
 
     Raises: SinkError when the operating system does not let us watch.
     """
     missed = _Missed(watched, began)
     try:
-        return _first_changes(watched, missed)
+        return _first_changes(watched, root, missed)
     except FileNotFoundError:  # a folder went just now
         return missed.changed or changed_since(watched, began) or [os.getcwd()]
     except (OSError, RuntimeError) as error:
@@ -189,11 +191,11 @@ def _wait(watched: Watched, began: int) -> list[str]:
         raise SinkError("watch", f"cannot watch: {error}", hint) from None
 
 
-def _first_changes(watched: Watched, missed: _Missed) -> list[str]:
+def _first_changes(watched: Watched, root: str, missed: _Missed) -> list[str]:
     from watchfiles import Change, watch
 
     for changes in watch(
-        *folders(watched),
+        *folders(watched, root),
         watch_filter=None,
         debounce=_LONGEST,
         step=_QUIET,
