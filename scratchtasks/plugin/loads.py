@@ -1,8 +1,8 @@
 """Bringing images into an engine: those of one run together, in one archive."""
 
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ class Loads:
         self._pid = os.getpid()
         self._open = ExitStack()
         self._engine: Target | None = None
+        self._silence: SinkError | None = None
 
     def plan(self, names: Iterable[str]) -> None:
         """The services of the tasks *names* (`rootfs:NAME`) are to be loaded by this run."""
@@ -48,7 +49,7 @@ class Loads:
         name = _name(task.name)
         with self._turn:
             if name not in self._done:
-                with span(self._session.world.tell, "load", f"load:{name}") as told:
+                with self._asking(), span(self._session.world.tell, "load", f"load:{name}") as told:
                     self._load(name)
                     told["how"] = self._done[name]
         said = _SAID[self._done[name]]
@@ -82,9 +83,27 @@ class Loads:
     def _connect(self) -> None:
         from scratchtasks.sinks.engines import is_near
 
-        with suppress(Exception), self._turn:  # whatever it is, `load` meets it again
+        with suppress(Exception), self._turn, self._asking():  # `load` tells
             if is_near(self._session.declared.engine, self._session.world.env):
                 self.engine.warm_up()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Ask the engine something inside `with`; one that has let its time run out in this run
+        is not waited for again, its failure is raised at once.
+
+        Other failures are quick to meet again, and may be gone by then.
+        """
+        if self._silence is not None:
+            raise self._silence
+        try:
+            yield
+        except SinkError as error:
+            from scratchtasks.sinks.docker.faults import has_timed_out
+
+            if has_timed_out(error):
+                self._silence = error
+            raise
 
     def close(self) -> None:
         """End the connection; one that is not made yet ends with the process."""

@@ -36,6 +36,11 @@ def reason_of(error: BaseException) -> str:
     return str(error).removeprefix("Error while fetching server API version: ").rstrip(".")
 
 
+def has_timed_out(error: BaseException) -> bool:
+    """Whether *error* came of waiting for an answer; to ask again is to wait again."""
+    return any(isinstance(cause, TimeoutError) for cause in _chain(error))
+
+
 def hint_for(error: BaseException) -> str:
     """What to do about *error*, met while connecting."""
     if any(isinstance(cause, PermissionError) for cause in _chain(error)):
