@@ -23,6 +23,9 @@ ActionKey = NewType("ActionKey", str)
 Json = str | int | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 """What canonical_json accepts. Floats are left out on purpose: their text varies."""
 
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -45,9 +48,7 @@ def hex_of(digest: Digest | DiffID) -> str:
 
 def canonical_json(value: Json) -> bytes:
     """One byte string for equal values: sorted keys, no spaces, UTF-8, no escapes beyond JSON's."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode("utf-8", "surrogateescape")
+    return _encode(value).encode("utf-8", "surrogateescape")
 
 
 def key_of(*parts: Json) -> ActionKey:

@@ -15,20 +15,27 @@ def run_jobs(jobs: Iterable[Job], workers: int) -> None:
 
     After the first failure none is begun; those under way end, and the failure is raised.
     """
-    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+    from concurrent.futures import Future, ThreadPoolExecutor
+    from queue import SimpleQueue
 
     first = list(jobs)
     if len(first) == 1:  # the usual edit, or push of an unchanged image: a thread would only cost
         first = list(first[0]())
     if not first:
         return
+    # Not concurrent.futures.wait, which looks at all that are pending each time one is done.
+    done: SimpleQueue[Future[Iterable[Job]]] = SimpleQueue()
+    pending = 0
     with ThreadPoolExecutor(workers) as pool:
-        pending: set[Future[Iterable[Job]]] = {pool.submit(job) for job in first}
         try:
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    pending |= {pool.submit(job) for job in future.result()}
+            while True:
+                for job in first:
+                    pool.submit(job).add_done_callback(done.put)
+                    pending += 1
+                if not pending:
+                    return
+                first = list(done.get().result())
+                pending -= 1
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -45,12 +45,15 @@ def plain_layer(
         diff_id = DiffID(parse_digest(known.facts["diff_id"]))
         return PlainLayer(known.outputs["recipe"], diff_id, known.facts["size"], kind)
     tar = tar_chunks(whole, world.store.stream, world.epoch)
+    is_aside = world.threads > 1
     if world.packs:
-        layer, size = _pack(world, kind, lambda gzip: measure(_through(gzip, tar)))
+        layer, size = _pack(
+            world, kind, lambda gzip: measure(_through(gzip, tar), is_aside=is_aside)
+        )
         diff_id = layer.diff_id
     else:
         with span(world.tell, "layer", f"hash {kind}") as told:
-            diff_id, size = measure(tar)
+            diff_id, size = measure(tar, is_aside=is_aside)
             told |= {"diff_id": diff_id, "bytes": size}
     source = world.store.put_bytes(recipe, RECIPE)
     facts = {"diff_id": diff_id, "size": size}
@@ -115,7 +118,7 @@ def _pack(
     """Compress what *give* writes, a tar whose DiffID and size it returns, into the store."""
     with span(world.tell, "layer", f"compress {kind}") as told:
         with world.store.writer(LAYER_GZIP) as out:
-            with GzipWriter(out.write, world.gzip_threads) as gzip:
+            with GzipWriter(out.write, world.threads) as gzip:
                 diff_id, size = give(gzip)
             blob = out.commit()
         told |= {"diff_id": diff_id, "bytes_in": size, "bytes_out": blob.size}

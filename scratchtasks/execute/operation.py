@@ -31,7 +31,7 @@ class World:
     *trees* are those of shared layers that were read before, by digest.
     *plain_http* are registries without TLS.  *is_offline* forbids every fetch.
     *tell* hears of spans of work, if somebody wants them.  *packs*: images are made too, so what
-    is read to hash a layer is compressed on the way.  *gzip_threads* compress each layer.
+    is read to hash a layer is compressed on the way.  *threads* hash and compress each layer.
     """
 
     root: str
@@ -49,7 +49,7 @@ class World:
     is_offline: bool = False
     tell: OnSpan | None = None
     packs: bool = False
-    gzip_threads: int = THREADS
+    threads: int = THREADS
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ Batch = tuple[str, ...]
 Chain = tuple[str, ...]
 """Names of actions each of which needs the one before."""
 
-_OWN_WORK = frozenset({"prebuilt", "rootfs"})
-"""Operations that hash and compress in this process, and leave cores idle if made one by one."""
+_OWN_WORK = frozenset({"prebuilt", "rootfs", "image"})
+"""Operations that do their work in this process, and leave cores idle if made one by one: while
+one layer is compressed, Python is free for another image's small files."""
 
 _TOGETHER = 16
 """Chains in one group: enough to keep cores busy, few enough to see them end."""

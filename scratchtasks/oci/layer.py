@@ -99,10 +99,10 @@ def plain_chunks(layer: PlainLayer, open_blob: OpenBlob) -> Iterator[bytes]:
         )
 
 
-def measure(chunks: Iterable[bytes]) -> tuple[DiffID, int]:
-    """The DiffID and size in bytes of the tar *chunks*."""
+def measure(chunks: Iterable[bytes], *, is_aside: bool = True) -> tuple[DiffID, int]:
+    """The DiffID and size in bytes of the tar *chunks*; *is_aside* hashes on another thread."""
     size = 0
-    with SideHash() as found:
+    with SideHash(is_aside=is_aside) as found:
         for chunk in chunks:
             found.update(chunk)
             size += len(chunk)

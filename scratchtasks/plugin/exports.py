@@ -64,6 +64,10 @@ class Exports:
             self.write_summary()  # a worker process has no other end
         session.events.emit(ImageMade(str(task.label), top.digest, how))
 
+    def has_made(self, task: Task) -> bool:
+        """Whether this process has exported *task*'s image, and not yet written the summary."""
+        return task.name.removeprefix("image:") in self._made
+
     def fault(self, task: Task) -> str:
         """Why `dist/` does not tell of *task*'s image as it is in the store, in plain words; ""
         when it does.  Raises: StoreError."""

@@ -247,6 +247,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
 
         assert self.workspace is not None
         assert self.session is not None
+        self.session.world.files.learn(self.workspace.memory.contents)
         self.session.pinning.restrict(self._switches)
         if getattr(cmd, "execute_tasks", False):
             cmd.reporters["scratch"] = self.workspace.doit_config["reporter"]

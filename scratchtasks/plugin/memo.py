@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from scratchtasks.store.atomic import remove, storage_error, write_atomic
 from scratchtasks.store.notes import Notes, notes_from
-from scratchtasks.store.signature import Meaning
+from scratchtasks.store.signature import Content, Meaning
 
 _FORMAT = 3
 _KEPT = 4
@@ -85,6 +85,8 @@ class Memo:
         self.changed = set[int]()
         """Numbers of the paths that were found to mean something else than before; never
         written."""
+        self.contents: Mapping[str, Content] = {}
+        """What large files held that had moved; never written."""
         self.token = ""
         """Ties the two files together; "" while what is here is not written."""
 

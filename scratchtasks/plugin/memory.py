@@ -21,6 +21,8 @@ from .memo import (
 from .recall import stale_services
 
 if TYPE_CHECKING:
+    from scratchtasks.store.signature import Content
+
     from .outline import Outline
     from .remember import Table
     from .session import Session
@@ -41,6 +43,8 @@ class Memory:
         self._memo: Memo | None = None
         self._stale: set[str] | None = None
         self._table: Table | None = None
+        self.contents: Mapping[str, Content] = {}
+        """What `ask` has read of large files that had moved."""
 
     def ask(self, only: Collection[str] = ()) -> bool:
         """Look at what the services *only*, () for all, depend on; False when everything has to
@@ -51,6 +55,7 @@ class Memory:
         if memo is None or _is_at_work(os.path.join(self._root, ".scratch", "lock")):
             return False
         self._stale = stale_services(memo, self._folder, self._environment, only)
+        self.contents = memo.contents
         if self._stale is None or not self._git_agrees(memo):
             return False
         self._memo = memo

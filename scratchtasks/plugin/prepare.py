@@ -41,8 +41,9 @@ def tasks_for(
         planned = _prepare_run(cmd, pos_args, session, users_tasks, options)
         at_once = int(options.get("num_process") or 0)
         workers = 1 if at_once else 0  # with `-n` it is doit that has several at work
-        if at_once > 1 or (planned.groups and not at_once):
-            session.compress_on(1)  # thread for each layer: the others have layers of their own
+        if at_once or planned.groups:
+            # A thread for each layer: the others have layers of their own, or are not wanted.
+            session.use_threads(1)
     ours = task_dicts(session, planned, workers=workers)
     made = (each for part in (ours, fresh_images(fresh)) for each in part)
     return [*users_tasks, *generate_tasks("scratchtasks", made)]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
@@ -124,9 +125,9 @@ class Session:
         self.world = self.engine.world = world
         self.engine.reset()
 
-    def compress_on(self, threads: int) -> None:
-        """Compress each layer on so many *threads*; nothing that is decided depends on it."""
-        self.world = self.engine.world = replace(self.world, gzip_threads=threads)
+    def use_threads(self, threads: int) -> None:
+        """Make each layer on so many *threads*; nothing that is decided depends on it."""
+        self.world = self.engine.world = replace(self.world, threads=threads)
 
     def adopt_pins(self, locked: Mapping[str, Pin], lock: str, digest: Digest) -> None:
         """The file *lock* has the pins *locked* from now on, and is *digest*."""
@@ -198,7 +199,10 @@ class Session:
         self.pinning.settle(task.actions)  # by now the loader has, unless it is doit's own
         if not self.is_image(task):
             build_side_by_side(self.engine, task.actions)
-            return
+        elif not self.exports.has_made(task):
+            self._build_image(task)
+
+    def _build_image(self, task: Task) -> None:
         (image,) = task.actions
         how: Literal["ran", "hit"] = "ran" if self.engine.verdict(image).result is None else "hit"
         self.engine.build(image)
@@ -212,7 +216,9 @@ class Session:
     def build_chains(self, chains: Sequence[Chain], workers: int) -> None:
         """Build *chains*, each in its order, on *workers* threads (0: one for each core).
 
-        What fails ends its chain, and is told by the task that is to build it.
+        An image is exported to `dist/` too.  What fails ends its chain, and is told by the task
+        that is to build it.
+
         Raises: Cancelled.
         """
         self.lock()
@@ -220,7 +226,11 @@ class Session:
         def build(chain: Chain) -> None:
             with suppress(ScratchError):
                 for name in chain:
-                    self.engine.build(name)
+                    image = self._image_tasks.get(name)
+                    if image is None:
+                        self.engine.build(name)
+                    elif self.why_stale(image):
+                        self._build_image(image)
 
         map_all(build, chains, workers)
 
@@ -238,6 +248,11 @@ class Session:
             remove(stamp_path(self.world.scratch, self.graph.actions[name]))
         if self.is_image(task):
             layout.remove(self.exports.layout_of(task))
+
+    @cached_property
+    def _image_tasks(self) -> Mapping[str, Task]:
+        """The tasks of images, by the name of the action that makes the image."""
+        return {task.actions[-1]: task for task in self.graph.tasks.values() if self.is_image(task)}
 
     def is_image(self, task: Task) -> bool:
         """Whether *task* makes an image."""

@@ -9,7 +9,7 @@ recorded in and are computed again after it.  Only where there is no boot id do 
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import TypeVar, cast
 
@@ -221,6 +221,11 @@ class FileStates:
         self._young[path] = signature
         if not path.startswith(self._ours):
             self.forget_scan()
+
+    def learn(self, contents: Mapping[str, Content]) -> None:
+        """Know what was read already, by path; it counts while stat stays as it was then."""
+        for path, content in contents.items():
+            self._learn(self._absolute(path), content)
 
     def probe(self, key: Json, make: Callable[[], str]) -> str:
         """What *make* returned for *key* the first time, in this run or an earlier one.

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from doit.exceptions import TaskFailed
 
+from scratchtasks.core.task import Task
 from scratchtasks.execute.plan import Plan
+from scratchtasks.plugin.backend import OUR_VALUE
+from scratchtasks.plugin.events import Event, ImageMade
 from scratchtasks.plugin.session import Session
-from scratchtasks.plugin.tasks import BatchAction, BuildAction, UpToDate, task_dicts
+from scratchtasks.plugin.tasks import BatchAction, BuildAction, GroupAction, UpToDate, task_dicts
 
 from .shop import session, write
 
@@ -66,6 +69,47 @@ def test_groups_of_chains_come_after_batches_and_before_their_tasks(shop: Sessio
     assert str(found["_assemble_0"]["actions"][0]) == (
         "build //services/api:rootfs, //services/web:rootfs"
     )
+
+
+def image_after_all_it_needs(shop: Session) -> tuple[Task, tuple[str, ...]]:
+    """An image's task, and the chain of actions that makes it of what is built already."""
+    tasks = shop.graph.tasks
+    for dep in tasks["rootfs:api"].deps:
+        assert BuildAction(shop, tasks[dep]).execute() is None
+    return tasks["image:api"], (*tasks["rootfs:api"].actions, *tasks["image:api"].actions)
+
+
+def test_a_group_puts_images_into_dist_once(shop: Session, tmp_path: Path) -> None:
+    made: list[ImageMade] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, ImageMade):
+            made.append(event)
+
+    shop.events.subscribe(listen)
+    image, chain = image_after_all_it_needs(shop)
+    assert GroupAction(shop, [chain, ("//services/web:rootfs",)], 2).execute() is None
+    assert (tmp_path / "dist/api/index.json").exists()
+    assert [(each.label, each.outcome) for each in made] == [("//services/api:image", "ran")]
+    # doit's task finds it done, and has it recorded.
+    assert not UpToDate(shop, image)(None, {})
+    action = BuildAction(shop, image)
+    assert action.execute() is None
+    assert action.values == {OUR_VALUE: shop.key(image)}
+    assert len(made) == 1
+    shop.close()
+
+
+def test_a_group_leaves_failures_to_their_tasks(shop: Session, tmp_path: Path) -> None:
+    dist = tmp_path / "dist"
+    dist.mkdir()
+    (dist / "api").write_text("in the way")
+    image, chain = image_after_all_it_needs(shop)
+    assert GroupAction(shop, [chain], 1).execute() is None
+    failed = BuildAction(shop, image).execute()
+    assert isinstance(failed, TaskFailed)
+    assert failed.message.startswith(f"{dist / 'api'}")
+    shop.close()
 
 
 def test_labels_as_tasks_for_doits_own_loader(shop: Session) -> None:
