@@ -17,9 +17,6 @@ _OWN_WORK = frozenset({"prebuilt", "rootfs", "image"})
 """Operations that do their work in this process, and leave cores idle if made one by one: while
 one layer is compressed, Python is free for another image's small files."""
 
-_TOGETHER = 16
-"""Chains in one group: enough to keep cores busy, few enough to see them end."""
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -47,15 +44,18 @@ def run_probes(engine: Engine, names: Iterable[str]) -> None:
             continue
 
 
-def plan(engine: Engine, names: Sequence[str]) -> Plan:
-    """What is best made together of the actions *names*, which come after those they need."""
+def plan(engine: Engine, names: Sequence[str], together: int) -> Plan:
+    """What is best made together of the actions *names*, which come after those they need.
+
+    A group has *together* chains at most.
+    """
     others = [name for name in names if not engine.actions[name].is_probe]
     batches = tuple(batch for batch in _batches(engine, others) if len(batch) > 1)
     shared = [name for name in others if _is_shared(engine, name)]
     chains = _chains(engine, others, {*shared, *(name for batch in batches for name in batch)})
     if len(chains) < 2:
         return Plan(batches)
-    groups = [chains[at : at + _TOGETHER] for at in range(0, len(chains), _TOGETHER)]
+    groups = [chains[at : at + together] for at in range(0, len(chains), together)]
     if shared:
         groups.insert(0, [(name,) for name in shared])
     return Plan(batches, tuple(map(tuple, groups)))

@@ -17,6 +17,12 @@ from .session import Session
 from .tasks import AFTER, GROUPS, task_dicts
 from .words import empty_groups, resolve_words
 
+_MANY = 64
+"""Chains that one of doit's tasks makes side by side: when it ends, cores wait for the last."""
+
+_FEW = 4
+"""Chains that one makes one by one with `-n`: in the end, cores wait for the last task."""
+
 
 def tasks_for(
     cmd: Any,
@@ -77,7 +83,7 @@ def _prepare_run(
     session.pinning.settle(actions)
     with session.engine.planning():
         run_probes(session.engine, actions)
-        planned = plan(session.engine, actions)
+        planned = plan(session.engine, actions, _FEW if options.get("num_process") else _MANY)
     # Compilers take longer than probes: what was begun is ended before their answer is looked at.
     loads = any(word.startswith("load:") for word in reached)
     for chore in (*chores(loads=loads), *([session.loads.begin] if loads else [])):

@@ -21,35 +21,35 @@ def ledger(world: World) -> Ledger:
 
 
 def test_all_stale_ones_go_together(ledger: Ledger) -> None:
-    assert plan(ledger.engine(), NAMES) == Plan((tuple(NAMES),))
-    assert plan(ledger.engine(), NAMES[:2]) == Plan((tuple(NAMES[:2]),))
+    assert plan(ledger.engine(), NAMES, 16) == Plan((tuple(NAMES),))
+    assert plan(ledger.engine(), NAMES[:2], 16) == Plan((tuple(NAMES[:2]),))
     assert ledger.concat.ran == []
 
 
 def test_fresh_ones_and_hits_are_left_out(ledger: Ledger) -> None:
     ledger.build("a", "b", "c")
-    assert plan(ledger.engine(), NAMES) == Plan()
+    assert plan(ledger.engine(), NAMES, 16) == Plan()
     ledger.write(x="1\n", y="1\n")
-    assert plan(ledger.engine(), NAMES) == Plan((("//:a", "//:b"),))
+    assert plan(ledger.engine(), NAMES, 16) == Plan((("//:a", "//:b"),))
     ledger.build("a", "b")
     ledger.write(x="X\n", y="Y\n", z="1\n")
-    assert plan(ledger.engine(), NAMES) == Plan()
+    assert plan(ledger.engine(), NAMES, 16) == Plan()
 
 
 def test_one_alone_needs_no_batch(ledger: Ledger) -> None:
-    assert plan(ledger.engine(), NAMES[:1]) == Plan()
+    assert plan(ledger.engine(), NAMES[:1], 16) == Plan()
     ledger.concat.batch = ""
-    assert plan(ledger.engine(), NAMES) == Plan()
+    assert plan(ledger.engine(), NAMES, 16) == Plan()
 
 
 def test_what_waits_for_another_is_no_part(ledger: Ledger) -> None:
     waiting = ledger.with_actions(*ledger.actions[:2], action("c", deps=["a"]))
-    assert plan(waiting.engine(), NAMES) == Plan((("//:a", "//:b"),))
+    assert plan(waiting.engine(), NAMES, 16) == Plan((("//:a", "//:b"),))
 
 
 def test_what_cannot_be_decided_is_no_part(ledger: Ledger) -> None:
     ledger.concat.toolchain = ""
-    assert plan(ledger.engine(), NAMES) == Plan()
+    assert plan(ledger.engine(), NAMES, 16) == Plan()
 
 
 def test_probes_run_in_one_call_and_leave_their_failures_for_later(world: World) -> None:
@@ -86,39 +86,39 @@ def roots(world: World) -> Ledger:
 
 
 def test_own_work_after_a_batch_is_done_side_by_side(roots: Ledger) -> None:
-    planned = plan(roots.engine(), ROOTS)
+    planned = plan(roots.engine(), ROOTS, 16)
     assert planned == Plan((("//:a", "//:b"),), ((("//:ra",), ("//:rb",)),))
 
 
 def test_own_work_that_is_ready_needs_no_batch(roots: Ledger) -> None:
     roots.build("a", "b")
-    assert plan(roots.engine(), ROOTS) == Plan((), ((("//:ra",), ("//:rb",)),))
-    assert plan(roots.engine(), ROOTS[:3]) == Plan()
+    assert plan(roots.engine(), ROOTS, 16) == Plan((), ((("//:ra",), ("//:rb",)),))
+    assert plan(roots.engine(), ROOTS[:3], 16) == Plan()
     roots.build("ra")
-    assert plan(roots.engine(), ROOTS) == Plan()
+    assert plan(roots.engine(), ROOTS, 16) == Plan()
 
 
 def test_own_work_after_what_is_compiled_alone_waits_for_its_task(roots: Ledger) -> None:
     roots.concat.batch = ""
-    assert plan(roots.engine(), ROOTS) == Plan()
+    assert plan(roots.engine(), ROOTS, 16) == Plan()
 
 
 def test_own_work_after_own_work_is_one_chain(roots: Ledger) -> None:
     made = [replace(each, op="prebuilt") for each in roots.actions[:2]]
     chained = roots.with_actions(*made, *roots.actions[2:])
     wanted = (("//:a", "//:ra"), ("//:b", "//:rb"))
-    assert plan(chained.engine(), ROOTS) == Plan((), (wanted,))
+    assert plan(chained.engine(), ROOTS, 16) == Plan((), (wanted,))
     both = chained.with_actions(
         *chained.actions[:2], action("ra", deps=["a", "b"], op="rootfs"), chained.actions[3]
     )
-    assert plan(both.engine(), ROOTS) == Plan((), ((("//:a",), ("//:b", "//:rb")),))
+    assert plan(both.engine(), ROOTS, 16) == Plan((), ((("//:a",), ("//:b", "//:rb")),))
 
 
 def test_many_chains_are_several_groups(world: World) -> None:
     names = [f"n{number:02}" for number in range(20)]
     many = Ledger(world, [action(name, "x", op="prebuilt") for name in names])
     many.write(x="X\n")
-    planned = plan(many.engine(), [f"//:{name}" for name in names])
+    planned = plan(many.engine(), [f"//:{name}" for name in names], 16)
     assert [len(group) for group in planned.groups] == [16, 4]
     assert [chain for group in planned.groups for chain in group] == [(f"//:{n}",) for n in names]
 
@@ -135,7 +135,7 @@ def test_essentials_come_first_for_all_that_wait_for_them(world: World) -> None:
     shop.write(x="X\n", y="Y\n", z="Z\n")
     names = ["//:certs", "//:ra", "//:rb"]
     roots = (("//:ra",), ("//:rb",))
-    assert plan(shop.engine(), names) == Plan((), ((("//:certs",),), roots))
-    assert plan(shop.engine(), names[:2]) == Plan()
+    assert plan(shop.engine(), names, 16) == Plan((), ((("//:certs",),), roots))
+    assert plan(shop.engine(), names[:2], 16) == Plan()
     shop.build("certs")
-    assert plan(shop.engine(), names) == Plan((), (roots,))
+    assert plan(shop.engine(), names, 16) == Plan((), (roots,))
