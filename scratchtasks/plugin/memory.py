@@ -42,6 +42,7 @@ class Memory:
         self._head = head_of(root, declared, boot_id())
         self._memo: Memo | None = None
         self._stale: set[str] | None = None
+        self._asked = frozenset[str]()
         self._table: Table | None = None
         self.contents: Mapping[str, Content] = {}
         """What `ask` has read of large files that had moved."""
@@ -49,8 +50,10 @@ class Memory:
     def ask(self, only: Collection[str] = ()) -> bool:
         """Look at what the services *only*, () for all, depend on; False when everything has to
         be analysed.  A question that was answered is not asked again."""
-        if self._memo is not None and not only and self._stale is not None:
+        question = frozenset(only)
+        if self._memo is not None and question == self._asked:
             return True
+        self._memo, self._asked = None, question
         memo = read_memo(self._folder, self._environment, self._head)
         if memo is None or _is_at_work(os.path.join(self._root, ".scratch", "lock")):
             return False

@@ -1,9 +1,9 @@
 """One look at many files: which of them stat otherwise than was noted, and what large ones hold."""
 
 import os
-import stat as types
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from stat import S_ISREG
 
 from scratchtasks.core.errors import StoreError
 
@@ -36,7 +36,7 @@ def _is_large(path: str) -> bool:
         info = os.stat(path)
     except (OSError, ValueError):
         return False
-    return info.st_size >= _LARGE and types.S_ISREG(info.st_mode)
+    return info.st_size >= _LARGE and S_ISREG(info.st_mode)
 
 
 def _content(path: str) -> Content | None:
