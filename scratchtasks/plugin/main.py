@@ -34,7 +34,10 @@ def run(arguments: Sequence[str]) -> int:
             return _refuse(
                 "no workspace here or above (wanted a dodo.py that imports scratchtasks)"
             )
-    os.chdir(root)
+    if root != folder:
+        os.chdir(root)
+        # As a shell sets it: with the folder of the start in it, each would have a memo of its own.
+        os.environ["PWD"] = root
     try:
         if arguments[:1] != ["resolve"]:  # all its words are paths, and there it knows best
             arguments = [from_root(argument, folder, root) for argument in arguments]

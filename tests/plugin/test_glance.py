@@ -36,17 +36,18 @@ DONE = "1 image up to date"
 def site(tmp_path: Path) -> Site:
     """One image, up to date for a while."""
     site = site_of(tmp_path / "ws", FILES)
+    site.env["PWD"] = str(site.root)
     site.doit()
     settle(site)
     return site
 
 
 def scratch(site: Site, **env: str) -> Ran:
-    """Run `scratch`; the last line says who did it."""
+    """Run `scratch` in a folder below; the last line says who did it."""
     told = subprocess.run(
         [sys.executable, "-c", RUN],
         cwd=site.root / "web",
-        env=site.environment(**env),
+        env=site.environment(**{"PWD": str(site.root / "web"), **env}),
         capture_output=True,
         text=True,
         timeout=60,

@@ -145,7 +145,9 @@ def test_our_loader_is_on_unless_another_is_named(
     monkeypatch.setattr(DoitMain, "run", note)
     _tree(tmp_path, {"dodo.py": "import scratchtasks\n", "a/b": ""})
     monkeypatch.chdir(tmp_path / "a")
+    monkeypatch.setenv("PWD", str(tmp_path / "a"))
     assert run([":image", "-n", "2"]) == 2
+    assert os.environ["PWD"] == str(tmp_path)
     (tmp_path / "pyproject.toml").write_text(_STOCK)
     assert run([]) == 2
     assert seen == [
