@@ -1,7 +1,8 @@
 """The console script `scratch`: doit, started at the workspace's root from any folder in it.
 
 Plain doit reads only `./pyproject.toml`: in a subfolder it would lose the plugin without a word
-and open a second database.
+and open a second database.  Without a word on the command line doit is asked only if there is
+something to do (see glance).
 """
 
 import os

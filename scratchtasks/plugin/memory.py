@@ -49,7 +49,7 @@ class Memory:
 
     def ask(self, only: Collection[str] = ()) -> bool:
         """Look at what the services *only*, () for all, depend on; False when everything has to
-        be analysed.  A question that was answered is not asked again."""
+        be analysed.  What is known already is not looked at again."""
         question = frozenset(only)
         if self._memo is not None and question == self._asked:
             return True
