@@ -98,7 +98,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def made(tmp_path: Path, program: bytes, name: str) -> Made:
     """An empty store, and the program for images in it.
 
-    The program is made unlike any other test's, so that no engine has its layer yet.
+    The program is unlike any other test's, so that no engine has its layer yet.
     """
     files = FileStates(str(tmp_path), str(tmp_path / "files.db"))
     store = ContentStore(str(tmp_path / "blobs"), files)

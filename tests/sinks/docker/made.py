@@ -52,6 +52,15 @@ def compile_program(folder: Path) -> bytes:
     return (folder / "say").read_bytes()
 
 
+def its_own(owner: str) -> str:
+    """TOML after `[image]`: images with the label OWNER=*owner*, and no layer like any others'.
+
+    A layer that tests beside this one had too would be left out of an archive, and gone with
+    their images before it arrives.
+    """
+    return f'labels = {{ "{OWNER}" = "{owner}" }}\nuser = "u{owner[-12:]}:65532"\n'
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """A store with the blobs of images that are made in it, all with the label OWNER=*owner*."""
@@ -91,11 +100,15 @@ class Made:
         return Rootfs(platform, config, layers)
 
     def say(self, message: str, base: bytes = b"base") -> Rootfs:
-        """Three layers: *base*, the program (the same for all messages), *message* on top."""
+        """Three layers: *base*, the program (the same for all messages), *message* on top.
+
+        Each names the owner, for the reason that `its_own` has.
+        """
+        owner = self.owner.encode()
         return self.image(
-            self.layer({"etc/base": base}),
+            self.layer({"etc/base": base + owner}),
             self._program_layer(),
-            self.layer({"etc/message": message.encode()}),
+            self.layer({"etc/message": message.encode(), "etc/owner": owner}),
         )
 
     def _program_layer(self) -> PlainLayer:

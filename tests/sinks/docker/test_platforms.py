@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site, lone_go, site_of
 
 from .conftest import Engine
+from .made import its_own
 
 
 def shop(engine: Engine, root: Path, platforms: Mapping[str, str]) -> Site:
@@ -15,7 +16,7 @@ def shop(engine: Engine, root: Path, platforms: Mapping[str, str]) -> Site:
     files = {
         "dodo.py": DODO,
         "pyproject.toml": LOADER,
-        "scratch.toml": f'{QUICK}labels = {{ "scratchtasks.test" = "{engine.made.owner}" }}\n',
+        "scratch.toml": QUICK + its_own(engine.made.owner),
         "go.mod": GO_MOD,
     }
     for name, listed in platforms.items():

@@ -21,7 +21,7 @@ from tests.sinks.smoke.images import Bench
 from tests.sinks.smoke.images import compile_program as compile_smoked
 
 from .conftest import Engine
-from .made import Made
+from .made import Made, its_own
 from .serving import SOURCE, free_port, said_at
 
 _CONF = """
@@ -90,9 +90,8 @@ def test_several_images_in_one_archive(engine: Engine, name: str) -> None:
 
 
 def test_load_by_doit_into_podman(engine: Engine, podman: str, name: str, tmp_path: Path) -> None:
-    label = f'labels = {{ "scratchtasks.test" = "{engine.made.owner}" }}\n'
     files = {"dodo.py": DODO, "pyproject.toml": LOADER, "go.mod": GO_MOD}
-    files["scratch.toml"] = f'{QUICK}{label}[load]\nengine = "podman"\n'
+    files["scratch.toml"] = f'{QUICK}{its_own(engine.made.owner)}[load]\nengine = "podman"\n'
     files[f"services/{name}/main.go"] = lone_go("hello")
     files[f"services/{name}/service.toml"] = SERVICE
     site = site_of(tmp_path / "site", files)
@@ -107,10 +106,9 @@ def test_load_by_doit_into_podman(engine: Engine, podman: str, name: str, tmp_pa
 def test_up_watch_and_smoke_with_containers_that_run(
     engine: Engine, podman: str, name: str, tmp_path: Path
 ) -> None:
-    label = f'labels = {{ "scratchtasks.test" = "{engine.made.owner}" }}\n'
     config = '[image]\nports = ["8080/tcp"]\nenv = { WORD = "first" }\n'
     files = {"dodo.py": DODO, "pyproject.toml": LOADER, "go.mod": GO_MOD}
-    files["scratch.toml"] = f'{QUICK}{label}[load]\nengine = "podman"\n'
+    files["scratch.toml"] = f'{QUICK}{its_own(engine.made.owner)}[load]\nengine = "podman"\n'
     files[f"services/{name}/main.go"] = SOURCE.read_text()
     files[f"services/{name}/service.toml"] = SERVICE + config
     site = site_of(tmp_path / "site", files)

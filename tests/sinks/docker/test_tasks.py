@@ -11,6 +11,7 @@ import pytest
 from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site, lone_go, site_of
 
 from .conftest import Engine
+from .made import its_own
 
 CLASSIC = pytest.mark.parametrize("engine", ["classic"], indirect=True)
 """One engine will do where it is about doit."""
@@ -25,8 +26,11 @@ def names(name: str) -> list[str]:
 @pytest.fixture
 def site(engine: Engine, names: list[str], tmp_path: Path) -> Site:
     """A workspace of three small Go services, to be loaded through the relay."""
-    label = f'labels = {{ "scratchtasks.test" = "{engine.made.owner}" }}\n'
-    files = {"dodo.py": DODO, "pyproject.toml": LOADER, "scratch.toml": QUICK + label}
+    files = {
+        "dodo.py": DODO,
+        "pyproject.toml": LOADER,
+        "scratch.toml": QUICK + its_own(engine.made.owner),
+    }
     files["go.mod"] = GO_MOD
     for each in names:
         files[f"services/{each}/main.go"] = lone_go(each)
