@@ -22,11 +22,13 @@ one layer is compressed, Python is free for another image's small files."""
 class Plan:
     """*batches* first; then *groups* of chains, one after the other, the chains side by side.
 
-    Nothing in them is needed for a right result, only for a quick one.
+    Or *later*: the actions for which that can only be told when the run gets to them.  Nothing in
+    a plan is needed for a right result, only for a quick one.
     """
 
     batches: tuple[Batch, ...] = ()
     groups: tuple[tuple[Chain, ...], ...] = ()
+    later: tuple[str, ...] = ()
 
 
 def run_probes(engine: Engine, names: Iterable[str]) -> None:

@@ -23,12 +23,16 @@ Outcome = Literal["ran", "hit", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A piece of work as people see it; *name* tells it from all others of the run."""
+    """A piece of work as people see it; *name* tells it from all others of the run.
+
+    One that only *is_probe* asks what another has to read.
+    """
 
     name: str
     label: str
     mnemonic: str
     platform: str = ""
+    is_probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,4 +168,5 @@ class Events:
 
 def work_of(action: "Action") -> Work:
     """How *action* is shown."""
-    return Work(action.name, str(action.label), action.mnemonic, str(action.platform or ""))
+    platform = str(action.platform or "")
+    return Work(action.name, str(action.label), action.mnemonic, platform, action.is_probe)

@@ -75,14 +75,10 @@ def _workspace(root: str) -> "Workspace | None":
         made = vars(import_module("dodo"))
     except Exception:  # doit tells of it
         return None
-    from .workspace import Workspace
+    from .workspace import Workspace, declares_tasks
 
     found = {id(each): each for each in made.values() if isinstance(each, Workspace)}
-    theirs = any(
-        name.startswith("task_") or hasattr(each, "create_doit_tasks")
-        for name, each in made.items()
-        if id(each) not in found
-    )
-    if len(found) != 1 or theirs or "DOIT_CONFIG" in made or "doit" in sys.modules:
+    has_more = declares_tasks(made) or "DOIT_CONFIG" in made
+    if len(found) != 1 or has_more or "doit" in sys.modules:
         return None
     return found.popitem()[1]

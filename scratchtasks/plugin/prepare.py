@@ -9,16 +9,13 @@ from typing import Any
 from doit.loader import generate_tasks
 from doit.task import Task
 
-from scratchtasks.execute.plan import Plan, plan, run_probes
+from scratchtasks.execute.plan import Plan
 
 from .ahead import chores
 from .fresh import fresh_images
 from .session import Session
 from .tasks import AFTER, GROUPS, task_dicts
 from .words import empty_groups, resolve_words
-
-_MANY = 64
-"""Chains that one of doit's tasks makes side by side: when it ends, cores wait for the last."""
 
 _FEW = 4
 """Chains that one makes one by one with `-n`: in the end, cores wait for the last task."""
@@ -81,9 +78,13 @@ def _prepare_run(
         session.use_world(replace(session.world, packs=True))
     actions = _actions_of(session, reached)
     session.pinning.settle(actions)
-    with session.engine.planning():
-        run_probes(session.engine, actions)
-        planned = plan(session.engine, actions, _FEW if options.get("num_process") else _MANY)
+    session.users_tasks = tuple(task for task in users_tasks if task.name in reached)
+    if session.users_tasks:  # what they write counts: nothing is decided before they have run
+        planned = Plan(later=tuple(actions))
+    elif options.get("num_process"):
+        planned = session.plan(actions, _FEW)
+    else:
+        planned = session.plan(actions)
     # Compilers take longer than probes: what was begun is ended before their answer is looked at.
     loads = any(word.startswith("load:") for word in reached)
     for chore in (*chores(loads=loads), *([session.loads.begin] if loads else [])):

@@ -199,7 +199,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
             self._outcomes[work.name] = event.outcome
             self._hits += event.outcome == "hit"
         self._retire(work.name)
-        if event.outcome == "ran":
+        if event.outcome == "ran" and not work.is_probe:
             line = f"{work.label}  {_what(work)}  {duration(event.seconds)}"
             self.write(printable(line) + "\n")
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Protocol
 
 from scratchtasks.analysis import ActionGraph, analyze
 from scratchtasks.core.digest import Digest
@@ -18,7 +18,7 @@ from scratchtasks.core.task import Task, name_of_label
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
-from scratchtasks.execute.plan import Chain
+from scratchtasks.execute.plan import Chain, Plan, plan, run_probes
 from scratchtasks.execute.process import Processes
 from scratchtasks.execute.stamp import read_stamp, stamp_path
 from scratchtasks.sinks import layout
@@ -36,6 +36,16 @@ from .platforms import build_side_by_side
 from .pushes import Pushes
 from .templates import Templates
 from .trials import Trials
+
+_MANY = 64
+"""Chains that are made side by side: when the last ends, cores wait for it."""
+
+
+class UsersTask(Protocol):
+    """A task of doit's that is not ours."""
+
+    executed: bool
+    """Whether its actions were begun in this run."""
 
 
 class _Nested(Exception):
@@ -85,6 +95,9 @@ class Session:
         self.events = events
         self.at_end: Callable[[Session], None] = lambda _: None
         """Called when the run is over and everything else is written."""
+        self.users_tasks: Sequence[UsersTask] | None = ()
+        """Those that may run between ours; None if there are some, but nobody knows them."""
+        self._executed = 0
         self.loads = Loads(self)
         self.trials = Trials(self)
         self.pushes = Pushes(self)
@@ -117,6 +130,19 @@ class Session:
         except _Nested:
             self._is_nested = True
         if has_waited:
+            self.engine.reset()
+            self.exports.reset()
+
+    def look_again(self) -> None:
+        """Forget what was seen if a task of the user's has run since: it may have written
+        anything.  To be called ahead of what is done for one of ours.
+        """
+        if self.users_tasks == ():
+            return
+        executed = sum(task.executed for task in self.users_tasks or ())
+        is_child = os.getpid() != self._pid  # of doit's -P process: others run their tasks there
+        if executed != self._executed or is_child or self.users_tasks is None:
+            self._executed = executed
             self.engine.reset()
             self.exports.reset()
 
@@ -172,6 +198,7 @@ class Session:
 
     def why_stale(self, task: Task) -> str:
         """Why *task* has to run, in plain words; "" when it does not."""
+        self.look_again()
         return self.why_unmade(task) or (self.exports.fault(task) if self.is_image(task) else "")
 
     def why_unmade(self, task: Task) -> str:
@@ -212,6 +239,27 @@ class Session:
         """Run the stale actions *names* together.  Raises: Cancelled."""
         self.lock()
         self.engine.run(names)
+
+    def build_planned(self, names: Sequence[str], workers: int) -> None:
+        """Plan for the actions *names* as they are found now, and make what is best made
+        together, chains on *workers* threads (0: one for each core).
+
+        Raises: Cancelled.
+        """
+        self.lock()
+        planned = self.plan(names)
+        for batch in planned.batches:
+            self.engine.run(batch)
+        if planned.groups:
+            self.use_threads(1)
+        for group in planned.groups:
+            self.build_chains(group, workers)
+
+    def plan(self, names: Sequence[str], together: int = _MANY) -> Plan:
+        """What is best made together of the actions *names*, in chains of *together*."""
+        with self.engine.planning():
+            run_probes(self.engine, names)
+            return plan(self.engine, names, together)
 
     def build_chains(self, chains: Sequence[Chain], workers: int) -> None:
         """Build *chains*, each in its order, on *workers* threads (0: one for each core).

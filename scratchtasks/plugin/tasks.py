@@ -83,6 +83,7 @@ class _OurAction(BaseAction):  # type: ignore[misc]
     def execute(self, out: object = None, err: object = None) -> TaskFailed | None:
         """Do it; a TaskFailed holds the message for the user."""
         try:
+            self.session.look_again()
             self.do()
         except ScratchError as error:
             return TaskFailed(str(error))
@@ -119,6 +120,21 @@ class BatchAction(_OurAction):
 
     def do(self) -> None:
         self.session.build_batch(self._names)
+
+    def __str__(self) -> str:
+        return "build " + ", ".join(self._names)
+
+
+class PlannedAction(_OurAction):
+    """Make what is best made together of *names*; each failure is its own task's."""
+
+    def __init__(self, session: "Session", names: Sequence[str], workers: int) -> None:
+        super().__init__(session)
+        self._names = names
+        self._workers = workers
+
+    def do(self) -> None:
+        self.session.build_planned(self._names, self._workers)
 
     def __str__(self) -> str:
         return "build " + ", ".join(self._names)
@@ -215,7 +231,8 @@ def task_dicts(
 
 def _hidden_tasks(plan: "Plan") -> dict[str, str]:
     """The hidden task that makes an action, for all that *plan* has."""
-    found = {name: f"_compile_{n}" for n, names in enumerate(plan.batches) for name in names}
+    found = dict.fromkeys(plan.later, "_build")
+    found |= {name: f"_compile_{n}" for n, names in enumerate(plan.batches) for name in names}
     for number, chains in enumerate(plan.groups):
         found |= {name: f"_assemble_{number}" for chain in chains for name in chain}
     return found
@@ -224,6 +241,8 @@ def _hidden_tasks(plan: "Plan") -> dict[str, str]:
 def _hidden_dicts(
     session: "Session", plan: "Plan", before: Mapping[str, str], workers: int
 ) -> Iterator[TaskDict]:
+    if plan.later:
+        yield _hidden_dict("_build", PlannedAction(session, plan.later, workers), ())
     for number, names in enumerate(plan.batches):
         yield _hidden_dict(f"_compile_{number}", BatchAction(session, names), ())
     for number, chains in enumerate(plan.groups):

@@ -48,7 +48,7 @@ class Workspace:
         rules: "Sequence[Genrule]" = (),
         root: str | None = None,
     ) -> None:
-        dodo = sys._getframe(1).f_globals
+        dodo = self._dodo = sys._getframe(1).f_globals
         self.root = os.path.abspath(root or os.path.dirname(dodo.get("__file__", "")))
         self.began = time.monotonic()
         self._globs = (services,) if isinstance(services, str) else tuple(services)
@@ -75,6 +75,8 @@ class Workspace:
         except ScratchError as error:
             raise InvalidDodoFile(str(error)) from None
         self.watch_signals()
+        if declares_tasks(self._dodo):
+            session.users_tasks = None
         yield from task_dicts(session, with_labels=True)
 
     @cached_property
@@ -261,6 +263,15 @@ class Workspace:
         except UnicodeDecodeError as error:
             what = f"wanted UTF-8, got byte 0x{error.object[error.start]:02x} at {error.start}"
             raise ConfigErrors((ConfigError(name, what),)) from None
+
+
+def declares_tasks(dodo: Mapping[str, object]) -> bool:
+    """Whether the namespace *dodo* gives doit tasks besides those of a Workspace."""
+    return any(
+        name.startswith("task_") or hasattr(each, "create_doit_tasks")
+        for name, each in dodo.items()
+        if not isinstance(each, Workspace)
+    )
 
 
 def _engine(env: Mapping[str, str], declared: str) -> str:

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from .workspaces import DODO, ETC, LOADER, QUICK, TWO_SERVICES, Site, shop, site_of
+from .workspaces import (
+    DODO,
+    ETC,
+    LOADER,
+    QUICK,
+    TWO_SERVICES,
+    Site,
+    main_go,
+    shop,
+    site_of,
+)
 
 BINARY = ["//services/api:binary GoCompile"]
 IMAGE = [f"{ETC} Stage", *BINARY, "//services/api:image Image", "//services/api:rootfs Rootfs"]
@@ -248,3 +258,44 @@ def test_a_genrule_may_run_doit(options: tuple[str, ...], tmp_path: Path) -> Non
     ran = site.doit(*options, "rule:gen/outer")
     assert "waiting" not in ran.err
     assert site.doit("rule").summary == "2 tasks up to date"
+
+
+GENERATES = """
+def task_generate():
+    def write():
+        with open("lib/lib.go", "w") as file, open("word.txt") as word:
+            file.write(f'package lib\\n\\nconst Word = "{word.read()}"\\n')
+
+    return {"actions": [write]}
+"""
+
+
+@pytest.mark.parametrize("loader", [LOADER, ""], ids=["ours", "doit's"])
+@pytest.mark.parametrize("words", [["generate", "image"], []], ids=["named", "default"])
+def test_what_a_users_task_writes_is_in_the_images_built_after_it(
+    words: list[str], loader: str, tmp_path: Path
+) -> None:
+    site = shop(tmp_path)
+    default = '\nDOIT_CONFIG = {"default_tasks": ["generate", "image"]}\n'
+    site.write({"dodo.py": DODO + GENERATES + default, "pyproject.toml": loader})
+    (site.root / "lib/lib.go").unlink()
+    for word in ("one", "two"):
+        site.write({"word.txt": word})
+        site.doit(*words)
+        assert site.images() == site.clean_build(tmp_path / word)
+
+
+def test_what_a_users_task_has_made_stale_is_compiled_by_one_call(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"dodo.py": DODO + GENERATES, "word.txt": "one"})
+    site.write({"services/web/main.go": main_go("web")})
+    site.doit()
+    ran = site.doit("generate", "image")
+    assert ran.actions == sorted(
+        f"//services/{name}:{what}"
+        for name in ("api", "web")
+        for what in ("binary GoCompile", "rootfs Rootfs", "image Image")
+    )
+    times = re.findall(r":binary  GoCompile \(.*\)  (.*)", ran.out)
+    assert len(times) == 2
+    assert len(set(times)) == 1  # as it is told of all that one call makes
