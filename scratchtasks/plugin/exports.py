@@ -33,7 +33,7 @@ class Exports:
         self._folder = os.path.join(session.world.root, "dist")
         self._summary = Summary(os.path.join(self._folder, "images.json"))
         self._made: dict[str, ImageSummary] = {}
-        self._told: Mapping[str, str] | None = None
+        self._told: Mapping[str, Mapping[str, object]] | None = None
         self._pid = os.getpid()
 
     def layout_of(self, task: Task) -> str:
@@ -74,10 +74,12 @@ class Exports:
         result = self._session.engine.verdict(task.actions[-1]).result
         if result is None:
             return "it was never built here"
-        fault, digest = self._layout_fault(task, result)
+        fault, _ = self._layout_fault(task, result)
         if self._told is None:
-            self._told = self._summary.digests()
-        if not fault and self._told.get(task.name.removeprefix("image:")) != digest:
+            self._told = self._summary.entries()
+        name = task.name.removeprefix("image:")
+        wanted = summary_of(name, str(task.label), *_images(result)).to_json()
+        if not fault and {**self._told.get(name, {}), "references": []} != wanted:
             fault = f"{self._summary.path} does not tell of it"  # the last run was killed, say
         return fault.replace(self._session.world.root + "/", "")
 

@@ -25,7 +25,9 @@ def is_nothing_to_do(root: str) -> bool:
 
     If so, it has said what a run says then.  False is no verdict.
     """
-    if any(os.environ.get(variable) for variable in SWITCHES.values()) or not _is_plain(root):
+    is_switched = any(os.environ.get(variable) for variable in SWITCHES.values())
+    # doit takes options from variables, such as the name of another dodo.py.
+    if is_switched or any(name.startswith("DOIT_") for name in os.environ) or not _is_plain(root):
         return False
     workspace = _workspace(root)
     if workspace is None:

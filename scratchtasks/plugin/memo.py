@@ -32,8 +32,8 @@ OUTLINE = "outline.tasks"
 _BETWEEN = "\1"
 """Between what two paths mean."""
 
-_NOISE = frozenset({"_", "OLDPWD", "SHLVL"})
-"""Variables that shells set anew all the time, and no build can want."""
+NOISE = frozenset({"_", "OLDPWD", "SHLVL"})
+"""Variables that shells set anew all the time, and no build may want."""
 
 
 class Known(NamedTuple):
@@ -150,14 +150,14 @@ def split(text: str) -> list[Meaning]:
 def environment_of(env: Mapping[str, str], root: str) -> str:
     """A name for *env* and this interpreter, equal for all that differ only in what shells change
     all the time."""
-    text = "\0".join(f"{name}={env[name]}" for name in sorted(env) if name not in _NOISE)
+    text = "\0".join(f"{name}={env[name]}" for name in sorted(env) if name not in NOISE)
     return _hash("\0".join((sys.version, *packages(root), text)))[:16]
 
 
 def head_of(root: str, declared: str, boot: str) -> str:
-    """What a memo is bound to: the place, what dodo.py declares, and the *boot* of the machine,
+    """What a memo is bound to: the places, what dodo.py declares, and the *boot* of the machine,
     for stat proves nothing about files of ours that a power loss may have cut short."""
-    return _hash(f"{root}\0{declared}\0{boot}")
+    return _hash(f"{root}\0{os.getcwd()}\0{declared}\0{boot}")
 
 
 def packages(root: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Collection, Mapping
-from contextlib import suppress
+from contextlib import chdir, suppress
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import StoreError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Memory:
-    """What earlier runs in *root* (absolute, the current folder) knew, for *env*.
+    """What earlier runs in *root* (absolute) knew, for *env*.
 
     *declared* is a text of all that dodo.py declares, the folders of services included.
     """
@@ -37,6 +38,7 @@ class Memory:
     def __init__(self, root: str, env: Mapping[str, str], declared: str) -> None:
         self._root = root
         self._env = env
+        self._began = time.time_ns()
         self._folder = os.path.join(root, ".scratch", "memo")
         self._environment = environment_of(env, root)
         self._head = head_of(root, declared, boot_id())
@@ -57,7 +59,8 @@ class Memory:
         memo = read_memo(self._folder, self._environment, self._head)
         if memo is None or _is_at_work(os.path.join(self._root, ".scratch", "lock")):
             return False
-        self._stale = stale_services(memo, self._folder, self._environment, only)
+        with chdir(self._root):  # where it is, nearly always
+            self._stale = stale_services(memo, self._folder, self._environment, only)
         self.contents = memo.contents
         if self._stale is None or not self._git_agrees(memo):
             return False
@@ -127,7 +130,7 @@ class Memory:
         missed = (self._stale or set()) - session.graph.services.keys()
         table, self._table = self._table, None
         with span(session.world.tell, "remember", "memo") as told:
-            memo = remembered(session, self._head, self._memo, missed, table)
+            memo = remembered(session, self._head, self._began, self._memo, missed, table)
             write_memo(memo, self._folder, self._environment)
             told["paths"] = len(memo.paths)
 

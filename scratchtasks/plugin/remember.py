@@ -22,6 +22,9 @@ SUMMARY = "dist/images.json"
 
 _NEVER = float("inf")
 
+_IMPORTS = 2_000_000_000
+"""ns that imports ahead of a run take at most."""
+
 _FEW_BLANKS = 4
 """A quarter of the paths may be blank: to number all anew takes longer than to write them."""
 
@@ -29,11 +32,14 @@ _FEW_BLANKS = 4
 def remembered(
     session: "Session",
     head: str,
+    began: int,
     before: Memo | None,
     missed: Collection[str] = (),
     table: "Table | None" = None,
 ) -> Memo:
     """What *session* knows now, over what *before* (complete, still true) knows of others.
+
+    The run *began* then, in ns since the epoch.
 
     *missed* are services that changed and that *session* has not looked at.  Those, and what is
     not up to date, are in it as unknown.  *table* is that of *before*, if it was made already.
@@ -48,9 +54,9 @@ def remembered(
         expires = min(expires, found.expires)
         numbers = table.numbers_of(found.watches) if found.digest else []
         services[name] = Known(service.folder, numbers, found.digest)
-    common = table.numbers_of(_common(session, seen))
+    common = table.numbers_of([*_common(session, seen), *session.templates.watches])
     if not before:  # else its look at them was a part of this run
-        common += table.numbers_of(_program(session))
+        common += table.numbers_of(_program(session, began))
     told = session.exports.digests()
     for name, known in services.items():
         if told.get(name) != known.digest or name in missed:
@@ -209,13 +215,22 @@ def _common(session: "Session", seen: set[Input]) -> Iterator[Watch]:
     yield SUMMARY, ("file", "", value), note
 
 
-def _program(session: "Session") -> Iterator[Watch]:
-    """What this program is made of, and where it finds others."""
+def _program(session: "Session", began: int) -> Iterator[Watch]:
+    """What this program is made of, and where it finds others.
+
+    A file that has changed about when it *began* may be another program's by now: no look at one
+    like that counts.
+    """
     own_folder = glob.escape(os.path.dirname(scratchtasks.__file__))
     own_files = glob.glob(f"{own_folder}/**/*.py", recursive=True)
-    places = [*packages(session.world.root), *own_files, *{*map(os.path.dirname, own_files)}]
-    for path, note in session.world.files.notes_of(places).items():
-        yield path, None, note
+    for path, note in session.world.files.notes_of(
+        [*packages(session.world.root), *own_files]
+    ).items():
+        is_older = note is None or (note and max(note[1:3]) < began - _IMPORTS)
+        yield path, None, note if is_older else ()
+    for folder in {*map(os.path.dirname, own_files)}:
+        value, note = value_at("names", folder, "*.py")  # Python writes other files there
+        yield folder, ("names", "*.py", value), note
 
 
 def _declared(path: str, session: "Session") -> Watch:

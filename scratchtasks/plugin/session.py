@@ -107,6 +107,7 @@ class Session:
         self._is_finished = False
         self.exports = Exports(self, others)
         self._pid = os.getpid()
+        self._started_in = os.getcwd()
 
     def lock(self) -> None:
         """Be the only run in this workspace; says whom it waits for.  Raises: StoreError.
@@ -326,12 +327,12 @@ class Session:
         return None
 
     def targets(self, task: Task) -> list[str]:
-        """What doit may look for, relative to the root: stamps, and an image's index."""
+        """What doit may look for, relative to the current folder: stamps, and an image's index."""
         scratch = self.world.scratch
         paths = [stamp_path(scratch, self.graph.actions[name]) for name in task.actions]
         if self.is_image(task):
             paths.append(os.path.join(self.exports.layout_of(task), "index.json"))
-        return [os.path.relpath(path, self.world.root) for path in paths]
+        return [os.path.relpath(path, self._started_in) for path in paths]
 
     def digests_in_use(self) -> frozenset[Digest]:
         """Every blob that the present state of some task, or a pin, names: not garbage."""

@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from scratchtasks.core.errors import ConfigError, did_you_mean
 from scratchtasks.core.target import Service
+from scratchtasks.store.signature import Watch, value_at
+
+from .git_head import head_files
+from .memo import NOISE
 
 _TEMPLATE = re.compile(r"\{(name|(?:git|env)\.[^{}\s]*)\}")
 
@@ -14,6 +18,8 @@ _GIT = {
     "short": ("rev-parse", "--short=12", "HEAD"),
     "sha": ("rev-parse", "HEAD"),
 }
+_OF_HEAD = frozenset({"short", "sha"})
+"""What depends on nothing but the commit that HEAD is; the others depend on the whole tree."""
 
 
 class Templates:
@@ -23,11 +29,17 @@ class Templates:
         self._root = root
         self._env = env
         self._git: dict[str, str] = {}
+        self.watches: list[Watch] = []
+        """Files that say that git would answer the same again, as they were before it did."""
 
     @property
     def asked(self) -> dict[str, str]:
-        """What git said, by the arguments it was asked with, joined by spaces."""
-        return {" ".join(_GIT[name]): value for name, value in self._git.items()}
+        """What git said, by the arguments it was asked with, joined by spaces; without what
+        *watches* are enough for."""
+        settled = _OF_HEAD if self.watches else ()
+        return {
+            " ".join(_GIT[name]): value for name, value in self._git.items() if name not in settled
+        }
 
     def expand(self, text: str, service: Service) -> str:
         """*text* with its templates replaced; other braces stay as they are.
@@ -42,6 +54,9 @@ class Templates:
             return service.name
         kind, _, rest = name.partition(".")
         if kind == "env":
+            if rest in NOISE:
+                what = f"{{{name}}}: shells set {rest} anew all the time"
+                raise ConfigError(where, what, "put what you want of it into another variable")
             if rest not in self._env:
                 hint = "set it, or leave the template out"
                 raise ConfigError(where, f"{{{name}}}: {rest} is not set", hint)
@@ -50,8 +65,19 @@ class Templates:
             known = [f"git.{each}" for each in _GIT]
             raise ConfigError(where, f"unknown template {{{name}}}", did_you_mean(name, known))
         if rest not in self._git:
+            if rest in _OF_HEAD and not self.watches:
+                self.watches = self._watch_head()
             self._git[rest] = self._ask_git(name, _GIT[rest], where)
         return self._git[rest]
+
+    def _watch_head(self) -> list[Watch]:
+        """What to watch for the commit of HEAD; empty when only git can tell, or it moves now."""
+        paths = head_files(self._root, self._env)
+        found: list[Watch] = []
+        for path in paths:
+            value, note = value_at("file", path)
+            found.append((path, ("file", "", value), note))
+        return found if paths == head_files(self._root, self._env) else []
 
     def _ask_git(self, name: str, args: tuple[str, ...], where: str) -> str:
         try:

@@ -68,10 +68,14 @@ class Summary:
         self._data = b""
         self._entries: dict[str, _Entry] = {}
 
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """What is told of every image, by name."""
+        self._read()
+        return {name: entry.value for name, entry in self._entries.items()}
+
     def digests(self) -> dict[str, Digest]:
         """The digest of every image, by name."""
-        self._read()
-        return {name: entry.value["digest"] for name, entry in self._entries.items()}
+        return {name: entry["digest"] for name, entry in self.entries().items()}
 
     def write(
         self,

@@ -5,7 +5,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -39,7 +39,26 @@ one before leaves the same stamp.  50 ms is well beyond any tick."""
 _COARSE = 2_000_000_000
 """ns. The same where stamps are kept in whole seconds (or two of them, as FAT does)."""
 
-_NO_CTIME = ("vfat ", "msdos ", "exfat ", "fuse", "cifs ", "smb3 ")
+_SKEW = 3_600_000_000_000
+"""ns. Stamps of another machine's clock, which may be behind ours: a file may look as old as this
+when it has just been written."""
+
+_NEVER = 1 << 64
+"""ns. The same where there is nothing to go by."""
+
+# fmt: off
+_LOCAL = frozenset({
+    "apfs", "bcachefs", "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "hfsplus", "iso9660",
+    "jfs", "nilfs2", "overlay", "ramfs", "reiserfs", "rootfs", "squashfs", "tmpfs", "ubifs", "ufs",
+    "xfs", "zfs",
+})
+"""File systems whose ctime is this machine's and moves with each write."""
+
+_REMOTE = frozenset({
+    "9p", "beegfs", "ceph", "gfs2", "gpfs", "lustre", "nfs", "nfs4", "ocfs2", "virtiofs",
+})
+"""Those whose ctime is that of the machine that keeps the files."""
+# fmt: on
 
 _ATTEMPTS = 5
 _CHUNK = 256 * 1024
@@ -65,10 +84,9 @@ def is_settled(signature: Signature, clock: int) -> bool:
     mounts that keep no ctime: there a write can leave no trace.
     """
     _, mtime, ctime, _, device = signature
-    if device in _doubtful_devices():
-        return False
     whole_seconds = mtime % 1_000_000_000 == 0 and ctime % 1_000_000_000 == 0
-    return max(mtime, ctime) + (_COARSE if whole_seconds else _FINE) < clock
+    margin = (_COARSE if whole_seconds else _FINE) + _doubts().get(device, 0)
+    return max(mtime, ctime) + margin < clock
 
 
 def note_of(info: os.stat_result, clock: int) -> Signature:
@@ -142,27 +160,29 @@ def _link(path: str) -> tuple[str, Note]:
 
 
 @cache
-def _doubtful_devices() -> frozenset[int]:
+def _doubts() -> Mapping[int, int]:
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            return devices_without_ctime(file.read())
+            return doubts_of(file.read())
     except OSError:
-        return frozenset()
+        return {}
 
 
-def devices_without_ctime(mountinfo: str) -> frozenset[int]:
-    """The devices in *mountinfo* whose file systems do not tell when a file was last changed: what
-    they call ctime is made up, or that of another machine's clock.
+def doubts_of(mountinfo: str) -> dict[int, int]:
+    """How old, in ns, a stamp has to be to tell that a file is as it was, for the devices in
+    *mountinfo* that are no file systems of this machine's own kernel: what those call ctime is
+    another machine's, or made up.
 
     Source: proc_pid_mountinfo(5).
     """
-    found = set()
+    found = {}
     for line in mountinfo.splitlines():
         mount, _, rest = line.partition(" - ")
-        if rest.startswith(_NO_CTIME):
+        kind = rest.partition(" ")[0]
+        if kind not in _LOCAL:
             major, _, minor = mount.split()[2].partition(":")
-            found.add(os.makedev(int(major), int(minor)))
-    return frozenset(found)
+            found[os.makedev(int(major), int(minor))] = _SKEW if kind in _REMOTE else _NEVER
+    return found
 
 
 def read_file(path: str) -> Content | None:

@@ -122,6 +122,12 @@ def test_what_may_mean_more_is_left_to_doit(site: Site, more: dict[str, str]) ->
     assert f"\n{DONE}, " in ran.out
 
 
+def test_another_dodo_file_is_left_to_doit(site: Site) -> None:
+    site.write({"more.py": f"{DODO}DOIT_CONFIG = {{'default_tasks': []}}\n"})
+    ran = scratch(site, DOIT_FILE="more.py")
+    assert (ran.code, ran.out, ran.err) == (0, "dodo\nby doit\n", "")
+
+
 @pytest.mark.parametrize("variable", ["SCRATCH_LOCKED", "SCRATCH_OFFLINE"])
 def test_switches_are_left_to_doit(site: Site, variable: str) -> None:
     assert scratch(site, **{variable: "1"}).out.endswith("by doit\n")

@@ -68,12 +68,17 @@ def test_other_braces_stay(text: str, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{env.NONE}", "{env.NONE}: NONE is not set\n    hint: set it, or leave the template out"),
+        (
+            "{env.SHLVL}",
+            "{env.SHLVL}: shells set SHLVL anew all the time\n"
+            "    hint: put what you want of it into another variable",
+        ),
         ("{git.shrt}", "unknown template {git.shrt}\n    hint: did you mean 'git.short'?"),
     ],
 )
 def test_refusals(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        Templates(str(tmp_path), {}).expand(text, API)
+        Templates(str(tmp_path), {"SHLVL": "1"}).expand(text, API)
     assert str(caught.value) == f"s/api/service.toml: {message}"
 
 

@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 from cryptography.x509 import load_pem_x509_certificate
 
+import scratchtasks
 from scratchtasks.plugin.memo import Memo, read_meanings, read_memo
 from scratchtasks.plugin.recall import stale_services
 from tests.images.authority import write_authority
 
-from .workspaces import DODO, LOADER, QUICK, Site, blob_path, shop, site_of
+from .workspaces import DODO, LOADER, QUICK, TWO_SERVICES, Site, blob_path, shop, site_of
 
 WATCHED_RUN = """
 import sys
@@ -138,24 +139,30 @@ def test_changed_sources_are_seen(template: Site, tmp_path: Path) -> None:
     assert site.images() == site.clean_build(tmp_path / "clean")
 
 
-def test_what_git_says_is_asked_each_time(template: Site, tmp_path: Path) -> None:
-    site = template.copy_to(tmp_path / "ws")
-    service = '[binary]\nrule = "go_binary"\nldflags = ["-X main.version={git.describe}"]\n'
+def git(folder: Path, *args: str) -> None:
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    subprocess.run(["git", *who, *args], cwd=folder, check=True, capture_output=True)
+
+
+def repository(template: Site, folder: Path, value: str) -> Site:
+    """A copy in *folder*, at its first commit; api is compiled with the template *value*."""
+    site = template.copy_to(folder)
+    service = f'[binary]\nrule = "go_binary"\nldflags = ["-X main.version={{{value}}}"]\n'
     site.write({"services/api/service.toml": service, "NOTES": "none", ".gitignore": ".scratch\n"})
-
-    def git(*args: str) -> None:
-        who = ("-c", "user.name=x", "-c", "user.email=x@example.com")
-        subprocess.run(["git", *who, *args], cwd=site.root, check=True, capture_output=True)
-
-    git("init")
-    git("add", "NOTES")
-    git("commit", "-m", "first")
+    git(site.root, "init", "-b", "main")
+    git(site.root, "add", "NOTES")
+    git(site.root, "commit", "-m", "first")
     site.doit()
+    return site
+
+
+def test_what_git_says_of_the_tree_is_asked_each_time(template: Site, tmp_path: Path) -> None:
+    site = repository(template, tmp_path / "ws", "git.describe")
     changes: list[Callable[[], object]] = [
-        lambda: git("commit", "--allow-empty", "-m", "second"),
-        lambda: git("tag", "-a", "v1", "-m", "v1"),
+        lambda: git(site.root, "commit", "--allow-empty", "-m", "second"),
+        lambda: git(site.root, "tag", "-a", "v1", "-m", "v1"),
         lambda: site.write({"NOTES": "of no image"}),
-        lambda: git("reset", "--hard", "HEAD~"),
+        lambda: git(site.root, "reset", "--hard", "HEAD~"),
     ]
     for change in changes:
         settle(site)
@@ -164,6 +171,77 @@ def test_what_git_says_is_asked_each_time(template: Site, tmp_path: Path) -> Non
         assert looks(site)
         after = site.images()
         assert (after["api"] != before["api"], after["web"] == before["web"]) == (True, True)
+
+
+NO_GIT = """
+import subprocess
+def refuse(*args, **more):
+    raise AssertionError(args)
+subprocess.Popen = refuse
+"""
+
+
+@pytest.mark.parametrize("value", ["git.sha", "git.short"])
+def test_the_commit_is_known_without_git(value: str, template: Site, tmp_path: Path) -> None:
+    site = repository(template, tmp_path / "ws", value)
+    commit = ("commit", "--allow-empty", "-m")
+    moves = {
+        "a commit": [(*commit, "second")],
+        "a commit on another branch": [("checkout", "-b", "other"), (*commit, "third")],
+        "no branch": [("checkout", "--detach", "main")],
+        "a branch that is another's name": [
+            ("symbolic-ref", "refs/heads/alias", "refs/heads/other"),
+            ("symbolic-ref", "HEAD", "refs/heads/alias"),
+        ],
+        "a commit on it": [(*commit, "fourth")],
+    }
+    for move, commands in moves.items():
+        settle(site)
+        assert not looks(site, before=NO_GIT), move
+        git(site.root, "pack-refs", "--all")
+        settle(site)
+        assert not looks(site, before=NO_GIT), move
+        before = site.images()
+        for command in commands:
+            git(site.root, *command)
+        assert looks(site), move
+        after = site.images()
+        assert after["api"] != before["api"], move
+        assert after["web"] == before["web"], move
+
+
+def test_the_commit_of_a_linked_work_tree_is_known_without_git(
+    template: Site, tmp_path: Path
+) -> None:
+    site = repository(template, tmp_path / "main", "git.sha")
+    git(site.root, "add", ".")
+    git(site.root, "commit", "-m", "all")
+    git(site.root, "worktree", "add", "-b", "linked", str(tmp_path / "linked"))
+    linked = Site(tmp_path / "linked", site.env)
+    linked.doit()
+    settle(linked)
+    assert not looks(linked, before=NO_GIT)
+    before = linked.images()
+    git(linked.root, "commit", "--allow-empty", "-m", "second")
+    assert looks(linked)
+    assert linked.images()["api"] != before["api"]
+
+
+def test_a_work_tree_that_is_new_below_another_is_seen(template: Site, tmp_path: Path) -> None:
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    git(outer, "init")
+    git(outer, "commit", "--allow-empty", "-m", "outer")
+    site = template.copy_to(outer / "ws")
+    service = '[binary]\nrule = "go_binary"\nldflags = ["-X main.version={git.sha}"]\n'
+    site.write({"services/api/service.toml": service})
+    site.doit()
+    settle(site)
+    before = site.images()
+    git(site.root, "init")
+    git(site.root, "commit", "--allow-empty", "-m", "inner")
+    assert looks(site)
+    assert site.images()["api"] != before["api"]
 
 
 FILES = {
@@ -311,6 +389,48 @@ def test_what_doit_is_told_to_forget_is_not_remembered(
     site.doit("forget", "image:web")
     site.doit()
     assert site.images() == images
+
+
+def test_a_program_that_was_upgraded_during_a_run_looks_for_itself(tmp_path: Path) -> None:
+    """What the old one found is not what the new one would find."""
+    code = tmp_path / "code/scratchtasks"
+    shutil.copytree(Path(scratchtasks.__file__).parent, code)
+    site = site_of(tmp_path / "ws", FILES)
+    relink(site.root / "services/tree/run", "../../one")
+    site.env["PYTHONPATH"] = str(code.parent)
+    time.sleep(2.1)  # older than any run that may have imported it
+    settle(site)
+    site.write({"gen.sh": FILES["gen.sh"] + f"echo >> '{code}/execute/genrule.py'\n"})
+    assert looks(site)
+    assert looks(site)
+
+
+def test_a_summary_that_was_tampered_with_is_written_anew(site: Site) -> None:
+    path = site.root / "dist/images.json"
+    before = path.read_text()
+    path.write_text(re.sub('"size": [0-9]+', '"size": 1', before))
+    assert looks(site)
+    assert path.read_text() == before
+
+
+def test_a_workspace_with_its_dodo_file_in_a_folder_below(tmp_path: Path) -> None:
+    dodo = 'Workspace(services=["services/*"], root=__file__ + "/../..")'
+    files = {
+        **TWO_SERVICES,
+        "tools/dodo.py": DODO.replace('Workspace(services=["services/*"])', dodo),
+    }
+    del files["dodo.py"]
+    site = site_of(tmp_path / "ws", files)
+    inside = Site(site.root / "tools", site.env)
+    shutil.move(site.root / "pyproject.toml", inside.root)
+    inside.doit("image")
+    assert inside.doit("image:api").summary == "1 image up to date"
+    settle(inside)
+    before = site.images()
+    site.write({"lib/lib.go": 'package lib\n\nconst Word = "new"\n'})
+    assert looks(inside)
+    assert site.images()["api"] != before["api"]
+    assert inside.doit("../dist/api/index.json").summary == "1 image up to date"
 
 
 def test_a_memo_that_cannot_be_dropped_is_told(template: Site, tmp_path: Path) -> None:

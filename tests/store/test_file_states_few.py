@@ -97,19 +97,39 @@ MOUNTINFO = """\
 40 22 8:17 / /media/a\\040stick rw shared:2 - vfat /dev/sdb1 rw,fmask=0022
 41 22 0:45 / /mnt/far rw - fuse.sshfs host:/srv rw,user_id=0
 42 22 0:46 / /mnt/tmp rw shared:3 master:4 - tmpfs tmpfs rw
+43 22 0:47 / /home rw,relatime shared:5 - nfs4 server:/home rw,vers=4.2
+44 22 0:48 / /workspaces rw - virtiofs shared rw
+45 22 0:49 / /mnt/new rw - neverheardofit host rw
 """
+HOUR = 3_600_000_000_000
 
 
-def test_mounts_without_ctime_are_known() -> None:
-    devices = {os.makedev(8, 17), os.makedev(0, 45)}
-    assert signature.devices_without_ctime(MOUNTINFO) == devices
+def test_mounts_whose_ctime_is_not_this_machines_are_known() -> None:
+    assert signature.doubts_of(MOUNTINFO) == {
+        os.makedev(8, 17): 1 << 64,
+        os.makedev(0, 45): 1 << 64,
+        os.makedev(0, 47): HOUR,
+        os.makedev(0, 48): HOUR,
+        os.makedev(0, 49): 1 << 64,
+    }
+
+
+def test_what_lies_on_another_machine_is_trusted_when_no_clock_can_be_that_far_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signature, "_doubts", lambda: {7: HOUR})
+    written = 1_700_000_000_123_456_789
+    there, here = ((5, written, written, 1, device) for device in (7, 8))
+    assert not signature.is_settled(there, written + HOUR)
+    assert signature.is_settled(there, written + HOUR + 60_000_000)
+    assert signature.is_settled(here, written + 60_000_000)
 
 
 def test_what_lies_on_a_mount_without_ctime_is_read_each_time(
     tmp_path: Path, fresh: Callable[[], FileStates], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = tmp_path.stat().st_dev
-    monkeypatch.setattr(signature, "_doubtful_devices", lambda: frozenset({device}))
+    monkeypatch.setattr(signature, "_doubts", lambda: {device: 1 << 64})
     (tmp_path / "file").write_text("text")
     settle()
     states = fresh()
