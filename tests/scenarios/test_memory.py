@@ -185,7 +185,7 @@ subprocess.Popen = refuse
 def test_the_commit_is_known_without_git(value: str, template: Site, tmp_path: Path) -> None:
     site = repository(template, tmp_path / "ws", value)
     commit = ("commit", "--allow-empty", "-m")
-    moves = {
+    moves: dict[str, list[tuple[str, ...]]] = {
         "a commit": [(*commit, "second")],
         "a commit on another branch": [("checkout", "-b", "other"), (*commit, "third")],
         "no branch": [("checkout", "--detach", "main")],
