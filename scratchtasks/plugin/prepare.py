@@ -78,8 +78,11 @@ def _prepare_run(
         session.use_world(replace(session.world, packs=True))
     actions = _actions_of(session, reached)
     session.pinning.settle(actions)
-    session.users_tasks = tuple(task for task in users_tasks if task.name in reached)
-    if session.users_tasks:  # what they write counts: nothing is decided before they have run
+    if any(task.loader for task in users_tasks):  # doit makes more of them on the way
+        session.users_tasks = None
+    elif any(task.name in reached for task in users_tasks):
+        session.users_tasks = tuple(users_tasks)
+    if session.users_tasks != ():  # what they write counts: it is decided after they have run
         planned = Plan(later=tuple(actions))
     elif options.get("num_process"):
         planned = session.plan(actions, _FEW)

@@ -54,14 +54,14 @@ def remembered(
         expires = min(expires, found.expires)
         numbers = table.numbers_of(found.watches) if found.digest else []
         services[name] = Known(service.folder, numbers, found.digest)
-    common = table.numbers_of([*_common(session, seen), *session.templates.watches])
+    common = table.numbers_of([*_common(session, seen), *session.head])
     if not before:  # else its look at them was a part of this run
         common += table.numbers_of(_program(session, began))
     told = session.exports.digests()
     for name, known in services.items():
         if told.get(name) != known.digest or name in missed:
             services[name] = Known(known.folder)
-    git = {**(before.git if before else {}), **session.templates.asked}
+    git = {**(before.git if before else {}), **session.git}
     return table.memo(head, expires, [*(before.common if before else ()), *common], services, git)
 
 

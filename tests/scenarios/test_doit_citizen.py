@@ -270,14 +270,18 @@ def task_generate():
 """
 
 
+DELAYED = "import doit\n\n\n@doit.create_after()" + GENERATES
+
+
 @pytest.mark.parametrize("loader", [LOADER, ""], ids=["ours", "doit's"])
 @pytest.mark.parametrize("words", [["generate", "image"], []], ids=["named", "default"])
+@pytest.mark.parametrize("theirs", [GENERATES, DELAYED], ids=["at once", "delayed"])
 def test_what_a_users_task_writes_is_in_the_images_built_after_it(
-    words: list[str], loader: str, tmp_path: Path
+    theirs: str, words: list[str], loader: str, tmp_path: Path
 ) -> None:
     site = shop(tmp_path)
     default = '\nDOIT_CONFIG = {"default_tasks": ["generate", "image"]}\n'
-    site.write({"dodo.py": DODO + GENERATES + default, "pyproject.toml": loader})
+    site.write({"dodo.py": DODO + theirs + default, "pyproject.toml": loader})
     (site.root / "lib/lib.go").unlink()
     for word in ("one", "two"):
         site.write({"word.txt": word})
