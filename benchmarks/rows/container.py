@@ -161,6 +161,7 @@ def run_tables(options: Options) -> list[Table]:
             for way, work in ways.items()
         ]
         run([doit_program(), f"load:{name}"], tree.root, doit_env)
+        site.images.add(docker.id_of(f"{name}:latest"))
         contenders.append(
             Contender(
                 name="docker run alone, as loaded before",
