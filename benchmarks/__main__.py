@@ -54,15 +54,16 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _measure(name: str, options: Options, json_to: Path | None, plot_to: Path | None) -> None:
-    before = machine.load()
-    began = time.strftime("%Y-%m-%d")
+    before, began, commit = machine.load(), time.gmtime(), machine.commit()
     tables = BENCHMARKS[name].tables(options)
     if options.short or options.services:  # the promises are about the sizes that they name
         tables = [replace(table, wanted=None) for table in tables]
     result: dict[str, Any] = {
         "benchmark": name,
         "command": shlex.join(["python", "-m", "benchmarks", *_words(name, options)]),
-        "date": began,
+        "date": time.strftime("%Y-%m-%d", began),
+        "time": time.strftime("%H:%M UTC", began),
+        "commit": commit,
         "machine": machine.describe(),
         "load": {"before": before, "after": machine.load()},
         "tables": [table.to_json() for table in tables],

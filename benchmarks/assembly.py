@@ -160,19 +160,27 @@ _PEAK = "import re; print(re.search('VmHWM:\\s+(\\d+)', open('/proc/self/status'
 """The peak of this very program; ru_maxrss would count what its parent had before it."""
 
 
-def peak_mib(folder: Path) -> float:
-    """Peak memory of assembling the 100 MB image in *folder*, above a bare interpreter's."""
-    script = (
-        "import sys; sys.path[:0] = sys.argv[1:2]\n"
-        "from pathlib import Path\n"
-        "from benchmarks.assembly import Bench\n"
-        "bench = Bench(Path(sys.argv[2]))\n"
-        "bench.session.build(bench.session.graph.tasks['binary:api'])\n"
-        "bench.plain(); bench.archive(); bench.image()\n" + _PEAK
-    )
-    here = str(Path(__file__).parent.parent)
-    peaks = [
-        int(subprocess.run([sys.executable, "-c", *argv], check=True, stdout=-1).stdout)
-        for argv in ([script, here, str(folder)], [_PEAK])
-    ]
-    return (peaks[0] - peaks[1]) / 1024
+_ASSEMBLE = (
+    "import sys; sys.path[:0] = sys.argv[1:2]\n"
+    "from pathlib import Path\n"
+    "from benchmarks.assembly import Bench\n"
+    "bench = Bench(Path(sys.argv[2]))\n"
+    "bench.session.build(bench.session.graph.tasks['binary:api'])\n"
+    f"bench.plain(); bench.archive(); bench.image()\n{_PEAK}\n"
+    "bench.session.exports.write_summary(); bench.check(int(sys.argv[3]))\n"
+)
+
+
+def assembling_mib(folder: Path, size: int) -> float:
+    """Peak memory of a process that assembles the image of *size* bytes changed in *folder*."""
+    return _peak_mib(_ASSEMBLE, str(Path(__file__).parent.parent), str(folder), str(size))
+
+
+def interpreter_mib() -> float:
+    """Peak memory of a bare interpreter."""
+    return _peak_mib(_PEAK)
+
+
+def _peak_mib(script: str, *args: str) -> float:
+    argv = [sys.executable, "-c", script, *args]
+    return int(subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout) / 1024

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from .report import figure, times
+from .report import figure, ours_of, times
 
 _WIDTH, _LEFT, _RIGHT, _BAR, _GAP, _TOP = 900, 330, 150, 22, 12, 44
 _OURS, _BASELINE, _OTHER, _TEXT = "#2f6f4f", "#8a8f98", "#b9bec6", "#24292f"
@@ -48,7 +48,8 @@ def _goal(table: Mapping[str, Any]) -> float | None:
 
 def _bar(table: Mapping[str, Any], row: Mapping[str, Any], y: int, scale: float) -> list[str]:
     name = row["name"]
-    colour = {table["baseline"]: _BASELINE, table["ours"]: _OURS}.get(name, _OTHER)
+    colours = dict.fromkeys(ours_of(table), _OURS) | {table["baseline"]: _BASELINE}
+    colour = colours.get(name, _OTHER)
     middle = y + _BAR / 2
     low, high = _LEFT + row["min"] * scale, _LEFT + row["max"] * scale
     told = figure(row["median"], table["unit"])

@@ -5,6 +5,9 @@ import platform
 import re
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[1]
 
 
 def describe() -> dict[str, object]:
@@ -27,6 +30,16 @@ def describe() -> dict[str, object]:
     return facts
 
 
+def commit() -> str:
+    """The commit that is measured, with `-dirty` where files are others; "" outside of git.
+
+    Results are written below docs/ while other rows are still to be measured: those do not count.
+    """
+    found = _said(["git", "rev-parse", "HEAD"])
+    is_dirty = _said(["git", "status", "--porcelain", "--", ".", ":!docs"])
+    return f"{found}-dirty" if found and is_dirty else found
+
+
 def load() -> float:
     """Processes at work or waiting for a disk, averaged over the last minute."""
     return round(os.getloadavg()[0], 2)
@@ -43,7 +56,7 @@ def _processor() -> str:
 
 def _said(argv: Sequence[str]) -> str:
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        done = subprocess.run(argv, cwd=_ROOT, capture_output=True, text=True, check=False)
     except OSError:
         return ""
     return done.stdout.strip()

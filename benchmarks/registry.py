@@ -38,6 +38,6 @@ BENCHMARKS = {
         Benchmark("peers", f"{_ROWS}.peers", "20 services: ko and buildx bake, to disk"),
         Benchmark("container", f"{_ROWS}.container", "an edit until a container answers HTTP"),
         Benchmark("replace", f"{_ROWS}.replace", "an edit until what runs is one of it"),
-        Benchmark("growth", f"{_ROWS}.growth", "nothing to do, 10 to 1,000 services"),
+        Benchmark("growth", f"{_ROWS}.growth", "how costs grow, 10 to 1,000 services"),
     )
 }

@@ -1,7 +1,9 @@
 """Results as text: the same table in a terminal and in docs/performance.md."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from .table import verdict_of
 
 Result = Mapping[str, Any]
 
@@ -25,23 +27,64 @@ def table_text(table: Result) -> str:
                 else f"{times(row['ratio'])} ({low:.2f} to {high:.2f})",
             )
         )  # fmt: skip
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
-             for row in rows]  # fmt: skip
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     about = [verdict_text(table), facts_text(table), *table["notes"]]
-    return "\n".join([f"### {table['title']}", "", *lines, "", *(line for line in about if line)])
+    told = [line for line in about if line]
+    parts = [parts_text(name, parts) for name, parts in table.get("parts", {}).items()]
+    return "\n".join([f"### {table['title']}", "", *_lines(rows), "", *told, *parts])
+
+
+def parts_text(name: str, parts: Sequence[Mapping[str, Any]]) -> str:
+    """Where the time of the contender *name* goes, as a table of its own."""
+    rows = [("", "spans", "by the clock", "main thread", "all threads", "size")]
+    rows += [
+        (
+            part["kind"],
+            f"{part['count']:,}" if part["count"] else "",
+            *(
+                figure(part[column], "s") if part[column] else ""
+                for column in ("clock", "main", "threads")
+            ),
+            f"{part['bytes'] / 1e6:,.1f} MB" if part["bytes"] else "",
+        )
+        for part in parts
+    ]
+    title = (
+        f"Where the time of `{name}` goes, in one more run with `--profile` (`rest` is in no span;"
+        " of the main thread, it is waiting for others too):"
+    )
+    return "\n".join(["", title, "", *_lines(rows)])
+
+
+def ours_of(table: Result) -> list[str]:
+    """Our contenders that give the result asked for."""
+    ours = table["ours"]
+    return [ours] if isinstance(ours, str) else list(ours)  # a text in results of older versions
+
+
+def verdicts_of(table: Result) -> list[tuple[str, str, str]]:
+    """Name, ratio and verdict of each of ours; nothing where nothing was wanted."""
+    if table["wanted"] is None:
+        return []
+    ratios = {row["name"]: row["ratio"] for row in table["rows"]}
+    return [
+        (
+            name,
+            times(ratios[name]),
+            verdict_of(ratios[name], table["wanted"], at_least=table["at_least"]),
+        )
+        for name in ours_of(table)
+    ]
+
+
+def wanted_text(table: Result) -> str:
+    """The bound of the ratio."""
+    return f"{'≥' if table['at_least'] else '≤'} {table['wanted']}×"
 
 
 def verdict_text(table: Result) -> str:
-    """What was wanted of the table, and whether it was reached; "" where nothing was."""
-    if table["wanted"] is None:
-        return ""
-    [ratio] = [row["ratio"] for row in table["rows"] if row["name"] == table["ours"]]
-    sign = "≥" if table["at_least"] else "≤"
-    return (
-        f"Wanted: `{table['ours']}` {sign} {table['wanted']}×. {times(ratio)}: {table['verdict']}."
-    )
+    """What was wanted of the table, and which of ours have reached it; "" where nothing was."""
+    found = [f"`{name}` {ratio}, {verdict}" for name, ratio, verdict in verdicts_of(table)]
+    return f"Wanted: {wanted_text(table)}. Found: {'; '.join(found)}." if found else ""
 
 
 def facts_text(table: Result) -> str:
@@ -54,23 +97,50 @@ def facts_text(table: Result) -> str:
 
 
 def footer(result: Result) -> str:
-    """Command, date and machine of the results."""
-    about = ", ".join(
+    """Command, date, commit, runs and machine of the results."""
+    load = result["load"]
+    commit = commit_text(result)
+    return (
+        f"`{result['command']}`, {result['date']}{f', at {commit}' if commit else ''}:"
+        f" {runs_text(result)} interleaved runs on {machine_text(result)};"
+        f" load average {load['before']} before, {load['after']} after."
+    )
+
+
+def commit_text(result: Result) -> str:
+    """The commit that was measured, short; "" where that is not known."""
+    commit, joint, dirty = result.get("commit", "").partition("-")
+    return f"{commit[:10]}{joint}{dirty}"
+
+
+def runs_text(result: Result) -> str:
+    """How many runs there were; the least and the most, where tables differ."""
+    counts = {len(row["runs"]) for table in result["tables"] for row in table["rows"]}
+    least, most = min(counts), max(counts)
+    return str(least) if least == most else f"{least} to {most}"
+
+
+def machine_text(result: Result) -> str:
+    """What the results were measured on."""
+    about = [
         f"{value} {name}" if name == "cores" else str(value)
         for name, value in result["machine"].items()
         if name in ("cores", "processor", "kernel", "go", "rust", "git")
-    )
-    load, runs = result["load"], len(result["tables"][0]["rows"][0]["runs"])
-    return (
-        f"`{result['command']}`, {result['date']}: {runs} interleaved runs on {about},"
-        f" Python {result['machine']['python']};"
-        f" load average {load['before']} before, {load['after']} after."
-    )
+    ]
+    return ", ".join([*about, f"Python {result['machine']['python']}"])
 
 
 def times(ratio: float) -> str:
     """*ratio* with its sign; small ones to three places, which a promise may hang on."""
     return f"{ratio:.3f}×" if ratio < 0.1 else f"{ratio:.2f}×"
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """*rows* in Markdown, in columns of one width; the first is the head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
+             for row in rows]  # fmt: skip
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
 def figure(value: float, unit: str) -> str:

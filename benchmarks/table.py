@@ -1,8 +1,9 @@
 """One table of results: who did the work, in what time, and how that compares."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
+from .breakdown import Part
 from .measure import ratio_of, spread_of
 
 
@@ -10,35 +11,36 @@ from .measure import ratio_of, spread_of
 class Table:
     """*seconds* of each run by contender; all ratios are to *baseline*.
 
-    *ours* is the contender that *wanted* (the greatest ratio we allow ourselves) is about; None
-    where nothing was promised, and the least with *at_least*.  *unit* is of what *seconds* holds,
-    should that be no times.  *facts* are figures about the work itself (files, tasks), *notes*
-    sentences for the reader.
+    *ours* are our contenders that give the result asked for: *wanted* (the greatest ratio we allow
+    ourselves) is about each; None where nothing was promised, and the least with *at_least*.
+    *unit* is of what *seconds* holds, should that be no times.  *facts* are figures about the work
+    itself (files, tasks), *notes* sentences for the reader, *parts* where the time of a contender
+    goes.
     """
 
     name: str
     title: str
     baseline: str
-    ours: str
+    ours: Sequence[str]
     seconds: Mapping[str, Sequence[float]]
     wanted: float | None = None
     at_least: bool = False
     unit: str = "s"
     facts: Mapping[str, object] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    parts: Mapping[str, Sequence[Part]] = field(default_factory=dict)
 
     @property
-    def ratio(self) -> float:
-        """Ours to the baseline."""
-        return ratio_of(self.seconds[self.ours], self.seconds[self.baseline]).median
-
-    @property
-    def verdict(self) -> str:
-        """`reached`, `missed`, or "" where nothing was promised."""
-        if self.wanted is None:
-            return ""
-        good = self.ratio >= self.wanted if self.at_least else self.ratio <= self.wanted
-        return "reached" if good else "missed"
+    def verdicts(self) -> dict[str, str]:
+        """`reached` or `missed` for each of ours; "" where nothing was promised."""
+        ratios = {
+            name: ratio_of(self.seconds[name], self.seconds[self.baseline]).median
+            for name in self.ours
+        }
+        return {
+            name: verdict_of(ratio, self.wanted, at_least=self.at_least)
+            for name, ratio in ratios.items()
+        }
 
     def to_json(self) -> dict[str, object]:
         """Everything, with all runs, so that other ratios can be taken later."""
@@ -60,12 +62,21 @@ class Table:
             "name": self.name,
             "title": self.title,
             "baseline": self.baseline,
-            "ours": self.ours,
+            "ours": list(self.ours),
             "wanted": self.wanted,
             "at_least": self.at_least,
             "unit": self.unit,
-            "verdict": self.verdict,
+            "verdicts": self.verdicts,
             "facts": dict(self.facts),
             "notes": list(self.notes),
             "rows": rows,
+            "parts": {name: [asdict(part) for part in parts] for name, parts in self.parts.items()},
         }
+
+
+def verdict_of(ratio: float, wanted: float | None, *, at_least: bool) -> str:
+    """`reached` or `missed`; "" where nothing was *wanted*."""
+    if wanted is None:
+        return ""
+    good = ratio >= wanted if at_least else ratio <= wanted
+    return "reached" if good else "missed"

@@ -19,13 +19,14 @@ REPORT = "SCRATCHTASKS_BENCHMARK_COUNTS"
 class Counts:
     """What one process did in the folder *cwd*, its interpreter's start included.
 
-    *processes* are the programs that it started, *forks* counts copies of itself, *opened* are the
-    files (each once for every time), *listed* the folders, *imported* the modules; *hashed* counts
-    bytes given to SHA-256.
+    *processes* are the programs that it started, *commands* their words, *forks* counts copies of
+    itself, *opened* are the files (each once for every time), *listed* the folders, *imported* the
+    modules; *hashed* counts bytes given to SHA-256.
     """
 
     cwd: str
     processes: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
     forks: int
     opened: tuple[str, ...]
     listed: tuple[str, ...]
@@ -58,6 +59,7 @@ def count(
     return finished, Counts(
         cwd=here,
         processes=tuple(found["processes"]),
+        commands=tuple(map(tuple, found["commands"])),
         forks=found["forks"],
         opened=tuple(os.path.normpath(os.path.join(here, path)) for path in found["opened"]),
         listed=tuple(os.path.normpath(os.path.join(here, path)) for path in found["listed"]),

@@ -21,12 +21,15 @@ _PLENTY = {"docs": (22, markdown, "md"), "configs": (18, settings, "yaml"),
            "schemas": (8, records, "json")}  # fmt: skip
 _FEW = {"docs": (1, markdown, "md")}
 
+_FIRST_UID = 2_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoMonorepo:
     """*services* programs; *is_web* ones serve HTTP (6 MB), the others only print (1 MB).
 
-    *plenty* gives each service its 100 files, else it has 14.  *libraries* packages are shared by
+    *plenty* gives each service its 100 files and a user of its own (so a layer of its own for
+    /etc, and a task for that), else it has 14 and shares them.  *libraries* packages are shared by
     chance, one by all.
     """
 
@@ -64,13 +67,15 @@ class GoMonorepo:
         )
         for number in range(self.libraries):
             yield from _library(number, chance)
-        for name in self.names():
-            yield from self._service(name, chance)
+        for number in range(self.services):
+            yield from self._service(number, chance)
 
-    def _service(self, name: str, chance: random.Random) -> Iterator[File]:
+    def _service(self, number: int, chance: random.Random) -> Iterator[File]:
+        name = service_name(number)
         folder = f"services/{name}"
         used = sorted(chance.sample(range(self.libraries), min(3, self.libraries)))
-        yield f"{folder}/service.toml", _service_toml(name, self.is_web)
+        user = f"{name}:{_FIRST_UID + number}" if self.plenty else "app:1001"
+        yield f"{folder}/service.toml", _service_toml(name, user, self.is_web)
         yield (
             f"{folder}/main.go",
             (_WEB if self.is_web else _PRINTING).format(module=MODULE, name=name, mark=MARK),
@@ -84,8 +89,8 @@ class GoMonorepo:
                 )
             yield f"{folder}/internal/{package}/{package}_test.go", f"package {package}\n"
         for kind, (count, write, suffix) in (_PLENTY if self.plenty else _FEW).items():
-            for number in range(count):
-                yield f"{folder}/{kind}/{kind}-{number:02}.{suffix}", write(chance, name)
+            for place in range(count):
+                yield f"{folder}/{kind}/{kind}-{place:02}.{suffix}", write(chance, name)
 
 
 def service_name(number: int) -> str:
@@ -118,10 +123,10 @@ def _part(package: str, part: int, libraries: tuple[int, ...] | list[int]) -> st
     )  # fmt: skip
 
 
-def _service_toml(name: str, is_web: bool) -> str:
+def _service_toml(name: str, user: str, is_web: bool) -> str:
     ports = 'ports = ["8080/tcp"]\n' if is_web else ""
     return (
-        f'[binary]\nrule = "go_binary"\n\n[image]\nuser = "app:1001"\n{ports}'
+        f'[binary]\nrule = "go_binary"\n\n[image]\nuser = "{user}"\n{ports}'
         f'\n[smoke]\ncommand = ["/usr/bin/{name}", "--version"]\nstdout = "{name}"\n'
         f'\n[push]\nrepository = "registry.example.com/team/{name}"\n'
     )

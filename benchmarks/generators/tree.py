@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..process import Wrong, doit_program, environment, expect, run
 
-VERSION = 1
+VERSION = 2
 """Raised when a generator would write other files."""
 
 DODO = 'from scratchtasks import Workspace\n\ntask_images = Workspace(services=["services/*"])\n'

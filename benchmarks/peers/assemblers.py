@@ -103,6 +103,13 @@ class Buildah:
         argv = ["buildah", "bud", "-q", "--layers", "--isolation", "chroot", "."]
         return run(argv, self.program.parent).out.split()[-1]
 
+    def made(self, image: str) -> bytes:
+        """The program in *image*."""
+        layout = self.work / "buildah-layout"
+        shutil.rmtree(layout, ignore_errors=True)
+        run(["buildah", "push", "-q", image, f"oci:{layout}"], self.work)
+        return content_of(layout, PLACE)
+
     def remove(self, images: Sequence[str]) -> None:
         """Remove what was made."""
         if images:

@@ -57,6 +57,10 @@ class Docker:
         time.sleep(0.2)
         return Starts(process)
 
+    def id_of(self, reference: str) -> str:
+        """The id of an image: who removes that removes all its names."""
+        return self.run("image", "inspect", "--format", "{{.Id}}", reference)
+
     def answers(self) -> bool:
         """Whether the engine is there."""
         try:

@@ -13,6 +13,7 @@ from ..generators.tree import MARK, File, Tree, grown
 from ..layouts import expect_said
 from ..measure import Contender, interleave
 from ..options import Options
+from ..ours import Ours, parts_of
 from ..peers.cargo import cargo_build
 from ..peers.go import go_build
 from ..process import environment, expect, run, this_python
@@ -48,23 +49,24 @@ def run_tables(options: Options) -> list[Table]:
     def is_built(_: int) -> None:
         expect(len(list((caches / "out").iterdir())) == go.services, "go binaries are missing")
 
+    doit = Ours(name="doit", cwd=tree.root, env=env, before=empty, check=is_shipped)
     contenders = [
-        Contender(
-            name="doit", before=empty, run=lambda _: tree.doit(env=env), check=is_shipped
-        ),
+        doit.contender,
         Contender(name="go build + cargo build", before=empty, run=bare, check=is_built),
-    ]  # fmt: skip
+    ]
     seconds = interleave(contenders, options.count(7, 1), warm_up=False, tell=options.tell)
+    parts = parts_of([doit])
     empty(0)
     return [
         Table(
             name="cold",
             title=f"From nothing: {go.services} Go services and {rust.crates} Rust crates",
             baseline="go build + cargo build",
-            ours="doit",
+            ours=(doit.name,),
             seconds=seconds,
             wanted=1.1,
             facts={"machine": platform.machine(), "images": go.services + rust.crates},
+            parts=parts,
         )
     ]
 

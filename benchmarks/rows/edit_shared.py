@@ -5,9 +5,10 @@ from ..generators.tree import mark_of
 from ..layouts import expect_said, said_by
 from ..measure import Contender, interleave
 from ..options import Options
+from ..ours import Ours, parts_of
 from ..peers.go import go_build
 from ..peers.squeeze import squeeze
-from ..process import doit_program, expect, run
+from ..process import expect
 from ..table import Table
 from .trees import facts_of, hundred
 
@@ -34,33 +35,28 @@ def run_tables(options: Options) -> list[Table]:
                 said = said_by((out / name).read_bytes())
                 expect(mark_of(number) in said, f"{name} says {said}")
 
+        def ours(name: str, *words: str) -> Ours:
+            return Ours(name=name, cwd=tree.root, words=words, before=edits.write, check=is_shipped)
+
+        commands = [ours("doit"), ours("doit -n 2", "-n", "2")]
         contenders = [
-            Contender(
-                name="doit",
-                before=edits.write,
-                run=lambda _: run([doit_program()], tree.root),
-                check=is_shipped,
-            ),
-            Contender(
-                name="doit -n 2",
-                before=edits.write,
-                run=lambda _: run([doit_program(), "-n", "2"], tree.root),
-                check=is_shipped,
-            ),
+            *(each.contender for each in commands),
             Contender(
                 name="go build of all + sha256 + gzip", before=edits.write, run=bare, check=is_built
             ),
         ]
         seconds = interleave(contenders, options.count(7, 1), tell=options.tell)
+        parts = parts_of(commands)
     tree.doit()
     return [
         Table(
             name="edit-shared",
             title=f"A shared library edited: {shape.services} Go services depend on it",
             baseline="go build of all + sha256 + gzip",
-            ours="doit",
+            ours=tuple(each.name for each in commands),
             seconds=seconds,
             wanted=1.2,
             facts=facts_of(tree, shape),
+            parts=parts,
         )
     ]

@@ -10,10 +10,11 @@ from ..generators.tree import DODO, IGNORED, MARK, PYPROJECT, File, grown, mark_
 from ..layouts import content_of, layers_of, said_by
 from ..measure import Contender, interleave, spread_of
 from ..options import Options
+from ..ours import Ours
 from ..peers.assemblers import Buildah, Crane, Umoci
 from ..peers.docker import BuildFolder, docker_program, plain_docker
 from ..peers.go import go_build
-from ..process import doit_program, expect, run
+from ..process import expect
 from ..table import Table
 
 _FILES: list[File] = [
@@ -51,12 +52,12 @@ def run_tables(options: Options) -> list[Table]:
     tree.build()
     layout = tree.root / "dist" / "one"
     contenders = [
-        Contender(
+        Ours(
             name="doit",
+            cwd=tree.root,
             before=program.to(path),
-            run=lambda _: run([doit_program()], tree.root),
             check=says(lambda: content_of(layout, "usr/bin/one")),
-        )
+        ).contender
     ]
     essentials = layers_of(layout)[:-1]
     with ExitStack() as stack:
@@ -69,15 +70,23 @@ def run_tables(options: Options) -> list[Table]:
             name="image",
             title="One image of a changed binary, essentials cached",
             baseline=min(others, key=lambda name: spread_of(seconds[name]).median),
-            ours="doit",
+            ours=("doit",),
             seconds=seconds,
             facts={"bytes of the binary": path.stat().st_size},
             notes=(
-                "BuildKit's and buildah's images are in their own stores, crane's is a docker"
-                " archive without essentials, the others are in an OCI layout.",
+                "The images of `docker build` and `buildah bud` are in stores of their own, crane's"
+                " is a docker archive without essentials, the others are in an OCI layout.",
+                *_missing(others),
             ),
         )
     ]
+
+
+def _missing(others: Sequence[str]) -> list[str]:
+    """A sentence about the peers that are not among *others*."""
+    known = ("umoci", "crane", "docker", "buildah")
+    missing = [peer for peer in known if not any(peer in other for other in others)]
+    return [f"Not on this machine: {', '.join(missing)}."] if missing else []
 
 
 def says(program: Callable[[], bytes]) -> Callable[[int], None]:
@@ -153,6 +162,7 @@ def _in_stores(
                 name="buildah bud",
                 before=program.to(buildah.program),
                 run=lambda _: made.append(buildah.make()),
+                check=says(lambda: buildah.made(made[-1])),
             )
         )
     return found

@@ -2,6 +2,7 @@
 
 from ..measure import Contender, interleave
 from ..options import Options
+from ..ours import Ours
 from ..peers.plain_doit import PlainDoit
 from ..process import expect
 from ..table import Table
@@ -22,25 +23,21 @@ def run_tables(options: Options) -> list[Table]:
         ("info", ("info", name), name),
     ):
 
-        def ours(_: int, words: tuple[str, ...] = words, told: str = told) -> None:
-            said = tree.doit(*words)
-            expect(told in said, f"doit {words}: no {told} in {said[:300]}")
-
         def theirs(_: int, words: tuple[str, ...] = words, told: str = told) -> None:
             said = plain.doit(*words)
             expect(told in said, f"plain doit {words}: no {told} in {said[:300]}")
 
-        command = "doit " + " ".join(words)
+        ours = Ours(name="doit " + " ".join(words), cwd=tree.root, words=words, says=told)
         contenders = [
-            Contender(name=command, run=ours),
+            ours.contender,
             Contender(name="the same, plain doit", run=theirs),
         ]
         tables.append(
             Table(
                 name=slug,
-                title=f"`{command}`: {shape.services:,} services",
+                title=f"`{ours.name}`: {shape.services:,} services",
                 baseline="the same, plain doit",
-                ours=command,
+                ours=(ours.name,),
                 seconds=interleave(contenders, options.count(7, 1), tell=options.tell),
                 wanted=None if slug == "list-all" else 1.0,
                 facts=facts,

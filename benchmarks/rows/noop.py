@@ -6,25 +6,17 @@ from ..generators.go_monorepo import GoMonorepo
 from ..generators.tree import Tree
 from ..measure import Contender, interleave
 from ..options import Options
+from ..ours import Ours, parts_of
 from ..peers.plain_doit import PlainDoit
-from ..process import doit_program, expect, run, scratch_program
+from ..process import expect, run, scratch_program
 from ..table import Table
 from .trees import facts_of, large
 
 
-def noop_contender(
-    tree: Tree, shape: GoMonorepo, name: str = "doit", program: str = ""
-) -> Contender:
+def noop(tree: Tree, shape: GoMonorepo, name: str = "doit", program: str = "") -> Ours:
     """*program*, by default `doit`, that finds all *shape*'s images up to date."""
-
-    program = program or doit_program()
     images = f"{shape.services} image{'s' if shape.services > 1 else ''}"
-
-    def work(_: int) -> None:
-        said = run([program], tree.root).out
-        expect(f"{images} up to date" in said, f"{name} had something to do: {said[-300:]}")
-
-    return Contender(name=name, run=work)
+    return Ours(name=name, cwd=tree.root, program=program, says=f"{images} up to date")
 
 
 def git_contender(tree: Tree) -> Contender:
@@ -42,9 +34,10 @@ def run_tables(options: Options) -> list[Table]:
     tree, shape = large(options)
     plain = PlainDoit(tree, shape.names(), options.work / "plain-doit")
     plain.record()
+    doit, scratch = noop(tree, shape), noop(tree, shape, "scratch", scratch_program())
     contenders = [
-        noop_contender(tree, shape),
-        noop_contender(tree, shape, "scratch", scratch_program()),
+        doit.contender,
+        scratch.contender,
         git_contender(tree),
         Contender(
             name='python -c "import doit.doit_cmd"',
@@ -58,9 +51,10 @@ def run_tables(options: Options) -> list[Table]:
             name="noop",
             title=f"Nothing to do: {shape.services:,} services",
             baseline="git status",
-            ours="doit",
+            ours=(doit.name, scratch.name),
             seconds=seconds,
             wanted=1.0,
             facts=facts_of(tree, shape),
+            parts=parts_of([doit]),
         )
     ]

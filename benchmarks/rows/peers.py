@@ -1,19 +1,21 @@
 """20 Go services of one module, to images on disk: ours, `ko resolve`, `buildx bake`."""
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
+from typing import TypeVar
 
 from ..generators.go_monorepo import MODULE, SHARED, GoMonorepo
 from ..generators.tree import Edits, Tree, mark_of
 from ..layouts import content_of, expect_said, layers_of, said_by
 from ..measure import Contender, interleave, spread_of
 from ..options import Options
+from ..ours import Ours, parts_of
 from ..peers import ko as ko_peer
 from ..peers.docker import BuildFolder, Docker, with_buildx
 from ..peers.go import go_build
 from ..peers.ko import Ko
 from ..peers.registry import registry
-from ..process import doit_program, expect, run, scratch_program
+from ..process import expect, scratch_program
 from ..table import Table
 from .trees import twenty
 
@@ -27,7 +29,7 @@ def run_tables(options: Options) -> list[Table]:
 
     with registry(options.work / "registry") as host, tree.edited(SHARED) as edits:
         ours = [
-            _ours(tree, shape, "doit", doit_program()),
+            _ours(tree, shape, "doit"),
             _ours(tree, shape, "scratch", scratch_program()),
         ]
         peers: list[Contender] = []
@@ -36,18 +38,12 @@ def run_tables(options: Options) -> list[Table]:
         bake = _bake(options, tree, shape)
         peers += [bake] if bake else []
         edits.write(0)
-        for each in (*ours, *peers):
+        for each in (*(each.contender for each in ours), *peers):
             each.run(0)
         tables = [
             _table(options, "peers-noop", titled("nothing changed"), ours, peers, None, 0.05),
             _table(
-                options,
-                "peers-shared",
-                titled("a shared library changed"),
-                ours[:1],
-                peers,
-                edits,
-                0.4,
+                options, "peers-shared", titled("a shared library changed"), ours, peers, edits, 0.4
             ),
         ]
     tree.doit()
@@ -58,20 +54,15 @@ def _table(
     options: Options,
     name: str,
     title: str,
-    ours: Sequence[Contender],
+    ours: Sequence[Ours],
     peers: Sequence[Contender],
     edits: Edits | None,
     wanted: float,
 ) -> Table:
+    commands = [_with(edits, each) for each in ours]
     contenders = [
-        Contender(
-            name=each.name,
-            run=each.run,
-            before=edits.write if edits else lambda _: None,
-            # Nothing changed since version 0.
-            check=each.check if edits else partial(_check_same, each),
-        )
-        for each in (*ours, *peers)
+        *(each.contender for each in commands),
+        *(_with(edits, each) for each in peers),
     ]
     seconds = interleave(contenders, options.count(7, 1), tell=options.tell)
     others = [each.name for each in peers or ours]
@@ -79,27 +70,35 @@ def _table(
         name=name,
         title=title,
         baseline=min(others, key=lambda other: spread_of(seconds[other]).median),
-        ours=ours[-1].name,
+        ours=tuple(each.name for each in ours),
         seconds=seconds,
         wanted=wanted if peers else None,
         notes=(
             "The baseline is the better one of the peers that the machine has. bake writes OCI"
             " layouts, ko pushes to a registry on this machine, which keeps blobs on disk.",
         ),
+        # doit alone has --profile; `scratch` starts it where there is something to do.
+        parts=parts_of(commands[:1]),
     )
 
 
-def _check_same(contender: Contender, _: int) -> None:
-    contender.check(0)
+_Each = TypeVar("_Each", Ours, Contender)
 
 
-def _ours(tree: Tree, shape: GoMonorepo, called: str, program: str) -> Contender:
+def _with(edits: Edits | None, each: _Each) -> _Each:
+    """*each* with another version before each run; without *edits*, nothing changes since 0."""
+    if edits:
+        return replace(each, before=edits.write)
+    return replace(each, check=lambda _: each.check(0))
+
+
+def _ours(tree: Tree, shape: GoMonorepo, called: str, program: str = "") -> Ours:
     name = shape.names()[-1]
 
     def check(number: int) -> None:
         expect_said(tree.root / "dist" / name, name, mark_of(number))
 
-    return Contender(name=called, run=lambda _: run([program], tree.root), check=check)
+    return Ours(name=called, cwd=tree.root, program=program, check=check)
 
 
 def _ko(options: Options, tree: Tree, shape: GoMonorepo, host: str) -> Contender:

@@ -11,11 +11,13 @@ from ..generators.tree import Edits, mark_of
 from ..layouts import layers_of
 from ..measure import Contender, interleave
 from ..options import Options
+from ..ours import Ours, parts_of
 from ..peers.docker import BuildFolder, Docker, Starts, plain_docker
 from ..peers.go import go_build
 from ..peers.registry import free_port, wait_for_http
 from ..process import Wrong, doit_program, expect, run
 from ..table import Table
+from .container import UP_LOOKS_ON
 from .trees import twenty
 
 _REST = 2.0
@@ -23,10 +25,12 @@ _REST = 2.0
 
 
 class Running:
-    """A container published at *port*, and whatever replaces it."""
+    """A container of *image* published at *port*, and whatever replaces it."""
 
-    def __init__(self, docker: Docker) -> None:
+    def __init__(self, docker: Docker, image: str) -> None:
         self.port = free_port()
+        self._image = image
+        self._images: set[str] = set()
         self._docker = docker
         self._starts: Starts
         self._answer = ""
@@ -48,7 +52,18 @@ class Running:
     def check(self, number: int) -> None:
         """The answer was of edit *number*."""
         self.rest()
+        self.keep_in_mind()
         expect(mark_of(number) in self._answer, f"the container answers {self._answer!r}")
+
+    def keep_in_mind(self) -> None:
+        """The image of now has to be removed at last."""
+        self._images.add(self._docker.id_of(self._image))
+
+    def clear(self) -> None:
+        """Remove the images of all that ran."""
+        for image in self._images:
+            with suppress(Wrong):
+                self._docker.run("rmi", "-f", image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,7 @@ class Site:
         try:
             running.wait()
             running.rest()
+            running.keep_in_mind()
             yield
         finally:
             process.terminate()
@@ -87,8 +103,9 @@ def run_tables(options: Options) -> list[Table]:
     watched, upped, built = shape.names()[:3]
     site, folder = Site(tree.root, docker), BuildFolder(options.work / "build", [built])
     folder.prepare(layers_of(tree.root / "dist" / built)[:-1])
-    running = {name: Running(docker) for name in (watched, upped, built)}
     container, image = "scratchbench-replace", f"scratchbench/{built}:replace"
+    images = {watched: f"{watched}:latest", upped: f"{upped}:latest", built: image}
+    running = {name: Running(docker, reference) for name, reference in images.items()}
     published = f"127.0.0.1:{running[built].port}:8080"
 
     def up(_: int) -> None:
@@ -106,9 +123,8 @@ def run_tables(options: Options) -> list[Table]:
     def clear() -> None:
         run([doit_program(), "up", "--down", upped], tree.root, docker.environment())
         docker.run("rm", "-f", container)
-        for reference in (f"{watched}:latest", f"{upped}:latest", image):
-            with suppress(Wrong):
-                docker.run("rmi", "-f", reference)
+        for each in running.values():
+            each.clear()
 
     with ExitStack() as stack:
         stack.callback(clear)
@@ -137,15 +153,26 @@ def run_tables(options: Options) -> list[Table]:
             ),
         ]
         seconds = interleave(contenders, options.count(9, 1), tell=options.tell)
+        up_to_its_end = Ours(
+            name=contenders[1].name,
+            cwd=tree.root,
+            words=("up", upped, "-p", f"{running[upped].port}:8080"),
+            env=docker.environment(),
+            before=edits[upped].write,
+            check=lambda _: running[upped].keep_in_mind(),
+        )
+        parts = parts_of([up_to_its_end])
     tree.doit()
     return [
         Table(
             name="replace",
             title="From an edit until the container that runs is one of it",
             baseline=contenders[2].name,
-            ours="doit watch",
+            ours=("doit watch", "doit up"),
             seconds=seconds,
             facts={"engine": docker.run("version", "--format", "{{.Server.Version}}")},
+            notes=(UP_LOOKS_ON,),
+            parts=parts,
         )
     ]
 

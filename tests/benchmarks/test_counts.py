@@ -84,14 +84,16 @@ def test_counts_are_what_the_program_did(tmp_path: Path) -> None:
         "hashlib.new('sha256', b'9')\n"
         "with open('read.txt', 'rb') as file:\n"
         "    print(hashlib.file_digest(file, 'sha256').hexdigest()[:8])\n"
-        "subprocess.run(['true'])\n"
+        "subprocess.run(['true', 'or', 'not'])\n"
+        "os.system('true; true')\n"
         "os.listdir('.')\n"
     )
     finished, counts = count(["program.py"], tmp_path)
     assert finished.out == "5994471a\n"
     assert counts.opened_here().count("read.txt") == 2
     assert counts.hashed == 5 + 3 + 1 + 5
-    assert [os.path.basename(each) for each in counts.processes] == ["true"]
+    assert [os.path.basename(each) for each in counts.processes] == ["true", "true; true"]
+    assert counts.commands == (("true", "or", "not"), ("true; true",))
     assert os.path.realpath(tmp_path) in counts.listed
     assert "subprocess" in counts.imported
 

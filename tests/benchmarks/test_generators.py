@@ -22,6 +22,12 @@ def test_a_service_has_a_hundred_files_in_eight_folders() -> None:
     assert len({path.rpartition("/")[0] for path in files}) == 8
 
 
+def test_each_service_of_a_large_tree_has_a_user_of_its_own() -> None:
+    large, small = (dict(GoMonorepo(services=2, plenty=each).files()) for each in (True, False))
+    assert 'user = "svc-0001:2001"' in large["services/svc-0001/service.toml"]
+    assert 'user = "app:1001"' in small["services/svc-0001/service.toml"]
+
+
 def test_each_service_can_be_edited_alone_and_all_by_one_library() -> None:
     marked = [path for path, text in GoMonorepo(services=2).files() if MARK in text]
     assert marked == [

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 _found: dict[str, list[str]] = {"processes": [], "opened": [], "listed": []}
+_commands: list[list[str]] = []
 _forks = 0
 _hashed = 0
 _STARTS = {
@@ -21,7 +22,7 @@ _STARTS = {
     "os.exec": 0,
     "os.spawn": 1,
 }
-"""Events for a program that is started, and which argument names it."""
+"""Events for a program that is started, and which argument names it; its words are the next."""
 
 
 def _see(event: str, args: tuple[Any, ...]) -> None:
@@ -33,9 +34,18 @@ def _see(event: str, args: tuple[Any, ...]) -> None:
         path = args[0] if isinstance(args[0], str | bytes) else "."
         _found["listed"].append(os.fsdecode(path))
     elif event in _STARTS:
-        _found["processes"].append(str(args[_STARTS[event]]))
+        _found["processes"].append(os.fsdecode(args[_STARTS[event]]))
+        _commands.append(_words(args[_STARTS[event] :]))
     elif event in ("os.fork", "os.forkpty"):
         _forks += 1
+
+
+def _words(told: tuple[Any, ...]) -> list[str]:
+    """The words of a command, told as its program and its words; a shell has one text."""
+    words = told[1] if len(told) > 1 else told[0]
+    if isinstance(words, str | bytes | os.PathLike):
+        return [os.fsdecode(words)]
+    return [os.fsdecode(word) for word in words]
 
 
 class _Hash:
@@ -69,7 +79,13 @@ def _by_name(name: str, data: Any = b"", **options: Any) -> _Hash:
 def _report(path: str) -> None:
     if os.getpid() != _pid:
         return  # a fork of the program
-    told = {**_found, "forks": _forks, "imported": sorted(sys.modules), "hashed": _hashed}
+    told = {
+        **_found,
+        "commands": _commands,
+        "forks": _forks,
+        "imported": sorted(sys.modules),
+        "hashed": _hashed,
+    }
     with open(path, "w", encoding="utf-8") as file:
         json.dump(told, file)
 
