@@ -56,24 +56,6 @@ def test_nothing_to_do_starts_no_process_where_flags_hold_the_commit(
     assert noop(site, SCRATCH).commands == ()
 
 
-@pytest.mark.parametrize(
-    "before",
-    [
-        pytest.param([], id="loose"),
-        pytest.param(["git", "pack-refs", "--all"], id="packed"),
-        pytest.param(["git", "checkout", "-q", "--detach"], id="detached"),
-        pytest.param(["git", "checkout", "-q", "-b", "other"], id="branch"),
-    ],
-)
-def test_another_commit_is_seen(before: list[str], tmp_path: Path) -> None:
-    site = committed(tmp_path, "{git.short}")
-    if before:
-        run(before, tmp_path)
-        assert site.doit().summary == "1 image up to date"
-    commit(tmp_path)
-    assert "//services/api:binary GoCompile" in site.doit().actions
-
-
 def test_whether_files_differ_from_the_commit_is_asked_of_git_alone(tmp_path: Path) -> None:
     """`describe --dirty` looks at every file of the index, as git alone knows how."""
     site = committed(tmp_path, "{git.describe}")
