@@ -64,7 +64,7 @@ class Session:
         self.templates = Templates(root, env)
         self.expand = self.templates.expand
         self.graph: ActionGraph = analyze(declared, self.expand)
-        files = FileStates(root, os.path.join(scratch, "files.db"), few=bool(others))
+        files = FileStates(root, os.path.join(scratch, "files.db"), few=bool(others), env=env)
         store = ContentStore(os.path.join(scratch, "blobs"), files)
         self.world = World(
             root=root,

@@ -14,8 +14,9 @@ from .cargo import CargoCall, Kit, Made
 from .config import config_files, split_inputs
 from .ctools import find_c_tools
 from .depinfo import input_path
+from .environment import cargo_home
 from .metadata import crate_folder, feature_flags, label_of, package_inputs
-from .toolchain import cargo_home, find_rust, find_target
+from .toolchain import find_rust, find_target
 
 _SOURCE_NAMES = ".rs|Cargo.toml"
 
@@ -27,7 +28,7 @@ class CargoBuild:
     of the key: versions and features of the whole closure.
     """
 
-    version = 1
+    version = 2
 
     def identity(self, job: Job, world: World) -> Json:
         kit = _kit(job, world)
@@ -141,6 +142,7 @@ def _outcome(job: Job, made: Made | None, world: World) -> Outcome:
 
 
 def _read(made: Made, root: str) -> Iterator[Input]:
+    yield from made.env
     for path in made.folders:
         yield Input("names", input_path(path, root), "*")
     folders: dict[str, None] = {}

@@ -5,16 +5,21 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from scratchtasks.core.action import Input
 from scratchtasks.core.digest import key_of
 from scratchtasks.core.frozen import dataclass
 
 from ..operation import World
+from ..process import Finished
+from . import offline
 from .config import config_files, is_set
 from .ctools import CTools, c_variables
+from .declared import env_inputs
 from .depinfo import input_path
+from .environment import cargo_home, color_flags, compiling_env, fetching_env
 from .freshness import TargetFolder
 from .sources import is_silent, local_sources
-from .toolchain import Rust, Target, cargo_home, clean_env
+from .toolchain import Rust, Target
 from .wrappers import rustc_wrapper
 
 Message = Mapping[str, Any]
@@ -23,11 +28,12 @@ Message = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Made:
     """A finished *executable*, the local *files* it was made of, and the *folders* of which any
-    file may have been; all absolute paths."""
+    file may have been; all absolute paths.  *env* are variables of the user's that it may know."""
 
     executable: str
     files: tuple[str, ...]
     folders: tuple[str, ...]
+    env: frozenset[Input]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +92,10 @@ class CargoCall:
         if code or not good:
             self.folder.remember({}, before)
             return [None] * len(self._crates)
+        scripts = (m["out_dir"] for m in messages if m["reason"] == "build-script-executed")
+        env = env_inputs(self.folder.path, scripts)
         results: list[Made | None] = [
-            Made(path, *self._sources(crate, path, messages)) if path else None
+            Made(path, *self._sources(crate, path, messages), env) if path else None
             for crate, path in zip(self._crates, made, strict=True)
         ]
         self._remember(results, before)
@@ -97,25 +105,46 @@ class CargoCall:
         self, crates: Sequence[Mapping[str, Any]], show: bool = True
     ) -> tuple[int, list[Message]]:
         argv = [
-            *(self._kit.rust.cargo, "build", "--release", "--locked", "--quiet"),
+            *(self._kit.rust.cargo, "build", "--release", "--locked", "--offline", "--quiet"),
             *("--message-format", "json-render-diagnostics"),
             *("--target", self._kit.target.triple, "--target-dir", self.folder.path),
+            *color_flags(self._world),
             *self._flags,
         ]
         for crate in crates:
             argv += ["-p", f"{crate['package']}@{crate['version']}", "--bin", crate["bin"]]
         if len(crates) > 1:
             argv.append("--keep-going")
-        done = self._world.processes.run(argv, cwd=self._cwd, env=self._env(), show_stderr=show)
+        env = self._env()
+        done = self._start(argv, env)
+        if done.code and offline.is_refused(done.stderr) and not self._world.is_offline:
+            self._fetch()
+            done = self._start(argv, env)
+        if show:
+            self._world.processes.show(done.stderr)
         return done.code, [
             json.loads(line) for line in done.stdout.splitlines() if line[:1] == b"{"
         ]
+
+    def _fetch(self) -> None:
+        """Have the crates there: who knew of them from a cache has not fetched them.
+
+        A call of its own, because nothing that is compiled is to see what fetching needs.
+        """
+        rust, target = self._kit.rust, self._kit.target
+        argv = [rust.cargo, "fetch", "--locked", "--quiet"]
+        for triple in dict.fromkeys((target.triple, rust.host)):
+            argv += ["--target", triple]
+        self._world.processes.show(self._start(argv, fetching_env(self._world)).stderr)
+
+    def _start(self, argv: Sequence[str], env: Mapping[str, str]) -> Finished:
+        return self._world.processes.run(argv, cwd=self._cwd, env=env, show_stderr=False)
 
     def _env(self) -> dict[str, str]:
         target = self._kit.target
         files = config_files(self._cwd, cargo_home(self._world))
         env = {
-            **clean_env(self._world),
+            **compiling_env(self._world),
             "RUSTC": self._kit.rust.rustc,
             "RUSTC_WRAPPER": self._wrapper,
             "RUSTC_WORKSPACE_WRAPPER": "",

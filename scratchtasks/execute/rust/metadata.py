@@ -14,7 +14,8 @@ from . import closure as made_of
 from . import offline
 from .config import ancestors, config_files, split_inputs
 from .depinfo import input_path
-from .toolchain import TOOLCHAIN_FILES, Rust, cargo_home, clean_env, find_rust, find_target
+from .environment import cargo_home, fetching_env
+from .toolchain import TOOLCHAIN_FILES, Rust, find_rust, find_target
 
 _ROOT_NAMES = "build.rs|src|Cargo.toml"
 _SRC_NAMES = "lib.rs|main.rs|bin"
@@ -164,7 +165,7 @@ class _Probe:
         done = self._world.processes.run(
             [self._rust.cargo, *arguments, "--quiet"],
             cwd=self._folder,
-            env=clean_env(self._world),
+            env={**fetching_env(self._world), "RUSTC": self._rust.rustc},
             show_stderr=False,
         )
         if done.code and self._world.is_offline and offline.is_refused(done.stderr):
