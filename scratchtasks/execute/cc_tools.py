@@ -38,6 +38,19 @@ def helper_programs(
     return world.files.once("\0".join(("helpers", driver, cwd, *steering)), asked.identity)
 
 
+def libraries_of(programs: Sequence[str], world: World) -> list[str]:
+    """The absolute paths of the shared libraries that *programs* (absolute) load, and they in turn.
+
+    Starts no process unless one of the programs has changed, or what is installed.  None are
+    found where there is no `ldd`.
+    """
+    ldd = find_program("ldd", world)
+    if ldd is None:
+        return []
+    seen = key_of(*_digests([*programs, ldd, "/etc/ld.so.cache"], world))
+    return sorted({*_LOADS.findall(_ask([ldd, *programs], world.root, seen, world)[0])})
+
+
 def _steering(flags: Sequence[str]) -> Iterator[str]:
     """Those of *flags* that name helpers, each as one word."""
     rest = iter(flags)
@@ -60,11 +73,11 @@ class _Driver:
     def identity(self) -> list[Json]:
         named = self._named()
         # All that can change an answer: these files, whichever of them there are.
-        seen = key_of(*self._digests([self.path, *named, *self._candidates()]))
+        seen = key_of(*_digests([self.path, *named, *self._candidates()], self.world))
         programs = [self.path, *named, *self._wrapped()]
         programs += (path for name in self._helpers() if (path := self._place_of(name, seen)))
-        files = [*programs, *self._read(seen), *self._loaded(programs)]
-        found = {(os.path.basename(path), digest) for path, digest in self._digests(files)}
+        files = [*programs, *self._read(seen), *libraries_of(programs, self.world)]
+        found = {(os.path.basename(path), digest) for path, digest in _digests(files, self.world)}
         return [list(each) for each in sorted(found)]
 
     def _helpers(self) -> list[str]:
@@ -96,7 +109,7 @@ class _Driver:
 
     def _place_of(self, name: str, seen: str) -> str | None:
         """The absolute path of the helper *name* as the driver would start it, or None."""
-        said = self._ask([self.path, *self._options(), f"-print-prog-name={name}"], seen)[0].strip()
+        said = self._ask([f"-print-prog-name={name}"], seen)[0].strip()
         if "/" not in said:
             return find_program(said or name, self.world)
         path = os.path.join(self.cwd, said)
@@ -104,37 +117,30 @@ class _Driver:
 
     def _read(self, seen: str) -> list[str]:
         """The specs and configuration files that are read at every start."""
-        found = _READS.findall(self._ask([self.path, *self._options(), "-v"], seen)[1])
+        found = _READS.findall(self._ask(["-v"], seen)[1])
         return [os.path.join(self.cwd, name) for name in found]
 
-    def _loaded(self, programs: Iterable[str]) -> list[str]:
-        """The shared libraries of *programs*."""
-        ldd = find_program("ldd", self.world)
-        if ldd is None:
-            return []
-        seen = key_of(*self._digests([*programs, ldd, "/etc/ld.so.cache"]))
-        return _LOADS.findall(self._ask([ldd, *programs], seen)[0])
+    def _ask(self, question: Sequence[str], seen: str) -> tuple[str, str]:
+        flags = [flag for flag in self.steering if not flag.startswith(("-fuse-ld=", "--ld-path="))]
+        return _ask([self.path, *flags, *question], self.cwd, seen, self.world)
 
-    def _options(self) -> list[str]:
-        return [flag for flag in self.steering if not flag.startswith(("-fuse-ld=", "--ld-path="))]
 
-    def _ask(self, argv: Sequence[str], seen: str) -> tuple[str, str]:
-        """What *argv* says on stdout and on stderr, once per state *seen*."""
-        world, cwd = self.world, self.cwd
-        env = {"PATH": world.env.get("PATH", os.defpath), "LC_ALL": "C"}
+def _ask(argv: Sequence[str], cwd: str, seen: str, world: World) -> tuple[str, str]:
+    """What *argv* says on stdout and on stderr in the folder *cwd*, once per state *seen*."""
+    env = {"PATH": world.env.get("PATH", os.defpath), "LC_ALL": "C"}
 
-        def make() -> str:
-            done = world.processes.run(argv, cwd=cwd, env=env, show_stderr=False)
-            return (done.stdout + b"\0" + done.stderr).decode("utf-8", "surrogateescape")
+    def make() -> str:
+        done = world.processes.run(argv, cwd=cwd, env=env, show_stderr=False)
+        return (done.stdout + b"\0" + done.stderr).decode("utf-8", "surrogateescape")
 
-        said = world.files.probe(["cc tools", list(argv), cwd, env, seen], make)
-        stdout, _, stderr = said.partition("\0")
-        return stdout, stderr
+    said = world.files.probe(["cc tools", list(argv), cwd, env, seen], make)
+    stdout, _, stderr = said.partition("\0")
+    return stdout, stderr
 
-    def _digests(self, paths: Iterable[str]) -> list[tuple[str, str]]:
-        """Each of *paths* with its digest."""
-        paths = list(dict.fromkeys(paths))
-        return [
-            (path, str(digest))
-            for path, digest in zip(paths, tool_digests(paths, self.world), strict=True)
-        ]
+
+def _digests(paths: Iterable[str], world: World) -> list[tuple[str, str]]:
+    """Each of *paths* with its digest."""
+    paths = list(dict.fromkeys(paths))
+    return [
+        (path, str(digest)) for path, digest in zip(paths, tool_digests(paths, world), strict=True)
+    ]

@@ -38,9 +38,11 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
-    """Everything that compiles: *rust* for *target*, and *tools* for C."""
+    """Everything that compiles: *rust* for *target*, and *tools* for C; *digest* is that of
+    rust's files."""
 
     rust: Rust
+    digest: str
     target: Target
     tools: CTools
 
@@ -70,6 +72,7 @@ class CargoCall:
         key = key_of(
             crates[0]["workspace"],
             os.path.basename(self._wrapper),
+            kit.digest,
             kit.target.identity,
             kit.tools.identity,
         )

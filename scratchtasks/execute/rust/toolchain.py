@@ -5,11 +5,12 @@ import re
 from collections.abc import Mapping
 
 from scratchtasks.core.action import Input
-from scratchtasks.core.digest import Json
+from scratchtasks.core.digest import Json, key_of
 from scratchtasks.core.errors import ToolchainMissing
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.platform import Platform
 
+from ..cc_tools import helper_programs
 from ..operation import World
 from ..toolchains import (
     ask_tool,
@@ -28,6 +29,13 @@ _OLDEST = (1, 74)
 """The first cargo that knows --keep-going."""
 
 _INSTALL = "install Rust with rustup, or put cargo and rustc on PATH"
+
+_LINKED = (
+    *("crt1.o", "rcrt1.o", "crti.o", "crtn.o"),
+    *("crtbegin.o", "crtbeginS.o", "crtbeginT.o", "crtend.o", "crtendS.o"),
+    *("libc.a", "libm.a", "libpthread.a", "libgcc.a", "libgcc_eh.a", "libstdc++.a"),
+)
+"""What a driver adds to a static link, by the names it knows."""
 
 _ARCHITECTURES = {
     # musl triple, gnu triple, prefix of a GNU cross compiler
@@ -175,9 +183,14 @@ def find_target(world: World, rust: Rust, platform: Platform, where: str) -> Tar
 
 
 def cc_identity(cc: str, world: World) -> Json:
-    """What of the machine's C compiler goes into a binary: its version and its libc.a."""
+    """What of the machine's C compiler goes into a binary: programs, and parts of its C library."""
+    return world.files.once(f"cc {cc}", lambda: _cc_identity(cc, world))
+
+
+def _cc_identity(cc: str, world: World) -> Json:
     env: Mapping[str, str] = {"PATH": world.env.get("PATH", os.defpath), "LC_ALL": "C"}
-    digest = tool_digests([cc], world)
-    version = ask_tool([cc, "--version"], env, digest, world)
-    libc = ask_tool([cc, "-print-file-name=libc.a"], env, digest, world)
-    return ["cc", version, tool_digests([libc], world) if os.path.isabs(libc) else None]
+    helpers = helper_programs(cc, world)
+    version = ask_tool([cc, "--version"], env, helpers, world)
+    places = (ask_tool([cc, f"-print-file-name={name}"], env, helpers, world) for name in _LINKED)
+    parts = tool_digests([place for place in places if os.path.isabs(place)], world)
+    return ["cc", version.partition("\n")[0], key_of(helpers, parts)]
