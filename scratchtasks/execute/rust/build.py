@@ -20,6 +20,7 @@ from .environment import cargo_home
 from .metadata import crate_folder, feature_flags, label_of, package_inputs
 from .sysroot import compiler_digest
 from .toolchain import find_rust, find_target
+from .vendored import vendored_inputs
 
 _SOURCE_NAMES = ".rs|Cargo.toml"
 
@@ -48,7 +49,11 @@ class CargoBuild:
     def inputs(self, job: Job, world: World) -> Iterable[Input]:
         # The workspace's root manifest and Cargo.lock count by what of them is in the metadata.
         packages = (package_inputs(folder) for _, _, folder in _facts(job)["packages"])
-        return (*_steering(job, world)[0], *(item for inputs in packages for item in inputs))
+        return (
+            *_steering(job, world)[0],
+            *(item for inputs in packages for item in inputs),
+            *vendored_inputs(_facts(job)["vendored"], world),
+        )
 
     def batch_key(self, job: Job, world: World) -> str:
         facts, params = _facts(job), job.action.params

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scratchtasks.core.action import Input
@@ -18,8 +18,10 @@ from .declared import env_inputs
 from .depinfo import input_path
 from .environment import cargo_home, color_flags, compiling_env, fetching_env
 from .freshness import TargetFolder
-from .sources import is_silent, local_sources
+from .linked import Linked, linked_by
+from .sources import is_silent, local_sources, output_of
 from .toolchain import Rust, Target
+from .vendored import vendored_inputs
 from .wrappers import rustc_wrapper
 
 Message = Mapping[str, Any]
@@ -69,9 +71,12 @@ class CargoCall:
             folder: name for crate in crates for name, _, folder in crate["packages"]
         }
         # cargo does not notice when these change, so another state of them is another folder.
+        vendored = {folder for crate in crates for folder in crate["vendored"]}
+        states = world.files.observe_all(vendored_inputs(sorted(vendored), world))
         key = key_of(
             crates[0]["workspace"],
             os.path.basename(self._wrapper),
+            sorted(states.values()),
             kit.digest,
             kit.target.identity,
             kit.tools.identity,
@@ -81,6 +86,14 @@ class CargoCall:
     def run(self) -> list[Made | None]:
         """One answer for each crate, in order: None where it did not compile."""
         before = self.folder.clock()
+        # Cargo takes what has a library in it for fresh, whatever became of that.
+        self.folder.clear_if_moved(_paths(self._linked_by(self.folder.outputs())))
+        try:
+            return self._run(before)
+        finally:
+            self.folder.remember_linked(_paths(self._linked_by(self.folder.outputs())), before)
+
+    def _run(self, before: int) -> list[Made | None]:
         distrusted = self.folder.distrust_changed(self._names.values())
         code, messages = self._build(self._crates)
         if any(self._name(m) in distrusted and m.get("fresh") for m in messages):
@@ -95,14 +108,29 @@ class CargoCall:
         if code or not good:
             self.folder.remember({}, before)
             return [None] * len(self._crates)
-        scripts = (m["out_dir"] for m in messages if m["reason"] == "build-script-executed")
-        env = env_inputs(self.folder.path, scripts)
+        outputs = [output_of(folder) for folder in _out_dirs(messages)]
+        env = env_inputs(self.folder.path, outputs)
+        linked = self._linked_by(outputs)
         results: list[Made | None] = [
-            Made(path, *self._sources(crate, path, messages), env) if path else None
+            self._made(crate, path, messages, linked, env) if path else None
             for crate, path in zip(self._crates, made, strict=True)
         ]
         self._remember(results, before)
         return results
+
+    def _linked_by(self, outputs: Iterable[str]) -> Linked:
+        return linked_by(outputs, self._world.root, self._world.scratch)
+
+    def _made(
+        self,
+        crate: Mapping[str, Any],
+        path: str,
+        messages: Sequence[Message],
+        linked: Linked,
+        env: frozenset[Input],
+    ) -> Made:
+        files, folders = self._sources(crate, path, messages)
+        return Made(path, (*files, *linked.files), (*folders, *linked.folders), env)
 
     def _build(
         self, crates: Sequence[Mapping[str, Any]], show: bool = True
@@ -196,6 +224,14 @@ class CargoCall:
             for name, paths in _by_package(crate, made, self._world.root):
                 files.setdefault(name, set()).update(paths)
         self.folder.remember(files, before)
+
+
+def _out_dirs(messages: Iterable[Message]) -> Iterator[str]:
+    return (m["out_dir"] for m in messages if m["reason"] == "build-script-executed")
+
+
+def _paths(linked: Linked) -> frozenset[str]:
+    return linked.files | linked.folders
 
 
 def _executable(crate: Mapping[str, Any], messages: Sequence[Message], root: str) -> str:

@@ -1,9 +1,8 @@
 """Variables that a crate says it depends on: build scripts to cargo, rustc in its dep files."""
 
 import glob
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from scratchtasks.core.action import Input
 
@@ -18,26 +17,16 @@ _MADE_OF = {
 """What of the user's environment compilation sees (`places_env`), and what that is made of."""
 
 
-def env_inputs(target_folder: str, out_dirs: Iterable[str]) -> frozenset[Input]:
+def env_inputs(target_folder: str, outputs: Iterable[str]) -> frozenset[Input]:
     """The user's variables that what was built in cargo's *target_folder* declares to read.
 
-    *out_dirs* are those of its build scripts.  All other variables are ours, or not there at all.
-    A name in an older dep file that lies there counts too: that costs a rebuild at worst.
+    *outputs* are the texts that its build scripts wrote for cargo.  All other variables are ours,
+    or not there at all.  A name in an older dep file that lies there counts too: that costs a
+    rebuild at worst.
     """
-    names = {name for path in _outputs(out_dirs) for name in _SAYS.findall(_text(path))}
+    names = {name for text in outputs for name in _SAYS.findall(text)}
     for place in ("release", "*/release"):
         for path in glob.glob(f"{glob.escape(target_folder)}/{place}/deps/*.d"):
-            names.update(_ENV_DEP.findall(_text(path)))
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                names.update(_ENV_DEP.findall(file.read()))
     return frozenset(Input("env", source) for name in names for source in _MADE_OF.get(name, ()))
-
-
-def _outputs(out_dirs: Iterable[str]) -> Iterator[str]:
-    return (os.path.join(os.path.dirname(out_dir), "output") for out_dir in out_dirs)
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
