@@ -54,15 +54,15 @@ def test_asked_once(world: World, gcc: str) -> None:
 
 @pytest.mark.parametrize("helper", ["as", "ld"])
 def test_another_helper_on_path(world: World, gcc: str, tmp_path: Path, helper: str) -> None:
-    folder = tmp_path / "first"
+    folder, own = tmp_path / "first", find_program(helper, world)
     folder.mkdir()
     world = replace(world, env={**world.env, "PATH": f"{folder}:{world.env['PATH']}"})
     first = helper_programs(gcc, world)
-    script(folder / helper, f'exec /usr/bin/{helper} "$@"')
+    script(folder / helper, f'exec {own} "$@"')
     world.files.forget_scan()
     second = helper_programs(gcc, world)
     assert second != first
-    script(folder / helper, f'echo >&2; exec /usr/bin/{helper} "$@"')
+    script(folder / helper, f'echo >&2; exec {own} "$@"')
     world.files.forget_scan()
     assert helper_programs(gcc, world) not in (first, second)
 
@@ -92,7 +92,7 @@ def test_flags_that_name_helpers(world: World, gcc: str, tmp_path: Path) -> None
     assert "ld.gold" in names(list(helper_programs(gcc, world, ["-fuse-ld=gold"])))
     own = tmp_path / "own"
     before = helper_programs(gcc, world, ["-B", "own"], str(tmp_path))
-    script(own / "ld", 'exec /usr/bin/ld "$@"')
+    script(own / "ld", f'exec {find_program("ld", world)} "$@"')
     world.files.forget_scan()
     after = helper_programs(gcc, world, ["-B", "own"], str(tmp_path))
     assert before == plain != after
