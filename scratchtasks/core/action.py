@@ -17,7 +17,7 @@ from .frozen import dataclass
 from .label import Label
 from .platform import Platform
 
-InputKind = Literal["file", "head", "names", "mode", "link"]
+InputKind = Literal["file", "head", "names", "mode", "link", "env"]
 
 
 class Input(NamedTuple):
@@ -30,6 +30,7 @@ class Input(NamedTuple):
     and exact names separated by `|`, such as `.go|.s|go.mod`; a leading `!` suffix excludes.
     `mode`: whether *path* is executable (value "x" or "-", "" when missing).
     `link`: where the symlink *path* points (value: the text, "" when it is no symlink).
+    `env`: the variable *path* of the user's environment (value: a Digest, "" when it is not set).
 
     *path* is relative to the workspace root where it lies inside, else absolute.
     """

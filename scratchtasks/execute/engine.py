@@ -310,6 +310,8 @@ class Engine:
 
     def _changed_at(self, item: Input) -> int:
         """When *item* last changed, in ns; for one that is not there, when it can have gone."""
+        if item.kind == "env":
+            return 0  # it was read once, before all runs
         path = os.path.join(self.world.root, item.path)
         try:
             # A symlink put in the place of a file may lead to an old one.

@@ -16,6 +16,7 @@ _KINDS = {
     "names": "the files in ",
     "mode": "the mode of ",
     "link": "the symlink ",
+    "env": "the variable ",
 }
 
 

@@ -186,6 +186,8 @@ class _Service:
             }
             for item, value in (*verdict.record.items(), *blobs.items()):
                 self.seen.add(item)
+                if item.kind == "env":
+                    continue  # a memo is of one environment
                 if item.kind == "head" and Input("file", item.path) in self.seen:
                     continue  # a compiler, which comes before its listing, reads all of it
                 note = files.note(item, value)
@@ -203,7 +205,7 @@ def _common(session: "Session", seen: set[Input]) -> Iterator[Watch]:
     """What everything depends on: tools and configuration."""
     files, root = session.world.files, session.world.root
     for item, value in files.observed.items():
-        if item not in seen:
+        if item not in seen and item.kind != "env":
             yield item.path, (item.kind, item.pattern, value), files.note(item, value)
     for path, note in files.looks.items():
         yield _inside(path, root), None, note

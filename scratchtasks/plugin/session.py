@@ -76,7 +76,7 @@ class Session:
         self.graph: ActionGraph = analyze(declared, self.expand)
         self.git, self.head = self.templates.asked, tuple(self.templates.watches)
         """What git has said that the graph is made of, and what to watch of the rest of it."""
-        files = FileStates(root, os.path.join(scratch, "files.db"), few=bool(others))
+        files = FileStates(root, os.path.join(scratch, "files.db"), few=bool(others), env=env)
         store = ContentStore(os.path.join(scratch, "blobs"), files)
         self.world = World(
             root=root,

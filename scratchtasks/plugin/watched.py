@@ -49,6 +49,8 @@ def inputs_of(
         elif not verdict.fresh:  # what failed has not read all that the last success has
             record |= session.world.files.observe_all(stamp.record)
         for item, value in record.items():
+            if item.kind == "env":
+                continue  # that of a run that watches does not change
             found[item._replace(path=os.path.join(root, item.path))] = value
     return found
 

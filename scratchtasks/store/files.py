@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TypeVar, cast
 
 from scratchtasks.core.action import Input
-from scratchtasks.core.digest import Digest, Json, key_of
+from scratchtasks.core.digest import Digest, Json, digest_of, key_of
 
 from .database import Entry, Saved, read_saved, write_saved
 from .signature import (
@@ -53,10 +53,14 @@ class FileStates:
     `forget_scan`: one run sees one state of the workspace.  Relative paths are below *root*;
     *database* is the file that keeps what was learnt.  With *few* it is not read where it is
     large, for to hash what a few services have costs less; what is learnt then is kept beside it.
+    *env* is the user's environment.
     """
 
-    def __init__(self, root: str, database: str, *, few: bool = False) -> None:
+    def __init__(
+        self, root: str, database: str, *, few: bool = False, env: Mapping[str, str] | None = None
+    ) -> None:
         self._prefix = root.rstrip("/") + "/"
+        self._env = env or {}
         self._database = database
         self._lock = Lock()
         self._day = time.time_ns() // _DAY
@@ -303,6 +307,10 @@ class FileStates:
         return path if path.startswith("/") else self._prefix + path
 
     def _look(self, kind: str, path: str, pattern: str) -> str:
+        if kind == "env":
+            # Not its text, which may be a secret.
+            text = self._env.get(path.removeprefix(self._prefix))
+            return "" if text is None else digest_of(text.encode("utf-8", "surrogateescape"))
         if kind not in _CACHED:
             value, note = value_at(kind, path)
             self._take_note(kind, path, note)

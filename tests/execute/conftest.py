@@ -26,12 +26,13 @@ def world_at(shown: list[bytes]) -> Callable[..., World]:
     def make(root: Path | str, env: Mapping[str, str] | None = None) -> World:
         scratch = os.path.join(root, ".scratch")
         os.makedirs(scratch, exist_ok=True)
-        files = FileStates(str(root), os.path.join(scratch, "files"))
+        seen = dict(os.environ) if env is None else env
+        files = FileStates(str(root), os.path.join(scratch, "files"), env=seen)
         store = ContentStore(os.path.join(scratch, "blobs"), files)
         return World(
             root=str(root),
             scratch=scratch,
-            env=dict(os.environ) if env is None else env,
+            env=seen,
             epoch=0,
             files=files,
             store=store,

@@ -17,8 +17,9 @@ from scratchtasks.execute.rust.closure import (
     pick_bin,
     root_parts,
 )
-from scratchtasks.execute.rust.config import config_files, is_set
+from scratchtasks.execute.rust.config import config_files, is_set, linkers
 from scratchtasks.execute.rust.depinfo import input_path, parse_c_deps, parse_rust_deps
+from scratchtasks.execute.rust.linked import Linked, linked_by
 
 NAMES = st.text(
     st.characters(blacklist_characters="\0/\n\r\\\t\v\f", blacklist_categories=("Cs", "Cc", "Z"))
@@ -166,3 +167,37 @@ def test_configuration_with_includes(tmp_path: Path) -> None:
     assert is_set(files, "env", "CC")
     assert not is_set(files, "env", "CC", "x")
     assert not is_set(files, "target", "x", "linker")
+
+
+def test_linkers_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / ".cargo").mkdir()
+    config = tmp_path / ".cargo/config.toml"
+    config.write_text(
+        "[target.x]\nlinker = 'tools/cc'\n[target.'cfg(unix)']\nlinker = 'mold-cc'\n"
+        "[target.y]\nlinker = '/opt/cc'\n[target.z]\nrunner = 'qemu'\n"
+    )
+    found = linkers([str(config), str(tmp_path / "none")])
+    assert found == [f"{tmp_path}/tools/cc", "mold-cc", "/opt/cc"]
+
+
+def test_what_build_scripts_link(tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    (root / "lib").mkdir(parents=True)
+    (root / "lib/libown.a").write_text("")
+    (tmp_path / "x.o").write_text("")
+    text = f"""cargo:rustc-link-search=native=/sys
+cargo::rustc-link-search={root}/lib/
+cargo:rustc-link-search={root}/.scratch/cargo/1/out
+cargo:rustc-link-lib=static:-bundle=z:zz
+cargo:rustc-link-lib=static:+verbatim=v.a
+cargo:rustc-flags=-l m -L all=/more
+cargo:rustc-link-arg-bins=-Wl,-T,{tmp_path}/x.o,/none
+cargo:rerun-if-changed=/else
+other text
+"""
+    folders = ("/sys", "/more", f"{root}/lib")
+    files = {f"{folder}/{name}" for folder in folders for name in ("libz.a", "v.a", "libm.a")}
+    files |= {f"{root}/lib/libown.a", f"{tmp_path}/x.o"}
+    assert linked_by([text], str(root), f"{root}/.scratch") == Linked(
+        frozenset(files), frozenset([f"{root}/lib"])
+    )

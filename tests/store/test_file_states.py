@@ -443,3 +443,10 @@ def test_threads_agree(tmp_path: Path, fresh: Callable[[], FileStates]) -> None:
         thread.join()
     expected = {item: digest_of(item.path.encode()) for item in items}
     assert seen == [expected] * 12
+
+
+def test_variables_are_seen_but_not_told(tmp_path: Path) -> None:
+    env = {"TOKEN": "secret", "EMPTY": ""}
+    states = FileStates(str(tmp_path), str(tmp_path / "files"), env=env)
+    items = [Input("env", name) for name in (*env, "NONE")]
+    assert [*states.observe_all(items).values()] == [digest_of(b"secret"), digest_of(b""), ""]

@@ -8,14 +8,19 @@ from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json, key_of
 from scratchtasks.core.errors import ActionFailed, ScratchError
 
+from ..cc_tools import helper_programs
 from ..elf import ship
 from ..operation import Done, Job, Outcome, World
+from ..toolchains import find_program, is_file
 from .cargo import CargoCall, Kit, Made
-from .config import config_files, split_inputs
+from .config import config_files, linkers, split_inputs
 from .ctools import find_c_tools
 from .depinfo import input_path
+from .environment import cargo_home
 from .metadata import crate_folder, feature_flags, label_of, package_inputs
-from .toolchain import cargo_home, find_rust, find_target
+from .sysroot import compiler_digest
+from .toolchain import find_rust, find_target
+from .vendored import vendored_inputs
 
 _SOURCE_NAMES = ".rs|Cargo.toml"
 
@@ -27,14 +32,15 @@ class CargoBuild:
     of the key: versions and features of the whole closure.
     """
 
-    version = 1
+    version = 2
 
     def identity(self, job: Job, world: World) -> Json:
         kit = _kit(job, world)
         return {
-            "rust": kit.rust.identity,
+            "rust": [kit.rust.identity, kit.digest],
             "triple": kit.target.triple,
             "linker": kit.target.identity,
+            "linkers": _own_linkers(job, world),
             "c": kit.tools.identity,
             "epoch": world.epoch,
             "outside": _steering(job, world)[1],
@@ -43,7 +49,11 @@ class CargoBuild:
     def inputs(self, job: Job, world: World) -> Iterable[Input]:
         # The workspace's root manifest and Cargo.lock count by what of them is in the metadata.
         packages = (package_inputs(folder) for _, _, folder in _facts(job)["packages"])
-        return (*_steering(job, world)[0], *(item for inputs in packages for item in inputs))
+        return (
+            *_steering(job, world)[0],
+            *(item for inputs in packages for item in inputs),
+            *vendored_inputs(_facts(job)["vendored"], world),
+        )
 
     def batch_key(self, job: Job, world: World) -> str:
         facts, params = _facts(job), job.action.params
@@ -70,13 +80,22 @@ def _steering(job: Job, world: World) -> tuple[list[Input], list[Json]]:
     return split_inputs(config_files(crate_folder(job, world), cargo_home(world)), world)
 
 
+def _own_linkers(job: Job, world: World) -> Json:
+    """What cargo's configuration has link, be it for the host: the file says but its name."""
+    files = config_files(crate_folder(job, world), cargo_home(world))
+    found = world.files.once("\0".join(("linkers", *files)), lambda: linkers(files))
+    programs = (path if os.path.isabs(path) else find_program(path, world) for path in found)
+    return [helper_programs(path, world) for path in programs if path and is_file(path, world)]
+
+
 def _kit(job: Job, world: World) -> Kit:
     where, platform = label_of(job), job.action.platform
     assert platform is not None
     rust = find_rust(world, crate_folder(job, world), where)
     target = find_target(world, rust, platform, where)
     tools = find_c_tools(world, target, platform, _facts(job)["c"], where)
-    return Kit(rust=rust, target=target, tools=tools)
+    digest = compiler_digest(rust, target.triple, world)
+    return Kit(rust=rust, digest=digest, target=target, tools=tools)
 
 
 def _groups(jobs: Iterable[Job]) -> list[list[Job]]:
@@ -141,6 +160,7 @@ def _outcome(job: Job, made: Made | None, world: World) -> Outcome:
 
 
 def _read(made: Made, root: str) -> Iterator[Input]:
+    yield from made.env
     for path in made.folders:
         yield Input("names", input_path(path, root), "*")
     folders: dict[str, None] = {}

@@ -2,19 +2,26 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from scratchtasks.core.action import Input
 from scratchtasks.core.digest import key_of
 from scratchtasks.core.frozen import dataclass
 
 from ..operation import World
+from ..process import Finished
+from . import offline
 from .config import config_files, is_set
 from .ctools import CTools, c_variables
+from .declared import env_inputs
 from .depinfo import input_path
+from .environment import cargo_home, color_flags, compiling_env, fetching_env
 from .freshness import TargetFolder
-from .sources import is_silent, local_sources
-from .toolchain import Rust, Target, cargo_home, clean_env
+from .linked import Linked, linked_by
+from .sources import is_silent, local_sources, output_of
+from .toolchain import Rust, Target
+from .vendored import vendored_inputs
 from .wrappers import rustc_wrapper
 
 Message = Mapping[str, Any]
@@ -23,18 +30,21 @@ Message = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Made:
     """A finished *executable*, the local *files* it was made of, and the *folders* of which any
-    file may have been; all absolute paths."""
+    file may have been; all absolute paths.  *env* are variables of the user's that it may know."""
 
     executable: str
     files: tuple[str, ...]
     folders: tuple[str, ...]
+    env: frozenset[Input]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
-    """Everything that compiles: *rust* for *target*, and *tools* for C."""
+    """Everything that compiles: *rust* for *target*, and *tools* for C; *digest* is that of
+    rust's files."""
 
     rust: Rust
+    digest: str
     target: Target
     tools: CTools
 
@@ -61,9 +71,13 @@ class CargoCall:
             folder: name for crate in crates for name, _, folder in crate["packages"]
         }
         # cargo does not notice when these change, so another state of them is another folder.
+        vendored = {folder for crate in crates for folder in crate["vendored"]}
+        states = world.files.observe_all(vendored_inputs(sorted(vendored), world))
         key = key_of(
             crates[0]["workspace"],
             os.path.basename(self._wrapper),
+            sorted(states.values()),
+            kit.digest,
             kit.target.identity,
             kit.tools.identity,
         )
@@ -72,6 +86,14 @@ class CargoCall:
     def run(self) -> list[Made | None]:
         """One answer for each crate, in order: None where it did not compile."""
         before = self.folder.clock()
+        # Cargo takes what has a library in it for fresh, whatever became of that.
+        self.folder.clear_if_moved(_paths(self._linked_by(self.folder.outputs())))
+        try:
+            return self._run(before)
+        finally:
+            self.folder.remember_linked(_paths(self._linked_by(self.folder.outputs())), before)
+
+    def _run(self, before: int) -> list[Made | None]:
         distrusted = self.folder.distrust_changed(self._names.values())
         code, messages = self._build(self._crates)
         if any(self._name(m) in distrusted and m.get("fresh") for m in messages):
@@ -86,36 +108,74 @@ class CargoCall:
         if code or not good:
             self.folder.remember({}, before)
             return [None] * len(self._crates)
+        outputs = [output_of(folder) for folder in _out_dirs(messages)]
+        env = env_inputs(self.folder.path, outputs)
+        linked = self._linked_by(outputs)
         results: list[Made | None] = [
-            Made(path, *self._sources(crate, path, messages)) if path else None
+            self._made(crate, path, messages, linked, env) if path else None
             for crate, path in zip(self._crates, made, strict=True)
         ]
         self._remember(results, before)
         return results
 
+    def _linked_by(self, outputs: Iterable[str]) -> Linked:
+        return linked_by(outputs, self._world.root, self._world.scratch)
+
+    def _made(
+        self,
+        crate: Mapping[str, Any],
+        path: str,
+        messages: Sequence[Message],
+        linked: Linked,
+        env: frozenset[Input],
+    ) -> Made:
+        files, folders = self._sources(crate, path, messages)
+        return Made(path, (*files, *linked.files), (*folders, *linked.folders), env)
+
     def _build(
         self, crates: Sequence[Mapping[str, Any]], show: bool = True
     ) -> tuple[int, list[Message]]:
         argv = [
-            *(self._kit.rust.cargo, "build", "--release", "--locked", "--quiet"),
+            *(self._kit.rust.cargo, "build", "--release", "--locked", "--offline", "--quiet"),
             *("--message-format", "json-render-diagnostics"),
             *("--target", self._kit.target.triple, "--target-dir", self.folder.path),
+            *color_flags(self._world),
             *self._flags,
         ]
         for crate in crates:
             argv += ["-p", f"{crate['package']}@{crate['version']}", "--bin", crate["bin"]]
         if len(crates) > 1:
             argv.append("--keep-going")
-        done = self._world.processes.run(argv, cwd=self._cwd, env=self._env(), show_stderr=show)
+        env = self._env()
+        done = self._start(argv, env)
+        if done.code and offline.is_refused(done.stderr) and not self._world.is_offline:
+            self._fetch()
+            done = self._start(argv, env)
+        if show:
+            self._world.processes.show(done.stderr)
         return done.code, [
             json.loads(line) for line in done.stdout.splitlines() if line[:1] == b"{"
         ]
+
+    def _fetch(self) -> None:
+        """Have the crates there: who knew of them from a cache has not fetched them.
+
+        A call of its own, because nothing that is compiled is to see what fetching needs.
+        """
+        rust, target = self._kit.rust, self._kit.target
+        argv = [rust.cargo, "fetch", "--locked", "--quiet"]
+        for triple in dict.fromkeys((target.triple, rust.host)):
+            argv += ["--target", triple]
+        self._world.processes.show(self._start(argv, fetching_env(self._world)).stderr)
+
+    def _start(self, argv: Sequence[str], env: Mapping[str, str]) -> Finished:
+        return self._world.processes.run(argv, cwd=self._cwd, env=env, show_stderr=False)
 
     def _env(self) -> dict[str, str]:
         target = self._kit.target
         files = config_files(self._cwd, cargo_home(self._world))
         env = {
-            **clean_env(self._world),
+            **compiling_env(self._world),
             "RUSTC": self._kit.rust.rustc,
             "RUSTC_WRAPPER": self._wrapper,
             "RUSTC_WORKSPACE_WRAPPER": "",
@@ -164,6 +224,14 @@ class CargoCall:
             for name, paths in _by_package(crate, made, self._world.root):
                 files.setdefault(name, set()).update(paths)
         self.folder.remember(files, before)
+
+
+def _out_dirs(messages: Iterable[Message]) -> Iterator[str]:
+    return (m["out_dir"] for m in messages if m["reason"] == "build-script-executed")
+
+
+def _paths(linked: Linked) -> frozenset[str]:
+    return linked.files | linked.folders
 
 
 def _executable(crate: Mapping[str, Any], messages: Sequence[Message], root: str) -> str:

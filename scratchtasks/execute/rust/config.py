@@ -44,6 +44,20 @@ def is_set(files: Sequence[str], *keys: str) -> bool:
     return any(_has(_read(path), keys) for path in files)
 
 
+def linkers(files: Sequence[str]) -> list[str]:
+    """The programs that the configuration *files* name as linkers: absolute, or bare names."""
+    found: dict[str, None] = {}
+    for path in files:
+        tables = _read(path).get("target", {})
+        for table in tables.values() if isinstance(tables, Mapping) else ():
+            name = table.get("linker") if isinstance(table, Mapping) else None
+            if isinstance(name, str):
+                # Relative to the folder that `.cargo` is in.
+                above = os.path.dirname(os.path.dirname(path))
+                found[os.path.join(above, name) if "/" in name else name] = None
+    return list(found)
+
+
 def split_inputs(paths: Sequence[str], world: World) -> tuple[list[Input], list[Json]]:
     """*paths* as inputs where they lie in the workspace, else as key material.
 

@@ -38,7 +38,8 @@ def find_c_tools(world: World, target: Target, platform: Platform, need: str, wh
         name = "c++" if name == "cc" else name.removesuffix("cc") + "++"
         cxx = find_program(os.path.join(folder, name), world)
         programs = {"CC": (target.cc,), **({"CXX": (cxx,)} if cxx else {})}
-        return CTools(programs=programs, identity=target.identity)
+        identity = [target.identity, cc_identity(cxx, world) if cxx else None]
+        return CTools(programs=programs, identity=identity)
     try:
         zig = find_zig(world, where)
     except ToolchainMissing:

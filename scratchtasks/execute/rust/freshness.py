@@ -6,6 +6,8 @@ packages' fingerprints are removed unless every file they were made of is, by in
 and ctime, the one that the last complete build here has seen.
 """
 
+import glob
+import itertools
 import json
 import os
 import re
@@ -16,6 +18,7 @@ from contextlib import contextmanager
 from scratchtasks.store.atomic import write_atomic
 
 _RECORD = "local-files.json"
+_LINKED = "linked-files.json"
 _HASHED = re.compile(r"-[0-9a-f]{16}")
 
 Signature = list[int]
@@ -30,6 +33,7 @@ class TargetFolder:
     def __init__(self, path: str) -> None:
         self.path = path
         self._record = os.path.join(path, _RECORD)
+        self._linked = os.path.join(path, _LINKED)
         self._seen: dict[str, dict[str, Signature]] = {}
 
     @contextmanager
@@ -85,6 +89,31 @@ class TargetFolder:
             else:
                 self._seen.pop(name, None)
         write_atomic(self._record, json.dumps(self._seen).encode())
+
+    def outputs(self) -> list[str]:
+        """What all build scripts that ever ran here wrote for cargo."""
+        places = (f"{glob.escape(self.path)}/{place}release/build/*/output" for place in ("", "*/"))
+        texts = []
+        for path in itertools.chain.from_iterable(map(glob.iglob, places)):
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                texts.append(file.read())
+        return texts
+
+    def clear_if_moved(self, linked: Iterable[str]) -> None:
+        """Throw all object code away unless the files *linked* are those that are in it."""
+        try:
+            with open(self._linked, encoding="utf-8") as file:
+                seen = json.load(file)
+        except (OSError, ValueError):
+            seen = {}
+        if any(seen.get(path) != _signature(path) for path in linked):
+            self.clear()
+
+    def remember_linked(self, linked: Iterable[str], before: int) -> None:
+        """Record the files *linked*, there or not; see `remember`."""
+        marks = {path: _signature(path) for path in linked}
+        seen = {path: mark for path, mark in marks.items() if not mark or mark[3] < before}
+        write_atomic(self._linked, json.dumps(seen).encode())
 
     def clear(self) -> None:
         """Throw all object code away."""

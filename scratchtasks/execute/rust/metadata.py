@@ -14,7 +14,9 @@ from . import closure as made_of
 from . import offline
 from .config import ancestors, config_files, split_inputs
 from .depinfo import input_path
-from .toolchain import TOOLCHAIN_FILES, Rust, cargo_home, clean_env, find_rust, find_target
+from .environment import cargo_home, fetching_env
+from .toolchain import TOOLCHAIN_FILES, Rust, find_rust, find_target
+from .vendored import manifest_inputs, vendored_folders
 
 _ROOT_NAMES = "build.rs|src|Cargo.toml"
 _SRC_NAMES = "lib.rs|main.rs|bin"
@@ -26,7 +28,7 @@ class CargoMetadata:
     params: `folder`, `crate` (relative to it), `bin`, `features`, `default_features`.
     """
 
-    version = 1
+    version = 2
 
     def identity(self, job: Job, world: World) -> Json:
         rust, triple = toolchain_of(job, world)
@@ -134,6 +136,7 @@ class _Probe:
             "workspace": input_path(workspace, root),
             "features": [list(line) for line in tree],
             "packages": made_of.local_packages(closure, root),
+            "vendored": vendored_folders(closure, root, cargo_home(self._world)),
             "lock": made_of.lock_entries(lock, tree),
             "root": made_of.root_parts(_manifest(os.path.join(workspace, "Cargo.toml")), own),
             "c": made_of.c_need(closure),
@@ -158,13 +161,15 @@ class _Probe:
             if package["source"] is None:
                 folder = made_of.package_folder(package, root)
                 inputs += package_inputs(folder)
+        for folder in vendored_folders(closure, root, cargo_home(self._world)):
+            inputs += manifest_inputs(folder)
         return tuple(dict.fromkeys(inputs))
 
     def _cargo(self, *arguments: str) -> str:
         done = self._world.processes.run(
             [self._rust.cargo, *arguments, "--quiet"],
             cwd=self._folder,
-            env=clean_env(self._world),
+            env={**fetching_env(self._world), "RUSTC": self._rust.rustc},
             show_stderr=False,
         )
         if done.code and self._world.is_offline and offline.is_refused(done.stderr):

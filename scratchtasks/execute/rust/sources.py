@@ -43,12 +43,17 @@ def is_silent(out_dir: str) -> bool:
     Variables alone do not count, although cargo is content with them: the crate `cc` names its
     variables and none of the sources it compiles.
     """
-    path = os.path.join(os.path.dirname(out_dir), "output")
+    return not any(line.startswith(_SAYS) for line in output_of(out_dir).splitlines())
+
+
+def output_of(out_dir: str) -> str:
+    """What the build script that wrote to *out_dir* said to cargo."""
     try:
+        path = os.path.join(os.path.dirname(out_dir), "output")
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return not any(line.startswith(_SAYS) for line in file)
+            return file.read()
     except FileNotFoundError:
-        return True
+        return ""
 
 
 def _below(folder: str, is_package: bool = False) -> Iterator[tuple[str, list[str]]]:

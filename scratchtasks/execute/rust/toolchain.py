@@ -1,16 +1,16 @@
 """Which rustc, target triple and linker: asked per folder, as rustup decides per folder."""
 
 import os
-import pwd
 import re
 from collections.abc import Mapping
 
 from scratchtasks.core.action import Input
-from scratchtasks.core.digest import Json
+from scratchtasks.core.digest import Json, key_of
 from scratchtasks.core.errors import ToolchainMissing
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.platform import Platform
 
+from ..cc_tools import helper_programs
 from ..operation import World
 from ..toolchains import (
     ask_tool,
@@ -21,6 +21,7 @@ from ..toolchains import (
     tool_digests,
 )
 from .config import ancestors
+from .environment import fetching_env, rustup_home, user_home
 
 TOOLCHAIN_FILES = ("rust-toolchain.toml", "rust-toolchain")
 
@@ -28,6 +29,13 @@ _OLDEST = (1, 74)
 """The first cargo that knows --keep-going."""
 
 _INSTALL = "install Rust with rustup, or put cargo and rustc on PATH"
+
+_LINKED = (
+    *("crt1.o", "rcrt1.o", "crti.o", "crtn.o"),
+    *("crtbegin.o", "crtbeginS.o", "crtbeginT.o", "crtend.o", "crtendS.o"),
+    *("libc.a", "libm.a", "libpthread.a", "libgcc.a", "libgcc_eh.a", "libstdc++.a"),
+)
+"""What a driver adds to a static link, by the names it knows."""
 
 _ARCHITECTURES = {
     # musl triple, gnu triple, prefix of a GNU cross compiler
@@ -51,15 +59,6 @@ _ARCHITECTURES = {
         "powerpc64le-linux-gnu",
     ),
 }
-
-_KEPT = frozenset(
-    ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "NETRC", "CARGO_HOME")
-)
-_KEPT_ANY_CASE = frozenset(("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"))
-_KEPT_PREFIXES = (
-    "RUSTUP_", "SSL_", "GIT_", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTRY_", "CARGO_REGISTRIES_",
-    "CARGO_TERM_",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,29 +96,6 @@ class Target:
         return "-musl" in self.triple
 
 
-def clean_env(world: World) -> dict[str, str]:
-    """The user's variables that cargo needs to fetch crates; none that reaches a binary.
-
-    `env!` and build scripts see what `.cargo/config.toml` sets, which is part of the key.
-    """
-    env = {
-        name: value
-        for name, value in world.env.items()
-        if name in _KEPT or name.upper() in _KEPT_ANY_CASE or name.startswith(_KEPT_PREFIXES)
-    }
-    # A missing toolchain is an error to be told, not a download of 300 MB.
-    return {**env, "RUSTUP_AUTO_INSTALL": "0"}
-
-
-def cargo_home(world: World) -> str:
-    """The absolute folder of cargo's downloads and the user's configuration."""
-    return os.path.abspath(world.env.get("CARGO_HOME") or os.path.join(_home(world), ".cargo"))
-
-
-def _home(world: World) -> str:
-    return world.env.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
-
-
 def find_rust(world: World, folder: str, where: str) -> Rust:
     """The toolchain that rustup, or PATH, selects in *folder* (absolute).
 
@@ -134,7 +110,7 @@ def find_rust(world: World, folder: str, where: str) -> Rust:
         if found is None:
             raise ToolchainMissing(where, "cargo was not found", _INSTALL)
         cargo = found
-    env = {"PATH": world.env.get("PATH", os.defpath), "HOME": _home(world)}
+    env = {"PATH": world.env.get("PATH", os.defpath), "HOME": user_home(world)}
     # rustc itself is a small program; the name of its library, which is in it, is a hash.
     version = ask_tool([rustc, "-vV"], env, tool_digests([rustc], world), world)
     cargo_version = ask_tool([cargo, "-V"], env, tool_digests([cargo], world), world)
@@ -157,8 +133,8 @@ def _sysroot(world: World, folder: str, where: str) -> str:
     proxy = find_program("rustc", world)
     if proxy is None:
         raise ToolchainMissing(where, "rustc was not found", _INSTALL)
-    env = clean_env(world)
-    rustup = world.env.get("RUSTUP_HOME") or os.path.join(_home(world), ".rustup")
+    env = fetching_env(world)
+    rustup = rustup_home(world)
     chosen = [os.path.join(place, name) for place in ancestors(folder) for name in TOOLCHAIN_FILES]
     key: Json = [
         "rustc sysroot",
@@ -207,9 +183,14 @@ def find_target(world: World, rust: Rust, platform: Platform, where: str) -> Tar
 
 
 def cc_identity(cc: str, world: World) -> Json:
-    """What of the machine's C compiler goes into a binary: its version and its libc.a."""
+    """What of the machine's C compiler goes into a binary: programs, and parts of its C library."""
+    return world.files.once(f"cc {cc}", lambda: _cc_identity(cc, world))
+
+
+def _cc_identity(cc: str, world: World) -> Json:
     env: Mapping[str, str] = {"PATH": world.env.get("PATH", os.defpath), "LC_ALL": "C"}
-    digest = tool_digests([cc], world)
-    version = ask_tool([cc, "--version"], env, digest, world)
-    libc = ask_tool([cc, "-print-file-name=libc.a"], env, digest, world)
-    return ["cc", version, tool_digests([libc], world) if os.path.isabs(libc) else None]
+    helpers = helper_programs(cc, world)
+    version = ask_tool([cc, "--version"], env, helpers, world)
+    places = (ask_tool([cc, f"-print-file-name={name}"], env, helpers, world) for name in _LINKED)
+    parts = tool_digests([place for place in places if os.path.isabs(place)], world)
+    return ["cc", version.partition("\n")[0], key_of(helpers, parts)]

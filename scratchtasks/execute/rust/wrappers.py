@@ -13,7 +13,8 @@ from scratchtasks.core.digest import key_of
 from scratchtasks.store.atomic import write_atomic
 
 from ..operation import World
-from .toolchain import Rust, cargo_home
+from .environment import cargo_home, own_home
+from .toolchain import Rust
 
 _RUSTC = """#!/bin/sh
 # Started by cargo as: this rustc arguments...
@@ -29,6 +30,9 @@ for arg do
   esac
   last=$arg
 done
+# They are other paths on each machine, and rustc needs none of them.
+unset CARGO_HOME RUSTUP_HOME
+[ "$HOME" != {own_home} ] || unset HOME
 [ -z "$cross" ] || set -- "$@" -C target-feature=+crt-static
 [ -n "$CARGO_MANIFEST_DIR" ] || exec "$@"
 name=${{CARGO_MANIFEST_DIR##*/}}
@@ -76,6 +80,7 @@ def rustc_wrapper(world: World, rust: Rust) -> str:
         root=shlex.quote(os.path.realpath(world.root)),
         home=shlex.quote(cargo_home(world)),
         sources=shlex.quote(f"{library}=/rustc/{rust.commit}"),
+        own_home=shlex.quote(own_home(world)),
     )
     return script(world, "rustc", text)
 
