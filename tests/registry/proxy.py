@@ -41,7 +41,7 @@ class Fault:
     deaf: bool = False
     half: int | None = None
     change: Callable[[dict[str, str]], dict[str, str]] | None = None
-    act: Callable[[], None] | None = None
+    act: Callable[[], object] | None = None
 
 
 class Proxy(ThreadingHTTPServer):

@@ -90,6 +90,55 @@ def test_a_tag_is_not_put_back_to_something_else(proxy: Proxy, bench: Bench, tea
     )
 
 
+@pytest.mark.parametrize("tag", ["latest", "new"])
+def test_a_tag_that_somebody_moved_while_blobs_were_sent_is_put_back_to_that(
+    proxy: Proxy, bench: Bench, team: str, tag: str
+) -> None:
+    a, b = (f"{proxy.host}/{team}/{name}" for name in "ab")
+    old = bench.push(bench.image(a, b"old"), bench.image(b, b"old"))
+    hotfix = bench.image(a, b"hotfix", tags=(tag,))
+    proxy.faults += [
+        _puts_tag(f"/v2/{team}/b/manifests/latest"),
+        Fault(
+            lambda seen: seen.method == "POST" and f"/{team}/a/" in seen.path,
+            act=lambda: bench.push(hotfix),
+        ),
+    ]
+    ours = [bench.image(a, b"ours", tags=(tag,)), bench.image(b, b"ours")]
+    with pytest.raises(SinkError, match="\n    every tag is where it was\n"):
+        bench.push(*ours, limits=replace(QUICK, workers=1))
+    assert [s.path for s in proxy.seen].count(f"/v2/{team}/a/manifests/{tag}") > 3  # it was set
+    assert digest_in(proxy.host, f"{team}/a", tag) == hotfix.top.digest
+    assert digest_in(proxy.host, f"{team}/b", "latest") == old[1].digest
+
+
+def test_a_tag_that_somebody_moved_while_blobs_were_sent_is_ours_when_all_went_well(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    repository = f"{proxy.host}/{team}/api"
+    hotfix, ours = bench.image(repository, b"hotfix"), bench.image(repository, b"ours")
+    fault = Fault(lambda seen: seen.method == "POST", act=lambda: bench.push(hotfix))
+    proxy.faults.append(fault)
+    bench.push(ours)
+    assert digest_in(proxy.host, f"{team}/api", "latest") == ours.top.digest
+
+
+def test_a_tag_that_a_push_beside_this_one_set_to_the_same_stays(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    a, b = (bench.image(f"{proxy.host}/{team}/{name}", b"new") for name in "ab")
+    proxy.faults += [
+        _puts_tag(f"/v2/{team}/b/manifests/latest"),
+        Fault(
+            lambda seen: seen.method == "POST" and f"/{team}/a/" in seen.path,
+            act=lambda: bench.push(a),
+        ),
+    ]
+    with pytest.raises(SinkError, match="\n    every tag is where it was\n"):
+        bench.push(a, b, limits=replace(QUICK, workers=1))
+    assert digest_in(proxy.host, f"{team}/a", "latest") == a.top.digest
+
+
 def _refuse_second(bench: Bench, proxy: Proxy, team: str, *contents: bytes) -> tuple[str, str]:
     """Push a new image with the new tags 1 and 2, of which 2 is refused: its digest, the error."""
     image = bench.image(f"{proxy.host}/{team}/api", *contents, tags=("1", "2"))
