@@ -79,10 +79,8 @@ class Pushes:
 
         session = self._session
         images = [self._image(task, self._tags(task)) for task in tasks]
-        for task in tasks:
-            push_to = session.graph.services[task.name.removeprefix("image:")].push
-            if push_to is not None and push_to.smoke:
-                session.trials.smoke(task)
+        if not self.is_dry:  # a plan starts no containers, and is there before the gate is passed
+            self._pass_gates(tasks)
         pushed_before = [self._image(task, tags=()) for task in self._siblings(tasks)]
         with Registry(session.world.env, insecure=session.declared.plain_http) as registry:
             self._registry = registry
@@ -102,6 +100,13 @@ class Pushes:
             _print(json.dumps([done.to_json() for done in pushed], indent=2))
         else:
             _print("\n".join(map(str, pushed)))
+
+    def _pass_gates(self, tasks: list[Task]) -> None:
+        """Try out the images of *tasks* that are to be (`push.smoke`)."""
+        for task in tasks:
+            push_to = self._session.graph.services[task.name.removeprefix("image:")].push
+            if push_to is not None and push_to.smoke:
+                self._session.trials.smoke(task)
 
     def _siblings(self, tasks: list[Task]) -> list[Task]:
         """Other images with a place in a registry: it may have blobs of theirs to share."""

@@ -60,7 +60,7 @@ def _tasks() -> Iterator[str]:
     for name, doc in GROUPS.items():
         yield f"| `{name}:NAME` | `{name}`: {doc} |"
     yield "\nEvery task answers to its label too: `doit //services/api:image`.  `push` takes"
-    yield "`--dry-run` (print the plan, send nothing) and `--json`.\n"
+    yield "`--dry-run` (print the plan; send nothing, try nothing out) and `--json`.\n"
     yield "What is pushed together is one transaction: blobs, then manifests by digest, then tags,"
     yield "those that move before those that are new.  When it fails, moved tags are put back, new"
     yield "ones are taken away again, and the message says what remains; the same push continues."
