@@ -4,6 +4,7 @@ import http.client
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,8 +29,8 @@ class Fault:
 
     *after* lets that many body bytes through before the connection is cut; *status* answers
     instead of the registry; *half* lets that many bytes of the answer's body through; *deaf*
-    cuts the connection when the registry has answered; *change* rewrites the headers of the
-    registry's answer.
+    cuts the connection when the registry has answered; *drips* has its answer come byte by byte,
+    so many seconds apart; *change* rewrites the headers of the registry's answer.
     """
 
     when: Callable[[Seen], bool]
@@ -40,6 +41,7 @@ class Fault:
     after: int | None = None
     deaf: bool = False
     half: int | None = None
+    drips: float = 0
     change: Callable[[dict[str, str]], dict[str, str]] | None = None
     act: Callable[[], object] | None = None
 
@@ -125,6 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._cut()
             return
         headers = {name.lower(): value for name, value in answer.getheaders()}
+        if fault and fault.drips:
+            self._drip(answer.status, headers, fault.drips)
+            return
         if fault and fault.half is not None:
             self._answer(answer.status, {**headers, "content-length": str(len(body))}, body,
                          fault.half)  # fmt: skip
@@ -145,6 +150,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body if most is None else body[:most])
+
+    def _drip(self, status: int, headers: dict[str, str], pause: float) -> None:
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        for byte in f"HTTP/1.1 {status} OK\r\n{head}\r\n".encode():
+            self.wfile.write(bytes([byte]))
+            time.sleep(pause)
+        self.close_connection = True
 
     def _cut(self) -> None:
         self.close_connection = True
