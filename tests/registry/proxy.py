@@ -30,7 +30,8 @@ class Fault:
     *after* lets that many body bytes through before the connection is cut; *status* answers
     instead of the registry; *half* lets that many bytes of the answer's body through; *deaf*
     cuts the connection when the registry has answered; *drips* has its answer come byte by byte,
-    so many seconds apart; *change* rewrites the headers of the registry's answer.
+    so many seconds apart; *change* rewrites the headers of the registry's answer; *unread* passes
+    on the request as one without a body, then the answer, and closes with the body unread.
     """
 
     when: Callable[[Seen], bool]
@@ -42,6 +43,7 @@ class Fault:
     deaf: bool = False
     half: int | None = None
     drips: float = 0
+    unread: bool = False
     change: Callable[[dict[str, str]], dict[str, str]] | None = None
     act: Callable[[], object] | None = None
 
@@ -59,6 +61,8 @@ class Proxy(ThreadingHTTPServer):
         self.upstream = upstream
         self.seen: list[Seen] = []
         self.faults: list[Fault] = []
+        self.unread: list[int] = []
+        """Statuses of the answers to requests whose bodies nobody read."""
         self.lock = threading.Lock()
 
     @property
@@ -109,6 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(
         self, upstream: http.client.HTTPConnection, size: int, fault: Fault | None
     ) -> None:
+        if fault and fault.unread:
+            size = 0
+            self.headers.replace_header("Content-Length", "0")
         upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
             upstream.putheader(name, value)
@@ -135,6 +142,9 @@ class _Handler(BaseHTTPRequestHandler):
                          fault.half)  # fmt: skip
             self._cut()
             return
+        if fault and fault.unread:
+            self.server.unread.append(answer.status)
+            self.close_connection = True
         self._answer(answer.status, fault.change(headers) if fault and fault.change else headers,
                      body)  # fmt: skip
 
