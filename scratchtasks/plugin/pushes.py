@@ -1,6 +1,7 @@
 """Sending images to registries: those of one run together, in one transaction."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from threading import Lock
@@ -74,6 +75,7 @@ class Pushes:
 
     def _push(self, tasks: list[Task]) -> None:
         from scratchtasks.registry.client import Registry
+        from scratchtasks.registry.uploads import Uploads
         from scratchtasks.sinks.registry.plan import make_plan
         from scratchtasks.sinks.registry.push import push
 
@@ -90,7 +92,8 @@ class Pushes:
                 _print(json.dumps(plan.to_json(), indent=2) if self.as_json else str(plan))
                 self._done.update((task.name, "") for task in tasks)
                 return
-            pushed = push(plan, registry, session.world.store, session.world.tell)
+            uploads = Uploads(os.path.join(session.world.scratch, "uploads"))
+            pushed = push(plan, registry, session.world.store, session.world.tell, uploads)
         for task, done in zip(tasks, pushed, strict=True):
             self._done[task.name] = str(done)
             session.exports.note_references(task, done.references)

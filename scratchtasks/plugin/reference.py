@@ -64,6 +64,8 @@ def _tasks() -> Iterator[str]:
     yield "What is pushed together is one transaction: blobs, then manifests by digest, then tags,"
     yield "those that move before those that are new.  When it fails, moved tags are put back, new"
     yield "ones are taken away again, and the message says what remains; the same push continues."
+    yield "A blob of more than 16 MiB goes on where a killed push left it, if the registry has that"
+    yield "still: `.scratch/uploads/` says where, to its owner alone, until the upload is done."
     yield "A registry that cannot take a tag away (docker-registry before 3) may be left with some"
     yield "of the new tags, each on a whole image: the message then names them.\n"
     yield "Logins are those of docker, podman and skopeo: `REGISTRY_AUTH_FILE`, else `config.json`"

@@ -169,6 +169,10 @@ class Registry:
             raise RegistryError(where, f"sends us to {url.netloc} over plain HTTP, not followed")
         return urlunsplit(url)
 
+    def owns(self, repository: Repository, url: str) -> bool:
+        """Whether *url*, of a `location`, leads to the registry of *repository* itself."""
+        return url.startswith(f"{self._site(repository).base}/")
+
     def _follow(self, site: Site, request: Request) -> Answer:
         for _ in range(_REDIRECTS + 1):
             answer = site.ask(request)

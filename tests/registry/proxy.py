@@ -32,6 +32,7 @@ class Fault:
     cuts the connection when the registry has answered; *drips* has its answer come byte by byte,
     so many seconds apart; *change* rewrites the headers of the registry's answer; *unread* passes
     on the request as one without a body, then the answer, and closes with the body unread.
+    *act* is called first, or when what comes before a cut has gone through.
     """
 
     when: Callable[[Seen], bool]
@@ -93,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         size = int(self.headers["Content-Length"] or 0)
         seen = Seen(self.command, self.path, dict(self.headers), size)
         fault = self.server.fault_for(seen)
-        if fault and fault.act:
+        if fault and fault.act and fault.after is None:
             fault.act()
         if fault and fault.status:
             self.rfile.read(size)
@@ -123,9 +124,13 @@ class _Handler(BaseHTTPRequestHandler):
         left = size if fault is None or fault.after is None else min(size, fault.after)
         while left:
             piece = self.rfile.read(min(left, 65536))
+            if not piece:
+                return  # the client is gone
             upstream.send(piece)
             left -= len(piece)
         if fault and fault.after is not None:
+            if fault.act:
+                fault.act()
             self._cut()
             return
         answer = upstream.getresponse()

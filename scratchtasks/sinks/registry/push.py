@@ -19,6 +19,7 @@ from scratchtasks.registry.client import Registry
 from scratchtasks.registry.errors import RegistryError
 from scratchtasks.registry.manifests import Manifest, digest_at, put_manifest
 from scratchtasks.registry.reference import Repository
+from scratchtasks.registry.uploads import NOWHERE, Uploads
 from scratchtasks.store.blobs import ContentStore
 
 from .plan import BlobStep, ImagePlan, Plan, TagMove, count_of
@@ -49,18 +50,23 @@ class Pushed:
 
 
 def push(
-    plan: Plan, registry: Registry, store: ContentStore, tell: OnSpan | None = None
+    plan: Plan,
+    registry: Registry,
+    store: ContentStore,
+    tell: OnSpan | None = None,
+    uploads: Uploads = NOWHERE,
 ) -> list[Pushed]:
     """Do what *plan* says; the images, in its order, as they are in their registries then.
 
     No tag is set before everything that all images need is there.  If one cannot be, those that
     were are put back to what they meant just before, whoever moved them since the plan, and new
     ones taken away, where the registry deletes anything.  After any failure the same push,
-    planned anew, continues.  *tell* hears of each blob and manifest.
+    planned anew, continues; also after a kill, where *uploads* are kept.  *tell* hears of each
+    blob and manifest.
 
     Raises: SinkError with the registry's own words and what remains to be done; StoreError.
     """
-    run = _Run(plan, registry, store, tell)
+    run = _Run(plan, registry, store, tell, uploads)
     try:
         run.send_blobs()
         run.put_manifests()
@@ -83,8 +89,14 @@ class _Run:
     """One push under way, and what it has done so far."""
 
     def __init__(
-        self, plan: Plan, registry: Registry, store: ContentStore, tell: OnSpan | None
+        self,
+        plan: Plan,
+        registry: Registry,
+        store: ContentStore,
+        tell: OnSpan | None,
+        uploads: Uploads,
     ) -> None:
+        self._uploads = uploads
         self._tell = tell
         self._plan = plan
         self._registry = registry
@@ -116,7 +128,12 @@ class _Run:
                 key = step.repository, step.blob.digest
                 with self._span(*key, step.blob.size) as told:
                     told["mounted"] = send_blob(
-                        self._registry, step.repository, step.blob, self._store, step.mount_from
+                        self._registry,
+                        step.repository,
+                        step.blob,
+                        self._store,
+                        step.mount_from,
+                        self._uploads,
                     )
                 with self._lock:
                     self._sent.add(key)

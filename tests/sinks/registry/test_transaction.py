@@ -1,9 +1,6 @@
 """All tags or none: failures late in a push, killed pushes, pushes side by side."""
 
 import os
-import signal
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +12,7 @@ from scratchtasks.core.errors import SinkError
 from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
 from scratchtasks.sinks.registry.push import push
-from tests.registry.proxy import Fault, Proxy, Seen
+from tests.registry.proxy import Fault, Proxy
 from tests.registry.servers import digest_in, registry, serving
 from tests.registry.small import SmallRegistry
 
@@ -356,37 +353,6 @@ def test_two_pushes_side_by_side(proxy: Proxy, bench: Bench, team: str) -> None:
     assert not failures
     for number, image in enumerate(images):
         assert digest_in(proxy.host, f"{team}/s{number}", "latest") == image.top.digest
-
-
-_PUSHER = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from registry.bench import Bench
-bench = Bench(Path(sys.argv[2]))
-bench.push(bench.image(sys.argv[3], bytes(5 << 20), b"new"))
-"""
-
-
-def test_killed_in_the_middle_and_run_again(
-    proxy: Proxy, bench: Bench, team: str, tmp_path: Path
-) -> None:
-    repository = f"{proxy.host}/{team}/api"
-    (old,) = bench.push(bench.image(repository, b"old"))
-    argv = [sys.executable, "-c", _PUSHER, str(Path(__file__).parents[1]), str(tmp_path / "b")]
-    process = subprocess.Popen([*argv, repository])
-
-    def is_third_chunk(seen: Seen) -> bool:
-        return seen.headers.get("Content-Range", "").startswith(f"{2 << 20}-")
-
-    proxy.faults.append(
-        Fault(is_third_chunk, after=1000, act=lambda: os.kill(process.pid, signal.SIGKILL))
-    )
-    assert process.wait(30) == -signal.SIGKILL
-    assert digest_in(proxy.host, f"{team}/api", "latest") == old.digest
-    image = bench.image(repository, bytes(5 << 20), b"new")
-    bench.push(image)
-    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
 
 
 def test_cancelled_before_the_tags(proxy: Proxy, bench: Bench, team: str) -> None:
