@@ -1,6 +1,7 @@
 """Sending images to registries: those of one run together, in one transaction."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from threading import Lock
@@ -74,15 +75,14 @@ class Pushes:
 
     def _push(self, tasks: list[Task]) -> None:
         from scratchtasks.registry.client import Registry
+        from scratchtasks.registry.uploads import Uploads
         from scratchtasks.sinks.registry.plan import make_plan
         from scratchtasks.sinks.registry.push import push
 
         session = self._session
         images = [self._image(task, self._tags(task)) for task in tasks]
-        for task in tasks:
-            push_to = session.graph.services[task.name.removeprefix("image:")].push
-            if push_to is not None and push_to.smoke:
-                session.trials.smoke(task)
+        if not self.is_dry:  # a plan starts no containers, and is there before the gate is passed
+            self._pass_gates(tasks)
         pushed_before = [self._image(task, tags=()) for task in self._siblings(tasks)]
         with Registry(session.world.env, insecure=session.declared.plain_http) as registry:
             self._registry = registry
@@ -92,7 +92,8 @@ class Pushes:
                 _print(json.dumps(plan.to_json(), indent=2) if self.as_json else str(plan))
                 self._done.update((task.name, "") for task in tasks)
                 return
-            pushed = push(plan, registry, session.world.store, session.world.tell)
+            uploads = Uploads(os.path.join(session.world.scratch, "uploads"))
+            pushed = push(plan, registry, session.world.store, session.world.tell, uploads)
         for task, done in zip(tasks, pushed, strict=True):
             self._done[task.name] = str(done)
             session.exports.note_references(task, done.references)
@@ -102,6 +103,13 @@ class Pushes:
             _print(json.dumps([done.to_json() for done in pushed], indent=2))
         else:
             _print("\n".join(map(str, pushed)))
+
+    def _pass_gates(self, tasks: list[Task]) -> None:
+        """Try out the images of *tasks* that are to be (`push.smoke`)."""
+        for task in tasks:
+            push_to = self._session.graph.services[task.name.removeprefix("image:")].push
+            if push_to is not None and push_to.smoke:
+                self._session.trials.smoke(task)
 
     def _siblings(self, tasks: list[Task]) -> list[Task]:
         """Other images with a place in a registry: it may have blobs of theirs to share."""

@@ -15,6 +15,7 @@ from .errors import RegistryError
 from .manifests import check_stored
 from .reference import Repository
 from .transport import Answer, Body, shown
+from .uploads import NOWHERE, Session, Uploads
 
 _PIECE = 64 * 1024
 _RANGE = re.compile(r"(?:bytes[= ])?0-([0-9]{1,18})")
@@ -44,24 +45,33 @@ def send_blob(
     blob: Descriptor,
     store: ContentStore,
     mount_from: Repository | None = None,
+    uploads: Uploads = NOWHERE,
 ) -> bool:
     """Bring *blob* into *repository*; True when it was mounted and no byte was sent.
 
+    What *uploads* knows of an earlier upload is not sent again, where the registry has it still.
+
     Raises: RegistryError (also when the registry stored other bytes), SinkError, StoreError.
     """
-    return _Upload(registry, repository, blob, store).run(mount_from)
+    return _Upload(registry, repository, blob, store, uploads).run(mount_from)
 
 
 class _Upload:
     """One blob's way; a session that is lost is begun anew, a few times."""
 
     def __init__(
-        self, registry: Registry, repository: Repository, blob: Descriptor, store: ContentStore
+        self,
+        registry: Registry,
+        repository: Repository,
+        blob: Descriptor,
+        store: ContentStore,
+        uploads: Uploads,
     ) -> None:
         self._registry = registry
         self._repository = repository
         self._blob = blob
         self._store = store
+        self._uploads = uploads
         self._chunk = registry.limits.chunk
         self._in_chunks = blob.size > self._chunk
 
@@ -70,16 +80,22 @@ class _Upload:
         while True:
             self._registry.patience.check()
             try:
+                left = self._left_before() if mount_from is None else None
+                if left is not None:
+                    self._send_chunks(*left)
+                    return False
                 answer = self._begin(mount_from if not failures else None)
                 if answer.status == 201:
                     check_stored(answer, "POST", self._blob.digest)
                     return True
                 location = self._registry.location(answer, "POST", self._repository)
                 if self._in_chunks:
-                    self._send_chunks(answer, location)
+                    self._mind_least(answer)
+                    self._send_chunks(0, location)
                 else:
                     self._send_whole(location)
             except _SessionLost as lost:
+                self._forget()
                 failures += 1
                 self._registry.patience.pause(lost.failure, failures)
                 # An answer may have been lost after the deed was done.
@@ -113,11 +129,42 @@ class _Upload:
                 raise _SessionLost(_transient(error)) from None
             raise
 
-    def _send_chunks(self, begun: Answer, location: str) -> None:
+    def _left_before(self) -> tuple[int, str] | None:
+        """How much the registry has of an upload that an earlier run left, and where it goes on."""
+        if not self._in_chunks:
+            return None
+        session = self._uploads.find(self._repository, self._blob.digest)
+        if session is None:
+            return None
+        state = None
+        if self._registry.owns(self._repository, session.location):
+            try:
+                state = self._state(session.location)
+            except RegistryError as error:
+                if error.is_silence:
+                    raise
+        if state is None:
+            self._forget()
+        self._chunk = max(self._chunk, session.chunk)
+        return state
+
+    def _keep(self, location: str) -> None:
+        if self._registry.owns(self._repository, location):
+            session = Session(location, self._chunk)
+            self._uploads.keep(self._repository, self._blob.digest, session)
+
+    def _forget(self) -> None:
+        self._uploads.forget(self._repository, self._blob.digest)
+
+    def _mind_least(self, begun: Answer) -> None:
         least = begun.headers.get("oci-chunk-min-length", "")
         if least.isascii() and least.isdigit():
             self._chunk = max(self._chunk, int(least[:12]))
-        offset = furthest = failures = 0
+
+    def _send_chunks(self, start: int, location: str) -> None:
+        """Send what is missing from *start* on, and close the session."""
+        offset = furthest = start
+        failures = 0
         broke: RegistryError | None = None
         while offset < self._blob.size:
             self._registry.patience.check()
@@ -126,13 +173,14 @@ class _Upload:
                 answer = self._patch(location, offset, size)
                 location = self._registry.location(answer, "PATCH", self._repository)
                 offset = self._received(answer, offset + size)
+                self._keep(location)
             except RegistryError as error:
                 # Some refuse the second chunk only.  What may be a session that is gone, or knows
                 # more than we do, is asked once.
                 may_be_lost = error.status in _LOST and offset > 0 and broke is None
                 is_usual = broke is None or broke.status == error.status
                 if error.status in _NO_CHUNKS and is_usual and not may_be_lost:
-                    self._in_chunks = False
+                    self._in_chunks = start > 0  # of one that was left, nothing is known
                     raise _SessionLost(_transient(error)) from None
                 if not error.is_transient and error.status not in _LOST:
                     raise
@@ -150,11 +198,14 @@ class _Upload:
             self._finish(location, offset, 0)
         except RegistryError as error:
             # 404: an earlier try succeeded and its answer was lost.  A wrong digest after a
-            # break is the break's fault, and worth one upload without any.
-            if error.status == 404 or (broke is not None and "DIGEST_INVALID" in error.codes):
-                self._in_chunks = "DIGEST_INVALID" not in error.codes
+            # break is the break's fault, and worth one upload without any; what an earlier run
+            # left may be anything, and is worth one from the start.
+            is_wrong = broke is not None and "DIGEST_INVALID" in error.codes
+            if error.status == 404 or is_wrong or (start and error.status in _NO_CHUNKS):
+                self._in_chunks = not is_wrong
                 raise _SessionLost(_transient(error)) from None
             raise
+        self._forget()
 
     def _patch(self, location: str, offset: int, size: int) -> Answer:
         return self._registry.request(
@@ -176,17 +227,22 @@ class _Upload:
     def _resume(self, location: str, cause: RegistryError) -> tuple[int, str]:
         """How much the registry has, and where the rest goes."""
         try:
-            answer = self._registry.request(self._repository, "GET", location, wanted=(204, 202))
+            state = self._state(location)
         except RegistryError as error:
             self._in_chunks = cause.status not in _LOST
             raise _SessionLost(cause) from error
+        if state is None:
+            raise _SessionLost(cause)
+        return state
+
+    def _state(self, location: str) -> tuple[int, str] | None:
+        """As `_resume`; None when the registry leaves that in doubt."""
+        answer = self._registry.request(self._repository, "GET", location, wanted=(204, 202))
         offset = self._received(answer, 0)
         if answer.headers.get("location"):
             location = self._registry.location(answer, "GET", self._repository)
         # "0-0" is said of one byte and of none: a new session leaves no doubt.
-        if offset <= 1 or offset > self._blob.size:
-            raise _SessionLost(cause)
-        return offset, location
+        return (offset, location) if 1 < offset <= self._blob.size else None
 
     def _received(self, answer: Answer, otherwise: int) -> int:
         told = _RANGE.fullmatch(answer.headers.get("range", ""))

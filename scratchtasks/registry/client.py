@@ -124,10 +124,23 @@ class Registry:
         if not site.is_known:
             with site.first:  # the others wait for what the first one learns
                 if not site.is_known:
-                    answer = self.patience.insist(attempt, tries)
-                    site.is_known = True
-                    return answer
+                    return self._introduce(site, attempt, tries)
         return self.patience.insist(attempt, tries)
+
+    def _introduce(self, site: Site, attempt: Callable[[], Answer], tries: int | None) -> Answer:
+        """The first answer of *site*, asked for as long as there was none."""
+        if site.silence is not None:
+            raise site.silence
+        try:
+            answer = self.patience.insist(attempt, tries)
+        except RegistryError as error:
+            if error.is_silence and tries is None:  # who tries once only will come again
+                site.silence = error
+            elif error.status:
+                site.is_known = True
+            raise
+        site.is_known = True
+        return answer
 
     def location(self, answer: Answer, method: str, repository: Repository) -> str:
         """Where *answer* sends the client next, as a whole URL that may be asked.
@@ -155,6 +168,10 @@ class Registry:
         if url.scheme == "http" and (is_secure or not self._is_plain_allowed(url.netloc)):
             raise RegistryError(where, f"sends us to {url.netloc} over plain HTTP, not followed")
         return urlunsplit(url)
+
+    def owns(self, repository: Repository, url: str) -> bool:
+        """Whether *url*, of a `location`, leads to the registry of *repository* itself."""
+        return url.startswith(f"{self._site(repository).base}/")
 
     def _follow(self, site: Site, request: Request) -> Answer:
         for _ in range(_REDIRECTS + 1):

@@ -42,6 +42,11 @@ class RegistryError(SinkError):
         self.is_transient = is_transient or status in _TRANSIENT or status >= 500
         self.is_timeout = is_timeout
 
+    @property
+    def is_silence(self) -> bool:
+        """Whether nobody answered: refused, dropped, no such host, or not in time."""
+        return self.is_transient and not self.status
+
 
 class Secrets:
     """Remembers what must never be shown; safe to use from several threads."""

@@ -57,7 +57,9 @@ class Request:
 class Site:
     """What answers at the `host[:port]` *host*; *scheme* is how, if it is not *is_unsure*.
 
-    *first* is held by the request that finds out; *is_known* is set when one was answered.
+    *first* is held by the request that finds out; *is_known* is set when one was answered.  If
+    none was after all tries, *silence* says so to the requests that waited: eight workers would
+    find it out one after another.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Site:
         self.host = host
         self.scheme = scheme
         self.is_known = False
+        self.silence: RegistryError | None = None
         self.first = threading.Lock()
         self._is_unsure = is_unsure
         self._transport = transport

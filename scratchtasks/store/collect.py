@@ -63,9 +63,9 @@ def collect(scratch: str, limit: int, keep: Set[Digest]) -> Collected:
     First go blobs that no result names, then results and the blobs that only they named.
     Blobs in *keep* never go, nor do results that name no others; blobs that no result named
     before go only when older than an hour.
-    Within the limit nothing goes but what nobody can use: files that a dead process left
-    unfinished a day ago, input sets without a result, and trees that were unpacked from what is
-    not in *keep*.
+    Within the limit nothing goes but what nobody can use: files and uploads that a dead process
+    left unfinished a day ago, input sets without a result, and trees that were unpacked from what
+    is not in *keep*.
 
     Raises: StoreError when the store cannot be read or written.
     """
@@ -204,8 +204,10 @@ def _remove_stale(scratch: str, now: float) -> None:
         folders += [group.path for group in _scan(f"{scratch}/actions/{kind}")]
     found = [entry for folder in folders for entry in _scan(folder)]
     unfinished = [entry for entry in found if entry.name.startswith(TEMP_PREFIX)]
-    # Beside them, the folders in which killed runs have fetched and built.
-    for entry in (*unfinished, *_scan(os.path.join(scratch, "tmp"))):
+    # Beside them, the folders in which killed runs have fetched and built, and where their uploads
+    # would have gone on.
+    left = [entry for name in ("tmp", "uploads") for entry in _scan(os.path.join(scratch, name))]
+    for entry in (*unfinished, *left):
         try:
             age = now - entry.stat(follow_symlinks=False).st_mtime
         except FileNotFoundError:

@@ -3,13 +3,14 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import threading
 import time
 
 import pytest
 
-from tests.registry.proxy import Fault, Proxy
+from tests.registry.proxy import Fault, Proxy, Seen
 from tests.scenarios.workspaces import DODO
 
 from .shipyard import BROKEN, Yard
@@ -286,6 +287,25 @@ def test_a_ctrl_c_does_not_wait_for_a_registry_that_says_nothing(
         process.kill()
         process.communicate()
     two.doit("push")
+
+
+def test_a_large_blob_goes_on_where_the_last_push_left_it(yard: Yard, proxy: Proxy) -> None:
+    yard.program += os.urandom(20 << 20)
+    yard.service("api")
+
+    def is_second_chunk(seen: Seen) -> bool:
+        return seen.headers.get("Content-Range", "").startswith(f"{16 << 20}-")
+
+    proxy.faults.append(Fault(is_second_chunk, status=403))
+    assert yard.run("push").code == 1
+    (left,) = (yard.site.root / ".scratch/uploads").iterdir()
+    assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    proxy.seen.clear()
+    yard.doit("push")
+    (chunk,) = (seen for seen in proxy.seen if seen.method == "PATCH")
+    assert is_second_chunk(chunk)
+    assert yard.in_registry("api") == yard.site.images()["api"]
+    assert not left.exists()
 
 
 @pytest.mark.parametrize("words", [(), ("-n", "2"), ("-n", "2", "-P", "process")])

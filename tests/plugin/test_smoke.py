@@ -1,5 +1,7 @@
 """`doit smoke`, and pushes that wait for it; bubblewrap does the work, for there is no engine."""
 
+import json
+
 import pytest
 
 from tests.registry.proxy import Proxy
@@ -71,6 +73,18 @@ def test_a_gate_that_is_passed_is_passed_once(yard: Yard) -> None:
 def test_without_a_gate_a_push_tries_nothing(yard: Yard) -> None:
     yard.service("web", smoke=FAILS)
     assert yard.doit("push").out == yard.pushed("web")
+
+
+def test_a_dry_run_plans_and_tries_nothing_out(yard: Yard, proxy: Proxy) -> None:
+    yard.service("web", smoke=FAILS, push=GATED)
+    ran = yard.doit("push", "--dry-run")
+    lines = ran.out.splitlines()
+    assert lines[0] == f"web: {yard.repository('web')}@{yard.site.images()['web']}"
+    assert lines[-1].endswith(" to send")
+    assert "smoke" not in ran.err
+    plan = json.loads(yard.doit("push:web", "--dry-run", "--json").out)
+    assert [image["name"] for image in plan["images"]] == ["web"]
+    assert {seen.method for seen in proxy.seen} == {"HEAD"}
 
 
 def test_a_gate_without_a_smoke_test_is_refused(yard: Yard) -> None:

@@ -4,6 +4,7 @@ import http.client
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,8 +29,10 @@ class Fault:
 
     *after* lets that many body bytes through before the connection is cut; *status* answers
     instead of the registry; *half* lets that many bytes of the answer's body through; *deaf*
-    cuts the connection when the registry has answered; *change* rewrites the headers of the
-    registry's answer.
+    cuts the connection when the registry has answered; *drips* has its answer come byte by byte,
+    so many seconds apart; *change* rewrites the headers of the registry's answer; *unread* passes
+    on the request as one without a body, then the answer, and closes with the body unread.
+    *act* is called first, or when what comes before a cut has gone through.
     """
 
     when: Callable[[Seen], bool]
@@ -40,8 +43,10 @@ class Fault:
     after: int | None = None
     deaf: bool = False
     half: int | None = None
+    drips: float = 0
+    unread: bool = False
     change: Callable[[dict[str, str]], dict[str, str]] | None = None
-    act: Callable[[], None] | None = None
+    act: Callable[[], object] | None = None
 
 
 class Proxy(ThreadingHTTPServer):
@@ -57,6 +62,8 @@ class Proxy(ThreadingHTTPServer):
         self.upstream = upstream
         self.seen: list[Seen] = []
         self.faults: list[Fault] = []
+        self.unread: list[int] = []
+        """Statuses of the answers to requests whose bodies nobody read."""
         self.lock = threading.Lock()
 
     @property
@@ -87,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         size = int(self.headers["Content-Length"] or 0)
         seen = Seen(self.command, self.path, dict(self.headers), size)
         fault = self.server.fault_for(seen)
-        if fault and fault.act:
+        if fault and fault.act and fault.after is None:
             fault.act()
         if fault and fault.status:
             self.rfile.read(size)
@@ -107,6 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(
         self, upstream: http.client.HTTPConnection, size: int, fault: Fault | None
     ) -> None:
+        if fault and fault.unread:
+            size = 0
+            self.headers.replace_header("Content-Length", "0")
         upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
             upstream.putheader(name, value)
@@ -114,9 +124,13 @@ class _Handler(BaseHTTPRequestHandler):
         left = size if fault is None or fault.after is None else min(size, fault.after)
         while left:
             piece = self.rfile.read(min(left, 65536))
+            if not piece:
+                return  # the client is gone
             upstream.send(piece)
             left -= len(piece)
         if fault and fault.after is not None:
+            if fault.act:
+                fault.act()
             self._cut()
             return
         answer = upstream.getresponse()
@@ -125,11 +139,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._cut()
             return
         headers = {name.lower(): value for name, value in answer.getheaders()}
+        if fault and fault.drips:
+            self._drip(answer.status, headers, fault.drips)
+            return
         if fault and fault.half is not None:
             self._answer(answer.status, {**headers, "content-length": str(len(body))}, body,
                          fault.half)  # fmt: skip
             self._cut()
             return
+        if fault and fault.unread:
+            self.server.unread.append(answer.status)
+            self.close_connection = True
         self._answer(answer.status, fault.change(headers) if fault and fault.change else headers,
                      body)  # fmt: skip
 
@@ -145,6 +165,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body if most is None else body[:most])
+
+    def _drip(self, status: int, headers: dict[str, str], pause: float) -> None:
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        for byte in f"HTTP/1.1 {status} OK\r\n{head}\r\n".encode():
+            self.wfile.write(bytes([byte]))
+            time.sleep(pause)
+        self.close_connection = True
 
     def _cut(self) -> None:
         self.close_connection = True

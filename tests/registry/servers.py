@@ -150,10 +150,16 @@ class Authority:
         return context
 
 
+_FORGIVEN = 60
+"""Seconds after its end for which the registry still takes a token."""
+
+
 class TokenServer(ThreadingHTTPServer):
     """Sells tokens for USER and PASSWORD, or for the refresh token `identity-secret`.
 
-    With a *realm*, an https URL that leads here, it speaks TLS, and lets nobody pull too.
+    With a *realm*, an https URL that leads here, it speaks TLS, and lets nobody pull too.  The
+    registry takes a token for `lifetime` seconds at most, the last one `until` then (of
+    `time.time`); clients are told five minutes.
     """
 
     daemon_threads = True
@@ -169,7 +175,8 @@ class TokenServer(ThreadingHTTPServer):
             self.socket = context.wrap_socket(self.socket, server_side=True)
         self.asked: list[tuple[str, tuple[str, ...]]] = []
         self.users: list[str] = []
-        self.lifetime = 300.0
+        self.lifetime = 300
+        self.until = 0
         self.grants_push = True
         self.grants_mounts = True
 
@@ -180,6 +187,11 @@ class TokenServer(ThreadingHTTPServer):
             f"auth: {{token: {{realm: '{self.realm}', service: {self.service}, "
             f"issuer: tests, rootcertbundle: {self.authority.folder}/ca.crt}}}}\n"
         )
+
+    def outlive(self) -> None:
+        """Return when the last token has expired."""
+        while time.time() <= self.until:
+            time.sleep(0.05)
 
     def token(self, scopes: list[str], user: str) -> str:
         now = int(time.time())
@@ -192,10 +204,10 @@ class TokenServer(ThreadingHTTPServer):
             may_push = self.grants_push and bool(user)
             granted = [a for a in actions.split(",") if a == "pull" or may_push]
             access.append({"type": kind, "name": name, "actions": granted})
+        self.until = now + self.lifetime
         claims = {
             "iss": "tests", "sub": user, "aud": self.service, "nbf": now - 10, "iat": now,
-            # The registry forgives a minute.
-            "exp": now + int(self.lifetime), "jti": str(time.time_ns()), "access": access,
+            "exp": self.until - _FORGIVEN, "jti": str(time.time_ns()), "access": access,
         }  # fmt: skip
         text = ".".join(_b64(json.dumps(part).encode()) for part in (head, claims))
         signature = self.authority.key.sign(

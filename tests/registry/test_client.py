@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,7 +27,7 @@ from scratchtasks.registry.reference import parse_repository
 from scratchtasks.registry.transport import Answer, Body, Limits
 
 from .proxy import Fault, Proxy
-from .raw import saying
+from .raw import black_hole, saying
 from .servers import PASSWORD, Authority, TokenServer, config_json, registry, serving
 from .small import SmallRegistry
 
@@ -168,20 +167,13 @@ def test_two_challenges_in_two_headers(proxy: Proxy) -> None:
 
 
 def test_a_host_that_takes_no_connection_is_not_asked_for_minutes() -> None:
-    with socket.socket() as deaf, ExitStack() as stack:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen(0)
-        address = deaf.getsockname()
-        for _ in range(2):  # its queue is full now
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(address)
-        api = parse_repository(f"127.0.0.1:{address[1]}/team/api")
+    with black_hole() as host:
+        api = parse_repository(f"{host}/team/api")
         limits = replace(QUICK, attempts=9, connect=0.2)
         with Registry({}, limits=limits) as client, pytest.raises(RegistryError) as error:
             digest_at(client, api, "latest")
     assert str(error.value) == (
-        f"HEAD 127.0.0.1:{address[1]}/v2/team/api/manifests/latest: no connection within 0.2 s"
+        f"HEAD {host}/v2/team/api/manifests/latest: no connection within 0.2 s"
     )
     assert error.value.is_timeout  # so it was tried twice
 

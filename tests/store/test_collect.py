@@ -159,9 +159,15 @@ def test_unfinished_files_go_after_a_day(disk: Disk) -> None:
             path = os.path.join(disk.scratch, folder, name)
             os.makedirs(f"{path}/files")
             aged(path, age)
+    os.mkdir(os.path.join(disk.scratch, "uploads"))
+    for name, age in (("old", 1.1 * DAY), ("new", 0.9 * DAY)):
+        path = os.path.join(disk.scratch, "uploads", name)
+        Path(path).touch()
+        aged(path, age)
     before = measure(disk.scratch)
     assert collect(disk.scratch, 10**9, set()) == Collected(0, 0)
     assert measure(disk.scratch) == before == Usage(SIZE, 1, 1)
+    assert os.listdir(os.path.join(disk.scratch, "uploads")) == ["new"]
     folders += ["tmp", "blobs/trees"]
     for folder in folders:
         names = os.listdir(os.path.join(disk.scratch, folder))

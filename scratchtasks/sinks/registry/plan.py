@@ -41,7 +41,9 @@ class PushImage:
 
 @dataclass(frozen=True, slots=True)
 class TagMove:
-    """A tag that does not mean the image yet; *was* is what it means, None when it is new."""
+    """A tag that does not mean the image yet; *was* is what it meant when it was looked at last,
+    None when it is new.
+    """
 
     tag: str
     was: Digest | None

@@ -11,14 +11,15 @@ from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.errors import ScratchError, SinkError
 from scratchtasks.core.frozen import dataclass
-from scratchtasks.core.parallel import Job, run_jobs
+from scratchtasks.core.parallel import Job, map_all, run_jobs
 from scratchtasks.core.size import human_size
 from scratchtasks.core.span import OnSpan, span
 from scratchtasks.registry.blobs import send_blob
 from scratchtasks.registry.client import Registry
 from scratchtasks.registry.errors import RegistryError
-from scratchtasks.registry.manifests import Manifest, put_manifest
+from scratchtasks.registry.manifests import Manifest, digest_at, put_manifest
 from scratchtasks.registry.reference import Repository
+from scratchtasks.registry.uploads import NOWHERE, Uploads
 from scratchtasks.store.blobs import ContentStore
 
 from .plan import BlobStep, ImagePlan, Plan, TagMove, count_of
@@ -49,17 +50,23 @@ class Pushed:
 
 
 def push(
-    plan: Plan, registry: Registry, store: ContentStore, tell: OnSpan | None = None
+    plan: Plan,
+    registry: Registry,
+    store: ContentStore,
+    tell: OnSpan | None = None,
+    uploads: Uploads = NOWHERE,
 ) -> list[Pushed]:
     """Do what *plan* says; the images, in its order, as they are in their registries then.
 
     No tag is set before everything that all images need is there.  If one cannot be, those that
-    were are put back, and new ones taken away, where the registry deletes anything.  After any
-    failure the same push, planned anew, continues.  *tell* hears of each blob and manifest.
+    were are put back to what they meant just before, whoever moved them since the plan, and new
+    ones taken away, where the registry deletes anything.  After any failure the same push,
+    planned anew, continues; also after a kill, where *uploads* are kept.  *tell* hears of each
+    blob and manifest.
 
     Raises: SinkError with the registry's own words and what remains to be done; StoreError.
     """
-    run = _Run(plan, registry, store, tell)
+    run = _Run(plan, registry, store, tell, uploads)
     try:
         run.send_blobs()
         run.put_manifests()
@@ -82,8 +89,14 @@ class _Run:
     """One push under way, and what it has done so far."""
 
     def __init__(
-        self, plan: Plan, registry: Registry, store: ContentStore, tell: OnSpan | None
+        self,
+        plan: Plan,
+        registry: Registry,
+        store: ContentStore,
+        tell: OnSpan | None,
+        uploads: Uploads,
     ) -> None:
+        self._uploads = uploads
         self._tell = tell
         self._plan = plan
         self._registry = registry
@@ -115,7 +128,12 @@ class _Run:
                 key = step.repository, step.blob.digest
                 with self._span(*key, step.blob.size) as told:
                     told["mounted"] = send_blob(
-                        self._registry, step.repository, step.blob, self._store, step.mount_from
+                        self._registry,
+                        step.repository,
+                        step.blob,
+                        self._store,
+                        step.mount_from,
+                        self._uploads,
                     )
                 with self._lock:
                     self._sent.add(key)
@@ -179,20 +197,37 @@ class _Run:
 
     def move_tags(self) -> None:
         """All or none.  New tags come last: not every registry can take one away again."""
+        moves = self._moves_now()
         self._registry.patience.persist()
         try:
             for is_new in (False, True):
-                moves = {
-                    (image.repository, move.tag): (image, move)
-                    for image in self._plan.images
-                    for move in image.tags
-                    if (move.was is None) == is_new
-                }
-                run_jobs([self._tag_job(*pair) for pair in moves.values()], self._workers)
+                run_jobs(
+                    [self._tag_job(*pair) for pair in moves if (pair[1].was is None) == is_new],
+                    self._workers,
+                )
         except BaseException:
             faults = [undo(self._registry, moved) for moved in self._moved]
             self._stuck += filter(None, faults)
             raise
+
+    def _moves_now(self) -> list[tuple[ImagePlan, TagMove]]:
+        """The moves of the plan, by one HEAD for each tag from where it is now.
+
+        While blobs were sent, somebody may have moved one: that is what a failure has to restore.
+        """
+        planned = {
+            (image.repository, move.tag): image
+            for image in self._plan.images
+            for move in image.tags
+        }
+        found = map_all(
+            lambda place: digest_at(self._registry, *place), list(planned), self._workers
+        )
+        return [
+            (image, TagMove(tag, was))
+            for ((_, tag), image), was in zip(planned.items(), found, strict=True)
+            if was != image.image.top.digest  # a push beside this one was quicker
+        ]
 
     def _tag_job(self, image: ImagePlan, move: TagMove) -> Job:
         def run() -> Iterable[Job]:

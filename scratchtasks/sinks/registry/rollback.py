@@ -50,13 +50,21 @@ def undo(registry: Registry, moved: Moved) -> str:
     try:
         fault = _take_away(registry, moved) if was is None else _put_back(registry, moved, was)
     except SinkError as error:
-        fault = f"{error.where}: {error.what}"
+        # The deed may be done, and only its answer lost, or wrong.
+        fault = "" if _is_back(registry, moved) else f"{error.where}: {error.what}"
     if not fault:
         return ""
     if was is None:
         by_hand = f"to remove it, where that is allowed: regctl tag delete {moved}"
         return f"{moved} is new and stays: {fault} (now {moved.ours}; {by_hand})"
     return f"{moved} moved and could not be put back to {was}: {fault} (now {moved.ours})"
+
+
+def _is_back(registry: Registry, moved: Moved) -> bool:
+    try:
+        return digest_at(registry, moved.repository, moved.move.tag) == moved.move.was
+    except SinkError:
+        return False
 
 
 def _put_back(registry: Registry, moved: Moved, was: Digest) -> str:

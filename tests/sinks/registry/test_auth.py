@@ -9,9 +9,11 @@ import pytest
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.registry.client import Registry
+from scratchtasks.registry.manifests import digest_at
+from scratchtasks.registry.reference import parse_repository
 from scratchtasks.sinks.registry.plan import make_plan
 from scratchtasks.sinks.registry.push import push
-from tests.registry.proxy import Fault, Proxy
+from tests.registry.proxy import Fault, Proxy, Seen
 from tests.registry.servers import (
     PASSWORD,
     Authority,
@@ -176,6 +178,35 @@ def test_a_token_that_ends_on_the_way_is_renewed(
     bench.push(image, env=_env(tmp_path, token_proxy.host))
     assert not expired.times
     assert len(tokens.asked) == 2
+
+
+def test_tokens_that_really_expire_in_an_upload_and_at_the_tag(
+    token_proxy: Proxy, tokens: TokenServer, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    def is_second_chunk(seen: Seen) -> bool:
+        return seen.headers.get("Content-Range", "").startswith(f"{1 << 20}-")
+
+    def is_tag(seen: Seen) -> bool:
+        return seen.method == "PUT" and seen.path.endswith("/manifests/latest")
+
+    # The registry itself says 401, before it reads what is sent; the client was told 5 minutes.
+    token_proxy.faults += [
+        Fault(when, unread=True, act=tokens.outlive) for when in (is_second_chunk, is_tag)
+    ]
+    image = bench.image(f"{token_proxy.host}/{team}/api", bytes(3 << 20))
+    env = _env(tmp_path, token_proxy.host)
+    tokens.lifetime = 2
+    try:
+        bench.push(image, env=env)
+    finally:
+        tokens.lifetime = 300
+    assert token_proxy.unread == [401, 401]
+    assert len(tokens.asked) >= 3
+    starts = [s.headers["Content-Range"] for s in token_proxy.seen if s.method == "PATCH"]
+    assert [int(start.partition("-")[0]) >> 20 for start in starts] == [0, 1, 1, 2]
+    with Registry(env, limits=QUICK) as client:
+        repository = parse_repository(image.repository)
+        assert digest_at(client, repository, "latest") == image.top.digest
 
 
 def test_a_password_that_the_token_server_refuses(

@@ -3,13 +3,19 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import urllib3.util.connection
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError
+from scratchtasks.registry.client import Registry
+from scratchtasks.registry.manifests import digest_at
+from scratchtasks.registry.reference import parse_repository
 from tests.registry.proxy import Fault, Proxy, Seen
-from tests.registry.servers import digest_in, serving
+from tests.registry.raw import black_hole, silent
+from tests.registry.servers import digest_in, free_port, serving
 from tests.registry.small import SmallRegistry
 
 from .bench import QUICK, Bench
@@ -236,3 +242,73 @@ def test_a_registry_that_is_not_there(bench: Bench, proxy: Proxy, team: str) -> 
     assert str(error.value) == (
         f"HEAD 127.0.0.1:1/v2/{team}/api/manifests/latest: no connection: Connection refused"
     )
+
+
+@pytest.fixture
+def connects(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Each time a connection was tried, also where nobody is there to count."""
+    tried: list[object] = []
+    create = urllib3.util.connection.create_connection
+
+    def count(*args: Any, **options: Any) -> Any:
+        tried.append(args[0])
+        return create(*args, **options)
+
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", count)
+    return tried
+
+
+def _push_many(bench: Bench, host: str, number: int) -> str:
+    images = [bench.image(f"{host}/team/s{n}", str(n).encode()) for n in range(number)]
+    with pytest.raises(SinkError) as error:
+        bench.push(*images, limits=replace(QUICK, attempts=3, connect=0.1, idle=0.2))
+    assert str(error.value).startswith(f"HEAD {host}/v2/team/s")
+    return str(error.value).partition(": ")[2]
+
+
+def test_a_silent_registry_is_waited_for_once_and_not_by_each_image(bench: Bench) -> None:
+    with silent() as (host, heard):
+        assert _push_many(bench, host, 20) == "no answer within 0.2 s"
+    # Loopback is asked by HTTP and by TLS; who was silent, once more.
+    assert [said[:5] for said in heard] == [b"HEAD ", heard[1][:5]] * 2
+
+
+def test_a_registry_that_refuses_is_tried_as_often_as_for_one_image(
+    bench: Bench, connects: list[object]
+) -> None:
+    assert _push_many(bench, f"127.0.0.1:{free_port()}", 20) == "no connection: Connection refused"
+    assert len(connects) == 3 * 2
+
+
+def test_a_black_hole_is_tried_as_often_as_for_one_image(
+    bench: Bench, connects: list[object]
+) -> None:
+    with black_hole() as host:
+        assert _push_many(bench, host, 20) == "no connection within 0.1 s"
+    assert len(connects) == 2 * 2
+
+
+def test_a_registry_that_was_silent_is_asked_again_by_the_next_push(
+    bench: Bench, registry_host: str, team: str
+) -> None:
+    front = Proxy(registry_host)
+    front.faults.append(Fault(lambda _: True, times=2, after=0))
+    image = bench.image(f"{front.host}/{team}/api", b"x")
+    with serving(front):
+        with pytest.raises(SinkError, match="the connection was dropped"):
+            bench.push(image, limits=replace(QUICK, attempts=1))
+        bench.push(image)
+    assert digest_in(registry_host, f"{team}/api", "latest") == image.top.digest
+
+
+def test_a_registry_that_was_busy_at_first_is_asked_by_the_others_too(
+    proxy: Proxy, team: str
+) -> None:
+    # It answered: what it says to one request is not what it says to all.
+    proxy.faults.append(Fault(lambda s: "/busy/" in s.path, times=99, status=503))
+    busy, api = (parse_repository(f"{proxy.host}/{team}/{name}") for name in ("busy", "api"))
+    with Registry({}, limits=replace(QUICK, attempts=1)) as client:
+        with pytest.raises(SinkError, match="503 SERVICE UNAVAILABLE"):
+            digest_at(client, busy, "latest")
+        assert digest_at(client, api, "latest") is None
+    assert len(proxy.seen) == 2

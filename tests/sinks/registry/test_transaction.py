@@ -1,9 +1,6 @@
 """All tags or none: failures late in a push, killed pushes, pushes side by side."""
 
 import os
-import signal
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +12,7 @@ from scratchtasks.core.errors import SinkError
 from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
 from scratchtasks.sinks.registry.push import push
-from tests.registry.proxy import Fault, Proxy, Seen
+from tests.registry.proxy import Fault, Proxy
 from tests.registry.servers import digest_in, registry, serving
 from tests.registry.small import SmallRegistry
 
@@ -88,6 +85,55 @@ def test_a_tag_is_not_put_back_to_something_else(proxy: Proxy, bench: Bench, tea
         f"{names[0]}@{old[0].digest}: digest mismatch: the registry sent {digest_of(b'{}')} "
         f"(now {new[0].top.digest})"
     )
+
+
+@pytest.mark.parametrize("tag", ["latest", "new"])
+def test_a_tag_that_somebody_moved_while_blobs_were_sent_is_put_back_to_that(
+    proxy: Proxy, bench: Bench, team: str, tag: str
+) -> None:
+    a, b = (f"{proxy.host}/{team}/{name}" for name in "ab")
+    old = bench.push(bench.image(a, b"old"), bench.image(b, b"old"))
+    hotfix = bench.image(a, b"hotfix", tags=(tag,))
+    proxy.faults += [
+        _puts_tag(f"/v2/{team}/b/manifests/latest"),
+        Fault(
+            lambda seen: seen.method == "POST" and f"/{team}/a/" in seen.path,
+            act=lambda: bench.push(hotfix),
+        ),
+    ]
+    ours = [bench.image(a, b"ours", tags=(tag,)), bench.image(b, b"ours")]
+    with pytest.raises(SinkError, match="\n    every tag is where it was\n"):
+        bench.push(*ours, limits=replace(QUICK, workers=1))
+    assert [s.path for s in proxy.seen].count(f"/v2/{team}/a/manifests/{tag}") > 3  # it was set
+    assert digest_in(proxy.host, f"{team}/a", tag) == hotfix.top.digest
+    assert digest_in(proxy.host, f"{team}/b", "latest") == old[1].digest
+
+
+def test_a_tag_that_somebody_moved_while_blobs_were_sent_is_ours_when_all_went_well(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    repository = f"{proxy.host}/{team}/api"
+    hotfix, ours = bench.image(repository, b"hotfix"), bench.image(repository, b"ours")
+    fault = Fault(lambda seen: seen.method == "POST", act=lambda: bench.push(hotfix))
+    proxy.faults.append(fault)
+    bench.push(ours)
+    assert digest_in(proxy.host, f"{team}/api", "latest") == ours.top.digest
+
+
+def test_a_tag_that_a_push_beside_this_one_set_to_the_same_stays(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    a, b = (bench.image(f"{proxy.host}/{team}/{name}", b"new") for name in "ab")
+    proxy.faults += [
+        _puts_tag(f"/v2/{team}/b/manifests/latest"),
+        Fault(
+            lambda seen: seen.method == "POST" and f"/{team}/a/" in seen.path,
+            act=lambda: bench.push(a),
+        ),
+    ]
+    with pytest.raises(SinkError, match="\n    every tag is where it was\n"):
+        bench.push(a, b, limits=replace(QUICK, workers=1))
+    assert digest_in(proxy.host, f"{team}/a", "latest") == a.top.digest
 
 
 def _refuse_second(bench: Bench, proxy: Proxy, team: str, *contents: bytes) -> tuple[str, str]:
@@ -307,37 +353,6 @@ def test_two_pushes_side_by_side(proxy: Proxy, bench: Bench, team: str) -> None:
     assert not failures
     for number, image in enumerate(images):
         assert digest_in(proxy.host, f"{team}/s{number}", "latest") == image.top.digest
-
-
-_PUSHER = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from registry.bench import Bench
-bench = Bench(Path(sys.argv[2]))
-bench.push(bench.image(sys.argv[3], bytes(5 << 20), b"new"))
-"""
-
-
-def test_killed_in_the_middle_and_run_again(
-    proxy: Proxy, bench: Bench, team: str, tmp_path: Path
-) -> None:
-    repository = f"{proxy.host}/{team}/api"
-    (old,) = bench.push(bench.image(repository, b"old"))
-    argv = [sys.executable, "-c", _PUSHER, str(Path(__file__).parents[1]), str(tmp_path / "b")]
-    process = subprocess.Popen([*argv, repository])
-
-    def is_third_chunk(seen: Seen) -> bool:
-        return seen.headers.get("Content-Range", "").startswith(f"{2 << 20}-")
-
-    proxy.faults.append(
-        Fault(is_third_chunk, after=1000, act=lambda: os.kill(process.pid, signal.SIGKILL))
-    )
-    assert process.wait(30) == -signal.SIGKILL
-    assert digest_in(proxy.host, f"{team}/api", "latest") == old.digest
-    image = bench.image(repository, bytes(5 << 20), b"new")
-    bench.push(image)
-    assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
 
 
 def test_cancelled_before_the_tags(proxy: Proxy, bench: Bench, team: str) -> None:
