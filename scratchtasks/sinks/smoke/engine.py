@@ -11,6 +11,7 @@ from scratchtasks.core.descriptor import Layer
 from scratchtasks.core.digest import Json, hex_of
 from scratchtasks.core.errors import SinkError, StoreError
 from scratchtasks.core.frozen import dataclass
+from scratchtasks.core.hosts import FIXED_NAMES
 from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.rootfs import PlainLayer, Rootfs
 from scratchtasks.oci.inflate import LayerReader
@@ -266,11 +267,11 @@ def _logs(container: "Container") -> tuple[bytes, bytes]:
 
 
 def _extra_hosts(text: bytes) -> dict[str, str]:
-    """The hosts of an /etc/hosts by name, without loopback's: Docker writes those itself."""
+    """The hosts of an /etc/hosts by name, without those that Docker writes itself."""
     found: dict[str, str] = {}
     for line in text.decode(errors="replace").splitlines():
         address, *names = line.partition("#")[0].split() or [""]
         for name in names:
-            if not name.startswith(("localhost", "ip6-")):
+            if name not in FIXED_NAMES:
                 found.setdefault(name, address)
     return found

@@ -54,7 +54,9 @@ def test_the_program_finds_what_it_finds_in_production(bench: Bench, way: Way) -
         cmd=("exit", "9"),
     )
     args = ["who", "", "env", "HOME", "env", "TZ", "env", "LEVEL", "env", "PATH"]
-    args += ["names", "db.internal", "names", "localhost", "mode", "/tmp", "mode", "/home/app"]
+    for name in ("db.internal", "localhost-x.internal", "ip6-gw.corp", "localhost"):
+        args += ["names", name]
+    args += ["mode", "/tmp", "mode", "/home/app"]
     for path in (
         "/tmp/new",
         "new",
@@ -80,6 +82,8 @@ def test_the_program_finds_what_it_finds_in_production(bench: Bench, way: Way) -
         "LEVEL=2\n"
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
         "db.internal is [10.0.0.7] <nil>\n"
+        "localhost-x.internal is [10.0.0.8] <nil>\n"
+        "ip6-gw.corp is [fd00::9] <nil>\n"
         "localhost is [127.0.0.1] <nil>\n"
         "mode /tmp: 1777\n"
         "mode /home/app: 700\n"
