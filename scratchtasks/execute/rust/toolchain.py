@@ -1,7 +1,6 @@
 """Which rustc, target triple and linker: asked per folder, as rustup decides per folder."""
 
 import os
-import pwd
 import re
 from collections.abc import Mapping
 
@@ -9,6 +8,7 @@ from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ToolchainMissing
 from scratchtasks.core.frozen import dataclass
+from scratchtasks.core.home import home_of
 from scratchtasks.core.platform import Platform
 
 from ..operation import World
@@ -107,17 +107,16 @@ def clean_env(world: World) -> dict[str, str]:
         for name, value in world.env.items()
         if name in _KEPT or name.upper() in _KEPT_ANY_CASE or name.startswith(_KEPT_PREFIXES)
     }
-    # A missing toolchain is an error to be told, not a download of 300 MB.
-    return {**env, "RUSTUP_AUTO_INSTALL": "0"}
+    # An empty HOME is none to us, and the current folder to an older cargo.  A missing toolchain
+    # is an error to be told, not a download of 300 MB.
+    return {**env, "HOME": home_of(world.env), "RUSTUP_AUTO_INSTALL": "0"}
 
 
 def cargo_home(world: World) -> str:
     """The absolute folder of cargo's downloads and the user's configuration."""
-    return os.path.abspath(world.env.get("CARGO_HOME") or os.path.join(_home(world), ".cargo"))
-
-
-def _home(world: World) -> str:
-    return world.env.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
+    return os.path.abspath(
+        world.env.get("CARGO_HOME") or os.path.join(home_of(world.env), ".cargo")
+    )
 
 
 def find_rust(world: World, folder: str, where: str) -> Rust:
@@ -134,7 +133,7 @@ def find_rust(world: World, folder: str, where: str) -> Rust:
         if found is None:
             raise ToolchainMissing(where, "cargo was not found", _INSTALL)
         cargo = found
-    env = {"PATH": world.env.get("PATH", os.defpath), "HOME": _home(world)}
+    env = {"PATH": world.env.get("PATH", os.defpath), "HOME": home_of(world.env)}
     # rustc itself is a small program; the name of its library, which is in it, is a hash.
     version = ask_tool([rustc, "-vV"], env, tool_digests([rustc], world), world)
     cargo_version = ask_tool([cargo, "-V"], env, tool_digests([cargo], world), world)
@@ -158,7 +157,7 @@ def _sysroot(world: World, folder: str, where: str) -> str:
     if proxy is None:
         raise ToolchainMissing(where, "rustc was not found", _INSTALL)
     env = clean_env(world)
-    rustup = world.env.get("RUSTUP_HOME") or os.path.join(_home(world), ".rustup")
+    rustup = world.env.get("RUSTUP_HOME") or os.path.join(home_of(world.env), ".rustup")
     chosen = [os.path.join(place, name) for place in ancestors(folder) for name in TOOLCHAIN_FILES]
     key: Json = [
         "rustc sysroot",
