@@ -1,6 +1,7 @@
 """What changes the key of a Rust binary, and what does not."""
 
 import os
+import pwd
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.platform import Platform
 from scratchtasks.execute.extras import packaged_toolchains
 from scratchtasks.execute.operation import World
+from scratchtasks.execute.rust.toolchain import cargo_home, clean_env
 
 from .golang_workspace import write
 from .rust_workspace import ARM64, Run, WorldAt, lock, manifest, rust_actions
@@ -188,6 +190,12 @@ def test_no_rust_at_all(mono: World) -> None:
         "//a:binary: rustc was not found\n"
         "    hint: install Rust with rustup, or put cargo and rustc on PATH"
     )
+
+
+def test_an_empty_home_is_the_users_own_to_cargo_too(mono: World) -> None:
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    world = replace(mono, env={"HOME": ""})
+    assert (clean_env(world)["HOME"], cargo_home(world)) == (home, f"{home}/.cargo")
 
 
 def test_a_toolchain_that_is_not_installed_is_not_downloaded(mono: World) -> None:

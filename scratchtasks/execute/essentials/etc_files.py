@@ -4,18 +4,9 @@ import re
 from collections.abc import Mapping
 
 from scratchtasks.core.errors import StageError
+from scratchtasks.core.hosts import FIXED, FIXED_NAMES
 
 from .made import Made, folder_of, text_of
-
-_LOOPBACK = (
-    ("127.0.0.1", "localhost"),
-    ("::1", "localhost ip6-localhost ip6-loopback"),
-    ("fe00::", "ip6-localnet"),
-    ("ff00::", "ip6-mcastprefix"),
-    ("ff02::1", "ip6-allnodes"),
-    ("ff02::2", "ip6-allrouters"),
-)
-_TAKEN = {name: address for address, names in reversed(_LOOPBACK) for name in names.split()}
 
 _PART = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = rf"(?=.{{1,253}}\Z){_PART}(?:\.{_PART})*"
@@ -48,15 +39,15 @@ def hosts_file(entries: Mapping[str, str]) -> Made:
     """
     import ipaddress
 
-    lines = [f"{address}\t{names}" for address, names in _LOOPBACK]
+    lines = [f"{address}\t{names}" for address, names in FIXED]
     seen: dict[str, str] = {}
     for name in sorted(entries):
         where = f"hosts: {name!a}"
         plain = name.lower()
         if not re.fullmatch(_HOST, plain):
             raise StageError(where, "wanted a host name such as db.internal")
-        if plain in _TAKEN:
-            raise StageError(where, f"is {_TAKEN[plain]} in every image and cannot be moved")
+        if plain in FIXED_NAMES:
+            raise StageError(where, f"is {FIXED_NAMES[plain]} in every image and cannot be moved")
         if seen.setdefault(plain, name) != name:
             raise StageError(where, f"is the same name as {seen[plain]!a}")
         try:

@@ -7,7 +7,8 @@ be told, `[env]` in .cargo/config.toml says, which is part of the key.
 """
 
 import os
-import pwd
+
+from scratchtasks.core.home import home_of
 
 from ..operation import World
 
@@ -33,13 +34,14 @@ _NO_DOWNLOAD = {"RUSTUP_AUTO_INSTALL": "0"}
 
 def fetching_env(world: World) -> dict[str, str]:
     """For calls that fetch and compile nothing: all of the user's that may be needed for it."""
-    return {
+    env = {
         name: value
         for name, value in world.env.items()
         if name in _TO_FETCH
         or name.upper() in _TO_FETCH_ANY_CASE
         or name.startswith(_TO_FETCH_PREFIXES)
-    } | _NO_DOWNLOAD
+    }
+    return {**env, "HOME": home_of(world.env), **_NO_DOWNLOAD}
 
 
 def places_env(world: World) -> dict[str, str]:
@@ -76,13 +78,11 @@ def own_home(world: World) -> str:
 
 def cargo_home(world: World) -> str:
     """The absolute folder of cargo's downloads and the user's configuration."""
-    return os.path.abspath(world.env.get("CARGO_HOME") or os.path.join(user_home(world), ".cargo"))
+    return os.path.abspath(
+        world.env.get("CARGO_HOME") or os.path.join(home_of(world.env), ".cargo")
+    )
 
 
 def rustup_home(world: World) -> str:
     """The folder of rustup's toolchains and settings."""
-    return world.env.get("RUSTUP_HOME") or os.path.join(user_home(world), ".rustup")
-
-
-def user_home(world: World) -> str:
-    return world.env.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
+    return world.env.get("RUSTUP_HOME") or os.path.join(home_of(world.env), ".rustup")

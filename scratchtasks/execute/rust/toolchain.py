@@ -8,6 +8,7 @@ from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json, key_of
 from scratchtasks.core.errors import ToolchainMissing
 from scratchtasks.core.frozen import dataclass
+from scratchtasks.core.home import home_of
 from scratchtasks.core.platform import Platform
 
 from ..cc_tools import helper_programs
@@ -21,7 +22,7 @@ from ..toolchains import (
     tool_digests,
 )
 from .config import ancestors
-from .environment import fetching_env, rustup_home, user_home
+from .environment import fetching_env, rustup_home
 
 TOOLCHAIN_FILES = ("rust-toolchain.toml", "rust-toolchain")
 
@@ -110,7 +111,7 @@ def find_rust(world: World, folder: str, where: str) -> Rust:
         if found is None:
             raise ToolchainMissing(where, "cargo was not found", _INSTALL)
         cargo = found
-    env = {"PATH": world.env.get("PATH", os.defpath), "HOME": user_home(world)}
+    env = {"PATH": world.env.get("PATH", os.defpath), "HOME": home_of(world.env)}
     # rustc itself is a small program; the name of its library, which is in it, is a hash.
     version = ask_tool([rustc, "-vV"], env, tool_digests([rustc], world), world)
     cargo_version = ask_tool([cargo, "-V"], env, tool_digests([cargo], world), world)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.frozen import dataclass
+from scratchtasks.core.home import home_of
 from scratchtasks.registry.reference import is_loopback
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -52,7 +53,7 @@ def endpoint(env: Mapping[str, str]) -> Endpoint:
 
     Raises: SinkError when that context does not exist or cannot be read.
     """
-    folder = env.get("DOCKER_CONFIG") or os.path.join(env.get("HOME", ""), ".docker")
+    folder = env.get("DOCKER_CONFIG") or os.path.join(home_of(env), ".docker")
     if env.get("DOCKER_HOST"):
         return Endpoint(env["DOCKER_HOST"], "from DOCKER_HOST", _tls_of_env(env, folder))
     if env.get("DOCKER_CONTEXT"):

@@ -1,6 +1,5 @@
 """Trials in a Docker Engine, through the docker SDK."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,6 +10,7 @@ from scratchtasks.core.descriptor import Layer
 from scratchtasks.core.digest import Json, hex_of
 from scratchtasks.core.errors import SinkError, StoreError
 from scratchtasks.core.frozen import dataclass
+from scratchtasks.core.hosts import FIXED_NAMES
 from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.rootfs import PlainLayer, Rootfs
 from scratchtasks.oci.inflate import LayerReader
@@ -22,6 +22,7 @@ from ..docker import Engine, Loadable, connect, load
 from ..docker.endpoint import is_here
 from ..docker.faults import sdk_errors
 from .guard import KEPT, PAUSES, ask, keep
+from .leftovers import REPOSITORY, own_labels, own_tag, sweep
 from .root import read_file
 from .trial import Outcome, Trial, Unusable, is_satisfied, stopped_before
 
@@ -37,7 +38,7 @@ _LARGEST = 1 << 40
 
 class InEngine:
     """Runs trials of one image in the engine that *env* names; leaving it as a context manager
-    removes all traces of them there.
+    removes all traces of them there, and entering the engine those of runs that were killed.
 
     An image that the engine lacks is loaded for the trials, under a name of its own.  Containers
     have no network, or with a probe one port of this machine's loopback.
@@ -81,6 +82,7 @@ class InEngine:
         except SinkError as error:
             raise Unusable(error.what) from None
         self._stack.callback(client.close)
+        sweep(client)
         root = root_of(trial.image, self._store, self._files)
         name = self._stack.enter_context(_image(trial.image, root, client, self._store))
         hosts = _extra_hosts(read_file(trial, self._store, "etc/hosts", self._where))
@@ -127,7 +129,7 @@ def _image(
 
     An image that came for the trial only goes with its name.
     """
-    name = f"scratchtasks-smoke:{hex_of(image.manifest.digest)[:16]}-{os.urandom(4).hex()}"
+    name = f"{REPOSITORY}:{own_tag(hex_of(image.manifest.digest)[:16])}"
     load([Loadable(root, (name,))], Engine(client), store)
     try:
         yield name
@@ -160,7 +162,7 @@ def _run(
         extra_hosts=dict(hosts),
         healthcheck={"test": ["NONE"]},
         read_only=wanted.read_only,
-        labels={"scratchtasks": "smoke"},
+        labels=own_labels(),
         log_config=LogConfig(type="json-file"),  # others cannot be read back
         **options,
     )
@@ -172,7 +174,9 @@ def _run(
         outcome = _watch(trial, container, port)
         left = ""
         if made is not None:
-            left = str(container.commit().id)
+            tag = own_tag("setup")
+            container.commit(REPOSITORY, tag)
+            left = f"{REPOSITORY}:{tag}"
             made.callback(_remove_image, client, left)
     finally:
         # Ends all that runs in it; its volumes go with it.
@@ -266,11 +270,11 @@ def _logs(container: "Container") -> tuple[bytes, bytes]:
 
 
 def _extra_hosts(text: bytes) -> dict[str, str]:
-    """The hosts of an /etc/hosts by name, without loopback's: Docker writes those itself."""
+    """The hosts of an /etc/hosts by name, without those that Docker writes itself."""
     found: dict[str, str] = {}
     for line in text.decode(errors="replace").splitlines():
         address, *names = line.partition("#")[0].split() or [""]
         for name in names:
-            if not name.startswith(("localhost", "ip6-")):
+            if name not in FIXED_NAMES:
                 found.setdefault(name, address)
     return found

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import subprocess
 from pathlib import Path
 
@@ -62,6 +63,18 @@ def test_it_says_who_named_the_host(folder: Path) -> None:
     named = endpoint({**config, "DOCKER_HOST": "unix:///x"})
     assert str(named) == "unix:///x (from DOCKER_HOST)"
     assert str(endpoint({"HOME": "/nonexistent"})) == DEFAULT_HOST
+
+
+@pytest.mark.parametrize("env", [{}, {"HOME": ""}])
+def test_without_a_home_the_current_folder_has_no_say(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, env: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    repository = tmp_path_factory.mktemp("repository")
+    (repository / ".docker").symlink_to(folder)
+    monkeypatch.chdir(repository)
+    assert endpoint(env) == endpoint({"HOME": pwd.getpwuid(os.getuid()).pw_dir})
+    assert endpoint({"HOME": str(repository)}).host == "tcp://far.example.com:2375"
 
 
 def test_tls_files_of_a_context(folder: Path) -> None:

@@ -21,6 +21,7 @@ from tests.sinks.smoke.images import Bench
 from tests.sinks.smoke.images import compile_program as compile_smoked
 
 from .conftest import Engine
+from .leaving import swept_of
 from .made import Made, its_own
 from .serving import SOURCE, free_port, said_at
 
@@ -162,6 +163,11 @@ def test_smoke_in_a_container_of_podman(podman: str, tmp_path: Path) -> None:
         bench.smoke(image, "docker", "exit", "5")
     probe = {"http_path": "/health?full=1", "http_port": 8080, "http_status": 204}
     assert bench.smoke(image, "docker", "serve", ":8080,204", **probe).passed
+
+
+def test_what_a_killed_smoke_run_has_left_is_removed(engine: Engine, name: str) -> None:
+    engine.load(engine.made.named(name, "one"))
+    assert swept_of(engine.client, name) == {"gone"}
 
 
 def test_a_service_is_run_where_none_listens(made: Made, name: str, tmp_path: Path) -> None:

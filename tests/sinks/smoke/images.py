@@ -11,6 +11,7 @@ from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.platform import Platform, host_platform
 from scratchtasks.core.target import Image, Smoke, User
 from scratchtasks.core.tree import FileEntry
+from scratchtasks.execute.essentials.etc_files import hosts_file
 from scratchtasks.execute.process import Processes
 from scratchtasks.oci import media
 from scratchtasks.oci.image import config_bytes, manifest_bytes
@@ -23,7 +24,7 @@ from tests.packing import pack_layer
 APP = User("app", 1001, 1001)
 PROGRAM = "/usr/bin/api"
 PASSWD = b"root:x:0:0:root:/root:/sbin/nologin\napp:x:1001:1001:app:/home/app:/sbin/nologin\n"
-HOSTS = b"127.0.0.1 localhost\n::1 localhost ip6-localhost\n10.0.0.7 db.internal\n"
+HOSTS = {"db.internal": "10.0.0.7", "localhost-x.internal": "10.0.0.8", "ip6-gw.corp": "fd00::9"}
 
 
 def compile_program(out: Path, platform: Platform) -> bytes:
@@ -58,7 +59,7 @@ class Bench:
         own: dict[str, Any] = {"uid": 1001, "gid": 1001}
         essentials = [
             self.file("etc/passwd", PASSWD),
-            self.file("etc/hosts", HOSTS),
+            self.file("etc/hosts", hosts_file(HOSTS)[1]),
             self.file("etc/nsswitch.conf", b"hosts: files dns\n"),
             self.file("etc/secret", b"root's", mode=0o600),
             self.file("etc/app.toml", b"mine", mode=0o600, **own),

@@ -86,7 +86,7 @@ def test_more_files_than_bubblewrap_takes_are_unpacked(bench: Bench) -> None:
 def test_the_image_s_own_hosts_file_is_seen_and_no_other_network(bench: Bench, way: Way) -> None:
     bench.smoke(
         bench.image(), way, "cat", "/etc/hosts", "names", "example.com", "names", "db.internal",
-        stdout=r'(?s)^/etc/hosts: "127\.0\.0\.1 localhost\\n.*db\.internal\\n" fine\n'
+        stdout=r'(?s)^/etc/hosts: "127\.0\.0\.1\\tlocalhost\\n.*\\tdb\.internal\\n.*" fine\n'
         r"example\.com is \[\] .*\ndb\.internal is \[10\.0\.0\.7\] <nil>\n$",
     )  # fmt: skip
 

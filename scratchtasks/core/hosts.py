@@ -1,0 +1,17 @@
+"""The names that /etc/hosts has in every image, whatever a service declares.
+
+Docker writes the same ones into the file that it mounts over the image's.
+"""
+
+FIXED = (
+    ("127.0.0.1", "localhost"),
+    ("::1", "localhost ip6-localhost ip6-loopback"),
+    ("fe00::", "ip6-localnet"),
+    ("ff00::", "ip6-mcastprefix"),
+    ("ff02::1", "ip6-allnodes"),
+    ("ff02::2", "ip6-allrouters"),
+)
+"""The lines: an address, and its names with spaces between."""
+
+FIXED_NAMES = {name: address for address, names in reversed(FIXED) for name in names.split()}
+"""The first address of each of these names."""
