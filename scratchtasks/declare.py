@@ -71,6 +71,7 @@ def rust_binary(
     bin: str | None = None,
     features: Sequence[str] | None = None,
     default_features: bool | None = None,
+    env: Mapping[str, str] | None = None,
     name: str | None = None,
     dest: str | None = None,
 ) -> Part:
@@ -83,6 +84,7 @@ def rust_binary(
         bin=bin,
         features=features,
         default_features=default_features,
+        env=env,
     )
 
 

@@ -44,6 +44,7 @@ crate = "worker"
 bin = "w"
 features = ["tls"]
 default_features = false
+env = { GIT_HASH = "{git.short}" }
 [[binary]]
 rule = "c_binary"
 name = "probe"
@@ -104,7 +105,12 @@ def test_every_key_of_toml_has_its_argument() -> None:
         binaries=[
             go_binary(package="./cmd/api", tags=["slim"], ldflags=["-X main.v={git.sha}"]),
             rust_binary(
-                name="worker", crate="worker", bin="w", features=["tls"], default_features=False
+                name="worker",
+                crate="worker",
+                bin="w",
+                features=["tls"],
+                default_features=False,
+                env={"GIT_HASH": "{git.short}"},
             ),
             c_binary(
                 name="probe",

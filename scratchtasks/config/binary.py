@@ -7,8 +7,8 @@ from scratchtasks.core.errors import did_you_mean
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Binary, CBinary, GoBinary, Prebuilt, RustBinary
 
-from .fields import BOOLEAN, TEXT, Check, Field, array, one_of, values_or_raise
-from .names import BIN, COMPILER, FEATURE, FILE_NAME, GO_TAG
+from .fields import BOOLEAN, TEXT, Check, Field, array, mapping, one_of, values_or_raise
+from .names import BIN, COMPILER, FEATURE, FILE_NAME, GO_TAG, RUST_ENV_NAME
 from .paths import GLOB, GO_PACKAGE, IMAGE_PATH, PREBUILT, STAMPED, WORKSPACE_PATH
 from .spot import Spot
 
@@ -40,6 +40,12 @@ _RUST = (
           meaning="features to switch on"),
     Field(key="default_features", check=BOOLEAN, default="true", wrong="no",
           meaning="whether the crate's default features are on"),
+    Field(key="env", check=mapping(RUST_ENV_NAME, STAMPED), default="{}",
+          wrong={"CARGO_HOME": "/opt/cargo"},
+          meaning="variables that crates of this repository see when they are compiled: "
+          "`option_env!`, macros, build scripts; crates from elsewhere see none of them. They go "
+          "before `[env]` of .cargo/config.toml, unless that says `force = true`. Templates: "
+          "`{git.describe}` `{git.short}` `{git.sha}` `{env.NAME}` `{name}`"),
 )  # fmt: skip
 _C = (
     Field(key="srcs", check=array(GLOB, is_full=True), required=True, wrong=[],

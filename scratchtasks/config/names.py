@@ -42,6 +42,18 @@ _IMAGE = (
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
+_NOT_FOR_RUST = frozenset((
+    # We set these, or cargo does for build scripts; in the last line what sh keeps for itself.
+    "PATH", "HOME", "TMPDIR", "SOURCE_DATE_EPOCH", "SCRATCH_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "RUSTDOCFLAGS", "RUST_TARGET_PATH",
+    "TARGET", "HOST", "OUT_DIR", "NUM_JOBS", "OPT_LEVEL", "PROFILE", "DEBUG", "MAKEFLAGS", "MFLAGS",
+    "CC", "CXX", "AR",
+    "PWD", "OLDPWD", "SHLVL", "IFS", "UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS",
+))  # fmt: skip
+_NOT_FOR_RUST_PREFIXES = (
+    "CARGO_", "RUSTC_", "RUSTUP_", "DEP_", "LD_", "ZIG_", "CC_", "CXX_", "AR_",
+)  # fmt: skip
+
 _ZONE = r"[A-Za-z0-9_+*?\[\]!-]+(?:/[A-Za-z0-9_+*?\[\]!-]+)*"
 
 
@@ -161,6 +173,16 @@ def _regex(value: object, spot: Spot) -> str:
     return text
 
 
+def _rust_env_name(value: object, spot: Spot) -> str:
+    name = _RUST_ENV_WORD.read(value, spot)
+    if name in _NOT_FOR_RUST or name.startswith(_NOT_FOR_RUST_PREFIXES):
+        raise spot.fault(
+            f"{quoted(name)} is not yours to set: cargo, compilers or scratchtasks rely on it",
+            ".cargo/config.toml is the place for cargo's own settings",
+        )
+    return name
+
+
 def _zone(value: object, spot: Spot) -> str:
     if not isinstance(value, str) or not re.fullmatch(_ZONE, value):
         raise spot.wanted(ZONE.wants, value)
@@ -189,6 +211,10 @@ ZONE = Check('a zone or glob such as "UTC" or "Europe/*"', _zone, "zones and glo
 
 ENV_NAME = matching("a variable name of letters, digits, '_', '.' and '-'",
                     r"[A-Za-z_][A-Za-z0-9_.-]*")  # fmt: skip
+# The script before rustc keeps names that begin with "_" for itself.
+_RUST_ENV_WORD = matching("a variable name of letters, digits and '_', a letter first",
+                          r"[A-Za-z][A-Za-z0-9_]*")  # fmt: skip
+RUST_ENV_NAME = Check(_RUST_ENV_WORD.wants, _rust_env_name)
 LABEL_NAME = matching("a label name without spaces", r"[!-~]+")
 ENV = mapping(ENV_NAME, TEXT)
 LABELS = mapping(LABEL_NAME, TEXT)

@@ -35,7 +35,8 @@ class GoBinary:
 class RustBinary:
     """*crate* is the folder with Cargo.toml, relative to the service's folder.
 
-    *bin* is the binary target, by default the crate's name.
+    *bin* is the binary target, by default the crate's name.  *env* is what crates of the user's
+    own see of it when they are compiled; its values may hold the templates of `GoBinary`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class RustBinary:
     bin: str = ""
     features: tuple[str, ...] = ()
     default_features: bool = True
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,11 @@ def rust_binary(target: RustBinary, request: Request) -> Actions:
         label=request.label,
         mnemonic="CargoBuild",
         op="cargo_build",
-        params={**metadata.params, "name": target.name},
+        params={
+            **metadata.params,
+            "name": target.name,
+            "env": {name: request.expand(value) for name, value in target.env.items()},
+        },
         platform=request.platform,
         deps={"metadata": metadata.name},
     )

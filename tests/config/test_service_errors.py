@@ -12,6 +12,7 @@ from scratchtasks.core.platform import Platform
 
 FILE = "services/api/service.toml"
 BINARY = '[binary]\nrule = "go_binary"\n'
+RUST = '[binary]\nrule = "rust_binary"\n'
 
 
 def errors_of(text: str, folder: str = "services/api") -> list[str]:
@@ -152,6 +153,23 @@ TABLES = [
     ('[[binary]]\nrule = "go_binary"\n[[binary]]\nrule = "go_binary"\nname = "b"\n'
      'dest = "/usr/bin/api"', f'{FILE}: binary[1].dest: "/usr/bin/api" is the dest of binary[0] '
      "too\n    hint: give each binary a name of its own"),
+    (RUST + 'env = ["A=1"]', f'{FILE}: binary.env: wanted a table of strings, templates allowed, '
+     'got an array'),
+    (RUST + 'env = { A = 1 }', f'{FILE}: binary.env.A: wanted a string, got the integer 1\n'
+     '    hint: put it in quotes'),
+    (RUST + 'env = { GIT_HASH = "{git.shrot}" }', f'{FILE}: binary.env.GIT_HASH: unknown template '
+     '"{git.shrot}"\n    hint: did you mean \'{git.short}\'?'),
+    *((RUST + f'env = {{ "{name}" = "1" }}', f'{FILE}: binary.env: wanted a variable name of '
+       f"letters, digits and '_', a letter first, got {got}")
+      for name, got in [("GIT-HASH", 'the string "GIT-HASH"'), ("_A", 'the string "_A"'),
+                        ("1A", 'the string "1A"'), ("A=B", 'the string "A=B"'),
+                        ("", 'the string ""')]),
+    *((RUST + f'env = {{ {name} = "1" }}', f'{FILE}: binary.env: "{name}" is not yours to set: '
+       "cargo, compilers or scratchtasks rely on it\n"
+       "    hint: .cargo/config.toml is the place for cargo's own settings")
+      for name in ("PATH", "HOME", "TMPDIR", "CARGO_HOME", "CARGO_PKG_VERSION", "RUSTC",
+                   "RUSTC_BOOTSTRAP", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "TARGET", "OUT_DIR",
+                   "SOURCE_DATE_EPOCH", "CC_x86_64_unknown_linux_musl", "SCRATCH_ENV", "IFS")),
     ('[binary]\nrule = "c_binary"', f"{FILE}: binary.srcs: missing (wanted an array of globs)"),
     ('name = "My API"\n' + BINARY, f"{FILE}: name: wanted a name of lower-case letters and digits, "
      "joined by single '.', '_' or '-', got the string \"My API\""),

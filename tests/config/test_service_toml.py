@@ -147,6 +147,7 @@ def test_every_rule_has_its_own_keys() -> None:
         bin = "worker-cli"
         features = ["tls", "dep/json"]
         default_features = false
+        env = { GIT_HASH = "{git.short}", CHANNEL = "stable" }
         [[binary]]
         rule = "c_binary"
         name = "probe"
@@ -169,6 +170,7 @@ def test_every_rule_has_its_own_keys() -> None:
             bin="worker-cli",
             features=("tls", "dep/json"),
             default_features=False,
+            env={"GIT_HASH": "{git.short}", "CHANNEL": "stable"},
         ),
         CBinary(
             name="probe",

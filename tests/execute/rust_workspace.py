@@ -33,6 +33,7 @@ def rust_actions(
     binary: str = "",
     features: Sequence[str] = (),
     default_features: bool = True,
+    env: Mapping[str, str] | None = None,
     platform: Platform = AMD64,
 ) -> tuple[Action, Action]:
     """The two actions of a Rust binary in *folder*, as its rule makes them."""
@@ -55,7 +56,7 @@ def rust_actions(
         label=Label(folder, "binary"),
         mnemonic="CargoBuild",
         op="cargo_build",
-        params={**params, "name": folder.rpartition("/")[2]},
+        params={**params, "name": folder.rpartition("/")[2], "env": env or {}},
         platform=platform,
         deps={"metadata": metadata.name},
     )

@@ -48,7 +48,15 @@ REQUEST = Request(
     source=source,
 )
 GO = GoBinary(name="x", dest="/x", package="./cmd", tags=("t",), ldflags=("-X v={name}",))
-RUST = RustBinary(name="x", dest="/x", crate="c", bin="b", features=("f",), default_features=False)
+RUST = RustBinary(
+    name="x",
+    dest="/x",
+    crate="c",
+    bin="b",
+    features=("f",),
+    default_features=False,
+    env={"V": "{name}-1"},
+)
 C = CBinary(name="x", dest="/x", srcs=("*.c",), cflags=("-D{name}",), ldflags=("-l",), cc="gcc")
 
 
@@ -76,7 +84,7 @@ def test_rust_binary() -> None:
         "default_features": False,
     }
     assert (metadata.op, built.op) == ("cargo_metadata", "cargo_build")
-    assert built.params == {**metadata.params, "name": "x"}
+    assert built.params == {**metadata.params, "name": "x", "env": {"V": "x-1"}}
     assert built.deps == {"metadata": metadata.name}
 
 
@@ -134,7 +142,14 @@ def test_genrule() -> None:
         (
             rust_binary,
             RUST,
-            {"crate": ".", "bin": "", "features": (), "default_features": True, "name": "y"},
+            {
+                "crate": ".",
+                "bin": "",
+                "features": (),
+                "default_features": True,
+                "env": {},
+                "name": "y",
+            },
         ),
         (
             c_binary,

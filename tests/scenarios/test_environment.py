@@ -68,3 +68,26 @@ def test_why_names_the_variable(crab: Site) -> None:
     assert crab.run().code == 0
     ran = crab.run("why", "crab", env={"PATH": f"{os.environ['PATH']}:/nowhere"})
     assert "the variable PATH changed" in ran.out, ran
+
+
+def test_a_changed_env_is_in_the_image(crab: Site) -> None:
+    """The build script reads the variable and tells cargo of others only."""
+    script = SEES.replace('["USER", "PATH"]', '["CHANNEL"]')
+    table = 'env = { GIT_HASH = "{env.CI_COMMIT}", CHANNEL = "{name}" }\n'
+    service = '[binary]\nrule = "rust_binary"\n'
+    crab.write({"services/crab/build.rs": script, "services/crab/service.toml": service + table})
+    seen: list[str] = []
+    for env in ({"CI_COMMIT": "aaaa"}, {"CI_COMMIT": "bbbb"}, {"CI_COMMIT": "aaaa"}):
+        ran = crab.run(env=env)
+        is_new = len(seen) < 2
+        assert (ran.code, ran.actions != []) == (0, is_new), ran
+        again = crab.run(env=env)
+        assert again.summary == "1 image up to date", again
+        assert digest(crab) == clean_digest(crab, env)
+        seen.append(digest(crab))
+    assert seen[0] == seen[2] != seen[1]
+    crab.write({"services/crab/service.toml": service + table.replace("{name}", "beta")})
+    ran = crab.run("why", "crab", env={"CI_COMMIT": "aaaa"})
+    assert 'params.env.CHANNEL changed from "crab" to "beta"' in ran.out, ran
+    assert crab.run(env={"CI_COMMIT": "aaaa"}).code == 0
+    assert digest(crab) == clean_digest(crab, {"CI_COMMIT": "aaaa"}) != seen[0]

@@ -28,11 +28,11 @@ _SOURCE_NAMES = ".rs|Cargo.toml"
 class CargoBuild:
     """Compiles a Rust binary.
 
-    params: those of `CargoMetadata`, and `name`.  deps: `metadata`, its answer, which is part
-    of the key: versions and features of the whole closure.
+    params: those of `CargoMetadata`, `env` (templates filled in) and `name`.  deps: `metadata`,
+    its answer, which is part of the key: versions and features of the whole closure.
     """
 
-    version = 2
+    version = 3
 
     def identity(self, job: Job, world: World) -> Json:
         kit = _kit(job, world)
@@ -60,7 +60,7 @@ class CargoBuild:
         if facts["steered"] or params["features"] or not params["default_features"]:
             return ""
         kit = _kit(job, world)
-        return key_of(facts["workspace"], kit.target.triple, kit.rust.sysroot)
+        return key_of(facts["workspace"], kit.target.triple, kit.rust.sysroot, _env(job))
 
     def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
@@ -74,6 +74,11 @@ class CargoBuild:
 
 def _facts(job: Job) -> Mapping[str, Any]:
     return job.deps["metadata"].facts
+
+
+def _env(job: Job) -> dict[str, str]:
+    env: Any = job.action.params["env"]
+    return dict(env)
 
 
 def _steering(job: Job, world: World) -> tuple[list[Input], list[Json]]:
@@ -139,7 +144,8 @@ def _run(jobs: Sequence[Job], world: World) -> dict[str, Outcome]:
     crates = [_facts(job) for job in jobs]
     together = os.path.join(world.root, crates[0]["workspace"])
     cwd = crate_folder(jobs[0], world) if len(jobs) == 1 else together
-    call = CargoCall(world, _kit(jobs[0], world), crates, cwd, feature_flags(jobs[0]))
+    flags, env = feature_flags(jobs[0]), _env(jobs[0])
+    call = CargoCall(world, _kit(jobs[0], world), crates, cwd, flags, env)
     with call.folder.locked():
         return {
             job.action.name: _outcome(job, made, world)

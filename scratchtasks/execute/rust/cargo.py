@@ -12,11 +12,11 @@ from scratchtasks.core.frozen import dataclass
 from ..operation import World
 from ..process import Finished
 from . import offline
-from .config import config_files, is_set
+from .config import config_files, is_set, variables
 from .ctools import CTools, c_variables
 from .declared import env_inputs
 from .depinfo import input_path
-from .environment import cargo_home, color_flags, compiling_env, fetching_env
+from .environment import cargo_home, color_flags, compiling_env, fetching_env, given_env
 from .freshness import TargetFolder
 from .linked import Linked, linked_by
 from .sources import is_silent, local_sources, output_of
@@ -52,8 +52,9 @@ class Kit:
 class CargoCall:
     """Builds *crates* (facts of the metadata probe), of one cargo workspace, with *kit*.
 
-    *cwd* is where cargo starts, *flags* its features.  All crates share one target folder,
-    which outlives `doit clean`; hold its lock while `run` runs and its result is read.
+    *cwd* is where cargo starts, *flags* its features, *env* what the user's own crates see.  All
+    crates share one target folder, which outlives `doit clean`; hold its lock while `run` runs
+    and its result is read.
     """
 
     def __init__(
@@ -63,9 +64,11 @@ class CargoCall:
         crates: Sequence[Mapping[str, Any]],
         cwd: str,
         flags: Sequence[str],
+        env: Mapping[str, str],
     ) -> None:
         self._world, self._kit, self._cwd, self._flags = world, kit, cwd, flags
-        self._crates = crates
+        self._crates, self._given = crates, env
+        self._configs = config_files(cwd, cargo_home(world))
         self._wrapper = rustc_wrapper(world, kit.rust)
         self._names: dict[str, str] = {
             folder: name for crate in crates for name, _, folder in crate["packages"]
@@ -81,7 +84,9 @@ class CargoCall:
             kit.target.identity,
             kit.tools.identity,
         )
-        self.folder = TargetFolder(os.path.join(world.scratch, "cargo", key[:16]))
+        # Not so for *env*: a commit's name in it would leave a folder behind with each commit.
+        path = os.path.join(world.scratch, "cargo", key[:16])
+        self.folder = TargetFolder(path, key_of(dict(env), variables(self._configs)))
 
     def run(self) -> list[Made | None]:
         """One answer for each crate, in order: None where it did not compile."""
@@ -173,8 +178,9 @@ class CargoCall:
 
     def _env(self) -> dict[str, str]:
         target = self._kit.target
-        files = config_files(self._cwd, cargo_home(self._world))
+        files = self._configs
         env = {
+            **given_env(self._given),
             **compiling_env(self._world),
             "RUSTC": self._kit.rust.rustc,
             "RUSTC_WRAPPER": self._wrapper,

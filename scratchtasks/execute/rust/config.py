@@ -44,6 +44,11 @@ def is_set(files: Sequence[str], *keys: str) -> bool:
     return any(_has(_read(path), keys) for path in files)
 
 
+def variables(files: Sequence[str]) -> list[str]:
+    """The `[env]` tables of the configuration *files*, as text."""
+    return [str(table) for path in files if (table := _read(path).get("env"))]
+
+
 def linkers(files: Sequence[str]) -> list[str]:
     """The programs that the configuration *files* name as linkers: absolute, or bare names."""
     found: dict[str, None] = {}

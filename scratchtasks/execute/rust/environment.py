@@ -3,10 +3,11 @@
 A build script may read any variable, and `option_env!` too, and what they see is in the binary.
 So what compiles gets no variable of the user's but those that say where programs are; of these,
 crates that declare to depend on one have it in their record (`declared.py`).  What a binary is to
-be told, `[env]` in .cargo/config.toml says, which is part of the key.
+be told, its `env` says, or `[env]` in .cargo/config.toml; both are part of the key.
 """
 
 import os
+from collections.abc import Mapping
 
 from scratchtasks.core.home import home_of
 
@@ -63,6 +64,14 @@ def compiling_env(world: World) -> dict[str, str]:
     for folder in own.values():
         os.makedirs(folder, exist_ok=True)
     return {**places_env(world), **own, **_NO_DOWNLOAD}
+
+
+def given_env(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables *env* of a binary, and their names for the scripts that hide them.
+
+    See `wrappers.py`.
+    """
+    return {**env, "SCRATCH_ENV": " ".join(sorted(env))} if env else {}
 
 
 def color_flags(world: World) -> list[str]:

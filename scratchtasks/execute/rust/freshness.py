@@ -4,6 +4,9 @@ cargo compares mtimes: a source replaced by an older file, or edited within the 
 keeps its old object code, which would then be stored under the new sources' key.  So the local
 packages' fingerprints are removed unless every file they were made of is, by inode, size, mtime
 and ctime, the one that the last complete build here has seen.
+
+Nor does cargo know which variables macros read, and build scripts that do not say: so too where
+the variables are not those of that build.
 """
 
 import glob
@@ -14,6 +17,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypedDict
 
 from scratchtasks.store.atomic import write_atomic
 
@@ -24,17 +28,24 @@ _HASHED = re.compile(r"-[0-9a-f]{16}")
 Signature = list[int]
 
 
+class Seen(TypedDict):
+    """What a local package was made of: the *variables*' digest, its *files* by path."""
+
+    variables: str
+    files: dict[str, Signature]
+
+
 class TargetFolder:
     """A cargo target folder, *path*, and what is known of the local packages built in it.
 
-    Use it under `locked`.
+    *variables* is a digest of those that local packages see.  Use it under `locked`.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, variables: str) -> None:
+        self.path, self._variables = path, variables
         self._record = os.path.join(path, _RECORD)
         self._linked = os.path.join(path, _LINKED)
-        self._seen: dict[str, dict[str, Signature]] = {}
+        self._seen: dict[str, Seen] = {}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -63,7 +74,7 @@ class TargetFolder:
                 self._seen = json.load(file)
         except (OSError, ValueError):
             self._seen = {}
-        changed = frozenset(name for name in names if not _is_unchanged(self._seen.get(name)))
+        changed = frozenset(name for name in names if not self._is_as_seen(name))
         for name in changed:
             self._seen.pop(name, None)
         kept = {name: self._seen[name] for name in self._seen if name not in set(names)}
@@ -85,10 +96,20 @@ class TargetFolder:
         for name, paths in packages.items():
             seen = {path: _signature(path) for path in paths}
             if all(not mark or mark[3] < before for mark in seen.values()):
-                self._seen[name] = {**self._seen.get(name, {}), **seen}
+                known = self._seen[name]["files"] if name in self._seen else {}
+                self._seen[name] = Seen(variables=self._variables, files={**known, **seen})
             else:
                 self._seen.pop(name, None)
         write_atomic(self._record, json.dumps(self._seen).encode())
+
+    def _is_as_seen(self, name: str) -> bool:
+        seen = self._seen.get(name)
+        return (
+            seen is not None
+            and seen["variables"] == self._variables
+            and bool(seen["files"])
+            and _is_unchanged(seen)
+        )
 
     def outputs(self) -> list[str]:
         """What all build scripts that ever ran here wrote for cargo."""
@@ -130,8 +151,8 @@ def _fingerprints(path: str) -> Iterator[str]:
             yield folder
 
 
-def _is_unchanged(seen: Mapping[str, Signature] | None) -> bool:
-    return bool(seen) and all(_signature(path) == mark for path, mark in (seen or {}).items())
+def _is_unchanged(seen: Seen) -> bool:
+    return all(_signature(path) == mark for path, mark in seen["files"].items())
 
 
 def _signature(path: str) -> Signature:

@@ -3,6 +3,9 @@
 cargo hashes the absolute path of a package that lies outside its workspace into `-C metadata`,
 and through it into symbol names and their order.  Flags set by RUSTFLAGS would replace those of
 the user's `.cargo/config.toml` and be hashed too.  So both are settled between the two.
+
+So is who sees the `env` of a binary: crates of the user's own.  Crates from elsewhere keep their
+object code when it changes, and cargo does not know what their build scripts and macros read.
 """
 
 import os
@@ -18,44 +21,64 @@ from .toolchain import Rust
 
 _RUSTC = """#!/bin/sh
 # Started by cargo as: this rustc arguments...
-root={root} home={home} sources={sources}
-last= id= cross=
-for arg do
-  case $last in
-    -C|--codegen) case $arg in
-      metadata=*|extra-filename=*|incremental=*|linker=*|link-arg=*|link-args=*) ;;
-      *) id="$id $arg" ;; esac ;;
-    --crate-name|--crate-type|--cfg|--edition) id="$id $arg" ;;
-    --target) id="$id $arg" cross=yes ;;
+# What the script calls _so is no variable that a binary's `env` may have.
+_root={root} _home={home} _sources={sources}
+_last= _id= _cross= _crate= _dir= _extra= _theirs= _env=$SCRATCH_ENV
+for _arg do
+  case $_last in
+    -C|--codegen) case $_arg in
+      extra-filename=*) _extra=${{_arg#*=}} ;;
+      metadata=*|incremental=*|linker=*|link-arg=*|link-args=*) ;;
+      *) _id="$_id $_arg" ;; esac ;;
+    --crate-name) _crate=$_arg _id="$_id $_arg" ;;
+    --crate-type|--cfg|--edition) _id="$_id $_arg" ;;
+    --target) _id="$_id $_arg" _cross=yes ;;
+    --out-dir) _dir=$_arg ;;
   esac
-  last=$arg
+  _last=$_arg
 done
 # They are other paths on each machine, and rustc needs none of them.
-unset CARGO_HOME RUSTUP_HOME
+unset CARGO_HOME RUSTUP_HOME SCRATCH_ENV
 [ "$HOME" != {own_home} ] || unset HOME
-[ -z "$cross" ] || set -- "$@" -C target-feature=+crt-static
+[ -z "$_cross" ] || set -- "$@" -C target-feature=+crt-static
 [ -n "$CARGO_MANIFEST_DIR" ] || exec "$@"
-name=${{CARGO_MANIFEST_DIR##*/}}
+_name=${{CARGO_MANIFEST_DIR##*/}}
 case $CARGO_MANIFEST_DIR in
-  "$home"/*) shown=/cargo/$name ;;
-  "$root") name=. shown=/workspace ;;
-  "$root"/*) name=${{CARGO_MANIFEST_DIR#"$root"/}} shown=/workspace/$name ;;
-  *) shown=/outside/$name ;;
+  "$_home"/*) _shown=/cargo/$_name ;;
+  "$_root") _name=. _shown=/workspace ;;
+  "$_root"/*) _name=${{CARGO_MANIFEST_DIR#"$_root"/}} _shown=/workspace/$_name ;;
+  *) _shown=/outside/$_name ;;
 esac
+case $CARGO_MANIFEST_DIR in "$_home"/registry/*|"$_home"/git/*) _theirs=yes ;; esac
+# Vendored crates have this file, be they in the workspace.
+[ ! -e "$CARGO_MANIFEST_DIR/.cargo-checksum.json" ] || _theirs=yes
+[ -z "$_theirs" ] || [ -z "$_env" ] || unset $_env
 # rustc takes any words for the metadata that tells crates apart.
-id="metadata=$CARGO_PKG_NAME $CARGO_PKG_VERSION $name$id"
-for arg do
+_id="metadata=$CARGO_PKG_NAME $CARGO_PKG_VERSION $_name$_id"
+for _arg do
   shift
-  case $arg in
-    metadata=*) set -- "$@" "$id" ;;
-    *) set -- "$@" "$arg" ;;
+  case $_arg in
+    metadata=*) set -- "$@" "$_id" ;;
+    *) set -- "$@" "$_arg" ;;
   esac
 done
 # Of several that match, rustc takes the last.
-set -- "$@" "--remap-path-prefix=$root=/workspace" "--remap-path-prefix=$home=/cargo" \\
-  "--remap-path-prefix=$sources" "--remap-path-prefix=$CARGO_MANIFEST_DIR=$shown"
+set -- "$@" "--remap-path-prefix=$_root=/workspace" "--remap-path-prefix=$_home=/cargo" \\
+  "--remap-path-prefix=$_sources" "--remap-path-prefix=$CARGO_MANIFEST_DIR=$_shown"
 [ -z "$OUT_DIR" ] || set -- "$@" "--remap-path-prefix=$OUT_DIR=/out/$CARGO_PKG_NAME"
-exec "$@"
+# Build scripts are started by cargo itself, so those of others become scripts that hide `env`.
+case $_theirs$_crate in yesbuild_script_*) ;; *) exec "$@" ;; esac
+"$@" || exit
+_made=$_dir/$_crate$_extra
+mv "$_made" "$_made.program" || exit
+_quoted=$(printf %s "$_made.program" | sed "s/'/'\\\\\\\\''/g")
+cat >"$_made" <<END
+#!/bin/sh
+[ -z "\\$SCRATCH_ENV" ] || unset \\$SCRATCH_ENV
+unset SCRATCH_ENV
+exec '$_quoted' "\\$@"
+END
+chmod +x "$_made"
 """
 
 _CC = """#!/bin/sh
