@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, NamedTuple
 
+from scratchtasks.store.owner import stat_of_process
+
 from .events import Events, Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -188,8 +190,7 @@ def _running() -> dict[int, list[Process]]:
     for name in _listing("/proc"):
         if name.isdecimal():
             try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    state, parent, _, session, *rest = file.read().rpartition(b")")[2].split()
+                state, parent, _, session, *rest = stat_of_process(int(name))
             except OSError:
                 continue
             if state not in (b"Z", b"X"):

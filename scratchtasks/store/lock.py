@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from .atomic import storage_error
+from .owner import stat_of_process
 
 
 class WorkspaceLock:
@@ -92,8 +93,7 @@ def is_ancestor(pid: int) -> bool:
     current = os.getpid()
     while current > 1:
         try:
-            with open(f"/proc/{current}/stat", "rb") as file:
-                current = int(file.read().rpartition(b")")[2].split()[1])
+            current = int(stat_of_process(current)[1])
         except (OSError, ValueError, IndexError):
             return False
         if current == pid:

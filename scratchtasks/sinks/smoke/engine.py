@@ -1,6 +1,5 @@
 """Trials in a Docker Engine, through the docker SDK."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -23,6 +22,7 @@ from ..docker import Engine, Loadable, connect, load
 from ..docker.endpoint import is_here
 from ..docker.faults import sdk_errors
 from .guard import KEPT, PAUSES, ask, keep
+from .leftovers import REPOSITORY, own_labels, own_tag, sweep
 from .root import read_file
 from .trial import Outcome, Trial, Unusable, is_satisfied, stopped_before
 
@@ -38,7 +38,7 @@ _LARGEST = 1 << 40
 
 class InEngine:
     """Runs trials of one image in the engine that *env* names; leaving it as a context manager
-    removes all traces of them there.
+    removes all traces of them there, and entering the engine those of runs that were killed.
 
     An image that the engine lacks is loaded for the trials, under a name of its own.  Containers
     have no network, or with a probe one port of this machine's loopback.
@@ -82,6 +82,7 @@ class InEngine:
         except SinkError as error:
             raise Unusable(error.what) from None
         self._stack.callback(client.close)
+        sweep(client)
         root = root_of(trial.image, self._store, self._files)
         name = self._stack.enter_context(_image(trial.image, root, client, self._store))
         hosts = _extra_hosts(read_file(trial, self._store, "etc/hosts", self._where))
@@ -128,7 +129,7 @@ def _image(
 
     An image that came for the trial only goes with its name.
     """
-    name = f"scratchtasks-smoke:{hex_of(image.manifest.digest)[:16]}-{os.urandom(4).hex()}"
+    name = f"{REPOSITORY}:{own_tag(hex_of(image.manifest.digest)[:16])}"
     load([Loadable(root, (name,))], Engine(client), store)
     try:
         yield name
@@ -161,7 +162,7 @@ def _run(
         extra_hosts=dict(hosts),
         healthcheck={"test": ["NONE"]},
         read_only=wanted.read_only,
-        labels={"scratchtasks": "smoke"},
+        labels=own_labels(),
         log_config=LogConfig(type="json-file"),  # others cannot be read back
         **options,
     )
@@ -173,7 +174,9 @@ def _run(
         outcome = _watch(trial, container, port)
         left = ""
         if made is not None:
-            left = str(container.commit().id)
+            tag = own_tag("setup")
+            container.commit(REPOSITORY, tag)
+            left = f"{REPOSITORY}:{tag}"
             made.callback(_remove_image, client, left)
     finally:
         # Ends all that runs in it; its volumes go with it.
