@@ -23,6 +23,7 @@ Span = tuple[int, int]
 _DOCUMENT = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
 _MAX_DEPTH = 1000  # of brackets and blocks: a scanner's time per token grows with it
 _LINE = re.compile(r"[^\n]*\n?")
+_BREAK = re.compile("[\r\n\x85\u2028\u2029]")
 _BLOCK_SCALAR = re.compile(
     r"(?P<lead>[ ]*(?:-[ ]+)*)(?P<key>[^\s#-][^#]*:[ ]+)?(?:[&!]\S+[ ]+)*[|>][-+0-9]*\s*(?:#.*)?"
 )
@@ -33,21 +34,23 @@ class Scalar:
     """A value on its own: *value* as YAML reads it, *span* with its quotes.
 
     *key* names it where it is a mapping's value, and *mapping* has the spans of all plain,
-    quoted, aliased and empty (first = last) values of that mapping, by key.
+    quoted, aliased and empty (first = last) values of that mapping, by key.  The span of a block
+    scalar (*is_block*) is what stands below its `|` or `>`, from the first letter to the last
+    where that is one line.
     """
 
     value: str
     span: Span
     key: str = ""
     mapping: dict[str, Span] = field(default_factory=dict)
+    is_block: bool = False
 
 
 def scalars(text: str, word: str) -> Iterator[Scalar]:
-    """The plain and quoted values of *text*, except those of documents without *word*.
+    """The plain, quoted and block values of *text*, except those of documents without *word*.
 
-    Mapping keys, comments and block scalars (`|`, `>`) are left out.  What is not YAML is read
-    once more with its templates masked, and in the last resort line by line.  Takes time
-    linear in the length of *text*.
+    Mapping keys and comments are left out.  What is not YAML is read once more with its templates
+    masked, and in the last resort line by line.  Takes time linear in the length of *text*.
     """
     starts = [0, *(found.start() for found in _DOCUMENT.finditer(text, 1))]
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
@@ -114,6 +117,12 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
                 mappings[-1][key] = span
                 is_empty = False
                 yield Scalar(token.value, span, key, mappings[-1])
+            case yaml.ScalarToken():
+                if is_empty:
+                    del mappings[-1][key]
+                body = _body(text, start, end, token.value)
+                yield Scalar(token.value, _moved(body, base), key, mappings[-1], is_block=True)
+                key, is_empty = "", False
             case yaml.FlowEntryToken():
                 key, is_empty = "", False
             case yaml.BlockEndToken() | yaml.FlowMappingEndToken() | yaml.FlowSequenceEndToken():
@@ -121,7 +130,7 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
                 if not mappings:
                     raise _NotYaml
                 key, is_empty = "", False
-            case _:  # a block scalar, or the start of a list or mapping
+            case _:  # the start of a list or mapping, mostly
                 if is_empty:
                     del mappings[-1][key]
                 if isinstance(token, opening):
@@ -135,19 +144,47 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
             brace = start
 
 
+def _body(text: str, start: int, end: int, value: str) -> Span:
+    """Where the block scalar with that *value* has its content; *text* has it from *start* on, its
+    header first, to *end*, which may lie behind lines that are not part of it."""
+    header = _BREAK.search(text, start, end)
+    first = header.end() if header else end
+    content = value.strip()
+    found = text.find(content, first, end) if content else -1
+    return (first, end) if found < 0 else (found, found + len(content))
+
+
+def _moved(span: Span, by: int) -> Span:
+    return span[0] + by, span[1] + by
+
+
 def _scan_lines(text: str, base: int, word: str) -> Iterator[Scalar]:
-    """The values of each line of *text* that is YAML on its own and in no block scalar."""
+    """The values of each line of *text* that is YAML on its own, and of its block scalars."""
     floor = -1  # columns to the right of this one belong to a block scalar; -1 is none
+    first = last = 0  # of its lines
     for line in _LINE.finditer(text):
         content = line[0].lstrip(" ")
         if not content.strip():
             continue
         if 0 <= floor < len(line[0]) - len(content):
+            last = line.end()
             continue
+        yield from _block(text, (first, last), base)
         header = _BLOCK_SCALAR.fullmatch(line[0])
         floor = -1
+        first = last = line.end()
         if header:
             lead = header["lead"]
             floor = len(lead) if header["key"] else max(lead.rfind("-"), 0)
         elif word in content:
             yield from _scan(line[0], base + line.start()) or ()
+    yield from _block(text, (first, last), base)
+
+
+def _block(text: str, lines: Span, base: int) -> Iterator[Scalar]:
+    """The block scalar that *lines* of *text* are, if there are any."""
+    first, last = lines
+    content = text[first:last].strip()
+    if content:
+        first = text.index(content, first)
+        yield Scalar(content, (base + first, base + first + len(content)), is_block=True)

@@ -56,7 +56,7 @@ def _resolved(text: str) -> str:
 
 @given(
     st.lists(_DATA, min_size=1, max_size=3),
-    st.sampled_from([None, "'", '"']),
+    st.sampled_from([None, "'", '"', "|", ">"]),
     st.sampled_from([None, True, False]),
     st.sampled_from(["\n", "\r\n"]),
     st.booleans(),
@@ -120,7 +120,7 @@ def test_places_are_those_an_editor_shows(text: str) -> None:
     lines = text.removeprefix("\ufeff").split("\n")
     for each in references(text, "x"):
         first = text[each.span[0]]
-        assert lines[each.line - 1][each.column - 1] == first
+        assert lines[each.place.line - 1][each.place.column - 1] == first
         assert text[slice(*each.span)].strip("'\"").startswith("scratch:")
 
 

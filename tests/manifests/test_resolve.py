@@ -6,7 +6,14 @@ import pytest
 import yaml
 
 from scratchtasks.core.errors import ConfigErrors
-from scratchtasks.manifests.references import check_names, lookup_in, references, resolve
+from scratchtasks.manifests.references import (
+    Mention,
+    check_names,
+    lookup_in,
+    references,
+    resolve,
+    survey,
+)
 
 from .samples import (
     ALL,
@@ -46,6 +53,7 @@ def test_deployment() -> None:
         (18, '- {name: SELF, value: "API"}'),
         (23, "-   image:    &sidecar   WEB"),
         (25, "- WEB"),
+        (27, "WEB"),
     ]
 
 
@@ -80,7 +88,9 @@ def test_text_that_is_no_yaml_at_all() -> None:
         (2, "- image: API # and"),
         (3, "args: [\"WEB\", 'API' ]"),
         (8, 'more: "WEB"'),
+        (10, "WEB"),
         (11, "- list:   API"),
+        (13, "API"),
         (14, "image: WEB"),
     ]
 
@@ -195,6 +205,116 @@ def test_names_of_several_files_are_checked_at_once() -> None:
         check_names(found, ["web"])
     assert [error.where for error in caught.value.errors] == ["one.yaml:1:4", "two.json:1:4"]
     check_names(found, ["x", "y"])
+
+
+BLOCKS = """\
+spec:
+  image: >-   # scratch://api
+    scratch://api
+
+  # scratch://api
+  other: |
+      scratch://web
+  kept: |+2
+    scratch://api
+
+  list:
+  - >
+    scratch://web
+  - &anchor !!str |-
+   scratch://api
+  repository: >-
+    scratch://api
+  digest: ""
+"""
+
+
+def test_a_block_that_is_a_reference_is_one() -> None:
+    repository, _, digest = API.partition("@")
+    assert _lines(BLOCKS) == [
+        (3, "API"),
+        (7, "WEB"),
+        (9, "API"),
+        (13, "WEB"),
+        (15, "API"),
+        (17, repository),
+        (18, f'digest: "{digest}"'),
+    ]
+    spec = yaml.safe_load(_resolve(BLOCKS))["spec"]
+    assert [spec["image"], spec["other"], spec["kept"]] == [API, f"{WEB}\n", f"{API}\n\n"]
+    assert _resolve(BLOCKS.replace("\n", "\r\n")) == _resolve(BLOCKS).replace("\n", "\r\n")
+
+
+def test_nothing_is_quoted_in_a_block() -> None:
+    text = resolve("image: |-\n  scratch://api\n", "x", lambda name: "[::1]:5000/api@sha256:1")
+    assert text == "image: |-\n  [::1]:5000/api@sha256:1\n"
+    with pytest.raises(ValueError, match="not an image reference"):
+        resolve("image: |-\n  scratch://api\n", "x", lambda name: "a b")
+
+
+@pytest.mark.parametrize("end", ["", "@: {{\n"])
+def test_unknown_names_in_blocks_are_told_at_their_place(end: str) -> None:
+    text = f"a:\n- image: >-\n    scratch://apy\n- |\n\n  scratch://web or\nb: c\n{end}"
+    with pytest.raises(ConfigErrors) as caught:
+        _resolve(text)
+    assert str(caught.value) == (
+        "k8s/api.yaml:3:5: unknown image 'apy'\n    hint: did you mean 'api'?"
+    )
+
+
+MENTIONS = """\
+# scratch://api
+args: ["--image=scratch://api", scratch://web]   # scratch://api
+image: ${IMG:-scratch://api}
+other: 'scratch://api and
+  scratch://web'
+block: |
+  # see scratch://nobody.
+  docker run scratch://web
+spaced: " scratch://a-b_c.d "
+folded: >-
+  scratch://api
+
+  more
+escaped: "or scratch:\\/\\/api"
+scratch://key: xscratch://api, scratch://, scratch://-
+"""
+MENTIONED = [
+    "2:17: scratch://api",
+    "3:15: scratch://api",
+    "4:9: scratch://api",
+    "7:9: scratch://nobody",
+    "9:11: scratch://a-b_c.d",
+    "11:3: scratch://api",
+    "14:10: scratch://api",
+]
+TEMPLATED = """\
+{{ if .x }}{{/* scratch://api */}}
+image: {{ .y | default "scratch://api" }}
+{{ end }}
+"""
+
+
+def _mentions(text: str) -> list[str]:
+    found = [each for each in survey(text, "x") if isinstance(each, Mention)]
+    return [f"{each.place.line}:{each.place.column}: {each.text}" for each in found]
+
+
+def test_values_of_which_a_reference_is_a_part_are_told_and_stay() -> None:
+    assert _mentions(MENTIONS) == MENTIONED
+    assert _resolve(MENTIONS) == MENTIONS.replace(", scratch://web]", f", {WEB}]")
+    assert _mentions(TEMPLATED) == ["2:25: scratch://api"]
+    (first, *_) = survey(MENTIONS, "k8s/api.yaml")
+    assert str(first) == (
+        "k8s/api.yaml:2:17: scratch://api is left as it is "
+        "(wanted the whole value, got part of one)\n"
+        "    hint: give it a value of its own, or leave it if it is only text"
+    )
+
+
+def test_so_they_are_in_text_that_is_no_yaml() -> None:
+    text = "\t@\na: b scratch://api\nc: |\n  # scratch://api\n  x\n#d: scratch://api\n"
+    assert _mentions(text) == ["2:6: scratch://api", "4:5: scratch://api"]
 
 
 def test_text_that_only_mentions_a_reference_stays() -> None:

@@ -62,6 +62,18 @@ def test_standard_input_and_only_what_it_names(two: Yard) -> None:
     assert two.in_registry("api") == ""
 
 
+def test_a_block_is_filled_in_and_what_is_only_part_of_a_value_is_told(two: Yard) -> None:
+    text = 'image: >-\n  scratch://api\nargs: ["--image=scratch://web", "--image=scratch://none"]\n'
+    ran = two.doit("resolve", "-f", "-", stdin=text.encode())
+    assert ran.out == resolved(two, "image: >-\n  scratch://api\n") + text[26:]
+    what = "is left as it is (wanted the whole value, got part of one)"
+    hint = "    hint: give it a value of its own, or leave it if it is only text\n"
+    assert ran.err.startswith(
+        f"<stdin>:3:17: scratch://web {what}\n{hint}<stdin>:3:42: scratch://none {what}\n{hint}"
+    )
+    assert list(two.site.images()) == ["api"]
+
+
 @pytest.mark.parametrize("options", [(), ("-n", "2", "-P", "process")])
 def test_a_folder_goes_to_a_folder(options: tuple[str, ...], two: Yard) -> None:
     ran = two.doit("resolve", *options, "-f", "k8s", "--output", "out")

@@ -51,7 +51,10 @@ class Resolve(Run):  # type: ignore[misc]
     name = "resolve"
     doc_purpose = "build, push, and put digests into Kubernetes, Compose and Helm files"
     doc_usage = "-f PATH..."
-    doc_description = "`scratch://NAME` becomes `repository@sha256:…`; all else stays as it is."
+    doc_description = (
+        "`scratch://NAME`, as a whole value, becomes `repository@sha256:…`; all else stays as it"
+        " is, and text that has it as a part is told on stderr."
+    )
     cmd_options = (*Run.cmd_options, _MANIFESTS, _OUTPUT, _LOCAL, _STARTED_IN)
 
     def parse_execute(self, in_args: list[str]) -> int:
@@ -91,16 +94,19 @@ class Resolve(Run):  # type: ignore[misc]
 
         Raises: ConfigErrors for what cannot be read, and for all unknown names at once.
         """
-        from scratchtasks.manifests.references import check_names, references
+        from scratchtasks.manifests.references import Reference, check_names, survey
         from scratchtasks.plugin.manifest_files import outputs, read_manifests
 
         self._manifests = read_manifests(self._paths, sys.stdin.buffer, skip=self._output)
         if self._output:
             self._placed = outputs(self._manifests, self._output)
-        found = [each for file in self._manifests for each in references(file.text, file.origin)]
+        seen = [each for file in self._manifests for each in survey(file.text, file.origin)]
+        found = [each for each in seen if isinstance(each, Reference)]
         check_names(found, session.graph.services)
         if not self._local:
             _check_places(found, session)
+        for mention in (each for each in seen if not isinstance(each, Reference)):
+            session.events.show(f"{mention}\n".encode("utf-8", "backslashreplace"))
         self._names = list(dict.fromkeys(reference.name for reference in found))
         session.pushes.is_quiet = True
         return [f"{'load' if self._local else 'push'}:{name}" for name in self._names]
