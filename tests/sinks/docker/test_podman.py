@@ -190,11 +190,6 @@ def test_what_a_killed_smoke_run_has_left_is_removed(engine: Engine, name: str) 
     assert swept_of(engine.client, name) == {"gone"}
 
 
-def test_what_a_killed_smoke_run_has_left_is_removed(engine: Engine, name: str) -> None:
-    engine.load(engine.made.named(name, "one"))
-    assert swept_of(engine.client, name) == {"gone"}
-
-
 def test_a_service_is_run_where_none_listens(made: Made, name: str, tmp_path: Path) -> None:
     """With storage of its own; it ends with the block."""
     storage = f"[storage]\ndriver = 'vfs'\ngraphroot = '{tmp_path}/root'\n"
