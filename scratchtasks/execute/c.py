@@ -228,11 +228,8 @@ class _Build:
     def _below(self) -> Iterator[Input]:
         """All that is in the service's folder: `.incbin` shows in no dep file, and its name may
         be put together by macros."""
-        for item in match(
-            self.world.root, str(self.job.action.params["folder"]), ["**"], self._label
-        ).inputs:
-            if item.path.partition("/")[0] != "dist":  # of the root: builds write there
-                yield item
+        folder = str(self.job.action.params["folder"])
+        yield from match(self.world.root, folder, ["**"], self._label).inputs
 
     def _is_ours(self, path: str) -> bool:
         """Whether *path* came with the compiler, or was made by this very build."""
