@@ -15,7 +15,7 @@ from scratchtasks.core.errors import ActionFailed, ScratchError
 from ..operation import Done, Job, Outcome, World
 from ..process import Finished
 from . import offline
-from .embed import embedded_folders
+from .embed import embedded_listings
 from .environment import go_env
 from .packages import FIELDS, Package, closure_of, errors_of, read_packages
 from .place import Place, as_inputs, find_place, nested_modules, outside, shown, steering_files
@@ -37,7 +37,7 @@ class GoList:
     `lang` (Go version per module), `inputs` (the local files of the closure).
     """
 
-    version: int = 1
+    version: int = 2
 
     def identity(self, job: Job, world: World) -> Json:
         """The toolchain, and a go.work from outside.  Raises: ToolchainMissing."""
@@ -158,8 +158,8 @@ def _inputs(closure: Sequence[Package], place: Place, world: World) -> tuple[Inp
             module = package.module.get("Dir") or place.module
             files.update(nested_modules(package.folder, module))
             listings.add(Input("names", shown(package.folder, world.root), _NAMES))
-            for folder in embedded_folders(package.folder, package.embeds):
-                listings.add(Input("names", shown(folder, world.root), "*"))
+            for folder, names in embedded_listings(package.folder, package.embeds):
+                listings.add(Input("names", shown(folder, world.root), names))
     return (*as_inputs(files, world), *sorted(listings))
 
 
