@@ -133,6 +133,12 @@ def test_what_makes_it_stale(zig_world: World, change: dict[str, str], fresh: bo
     assert verdict(zig_world, action).fresh is fresh
 
 
+def test_a_source_that_comes_behind_a_literal_name_is_watched_for(zig_world: World) -> None:
+    write(zig_world.root, {**FILES, "tools/hello/parts/p/impl.c": "", "tools/hello/parts/q/x": ""})
+    action = c_action(srcs=["src/*.c", "parts/*/impl.c"])
+    assert Input("file", "tools/hello/parts/q/impl.c") in verdict(zig_world, action).record
+
+
 def test_no_cache_of_zigs_own_is_trusted(zig_world: World) -> None:
     write(zig_world.root, FILES)
     header = Path(zig_world.root, "tools/hello/include/word.h")

@@ -108,12 +108,9 @@ class Reads:
         if os.path.isabs(folder) or not os.path.isdir(self.at(place)):
             return
         try:
-            found = match(self.root, folder, ["**"], self.label).inputs
+            yield from match(self.root, folder, ["**"], self.label).inputs
         except StageError:  # it is empty
-            found = (Input("names", folder, "*"),)
-        for item in found:
-            if item.path.partition("/")[0] != "dist":  # of the root: builds write there
-                yield item
+            yield Input("names", folder, "*")
 
     def is_own(self, path: str) -> bool:
         """Whether *path* came with the compiler, or was made by this very build."""
