@@ -21,7 +21,7 @@ _MEDIA_TYPE = "application/octet-stream"
 class Genrule:
     """op `genrule`: cmd in the rule's folder; `{out}` is a fresh folder for its files."""
 
-    version = 1
+    version = 2
 
     def identity(self, job: Job, world: World) -> Json:
         """The bytes of the program, so that a new generator means new files."""

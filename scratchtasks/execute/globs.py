@@ -8,6 +8,9 @@ from scratchtasks.core.action import Input
 from scratchtasks.core.errors import StageError
 from scratchtasks.core.frozen import dataclass
 
+OUTPUTS = frozenset({".scratch", "dist"})
+"""Folders of the root that builds write to: whatever read them would never be up to date."""
+
 
 @dataclass(frozen=True, slots=True)
 class Matches:
@@ -20,7 +23,7 @@ class Matches:
 def match(root: str, folder: str, patterns: Sequence[str], where: str) -> Matches:
     """The files below *folder* that *patterns* name; `**` crosses folders, `*` does not.
 
-    `**` does not follow symlinks, which may lead back to where they are.
+    `**` does not follow symlinks, which may lead back to where they are; no sign enters OUTPUTS.
 
     Raises: StageError for a pattern that matches nothing.
     """
@@ -39,8 +42,9 @@ def match(root: str, folder: str, patterns: Sequence[str], where: str) -> Matche
 def _walk(root: str, folder: str, parts: Sequence[str], inputs: dict[Input, None]) -> Iterator[str]:
     head, rest = parts[0], parts[1:]
     if head == "**":
+        names = _names(root, folder, "*", inputs)
         yield from _walk(root, folder, rest or ["*"], inputs)
-        for name in _names(root, folder, "*", inputs):
+        for name in names:
             below = _joined(folder, name)
             if not name.startswith(".") and _is_folder(os.path.join(root, below)):
                 yield from _walk(root, below, parts, inputs)
@@ -48,17 +52,26 @@ def _walk(root: str, folder: str, parts: Sequence[str], inputs: dict[Input, None
         path = os.path.normpath(_joined(folder, head))
         if rest:
             yield from _walk(root, path, rest, inputs)
-        elif os.path.isfile(os.path.join(root, path)):
+            return
+        # That there is none is what to notice when one comes, unless all names are watched.
+        if Input("names", folder, "*") not in inputs:
+            inputs.setdefault(Input("file", path))
+        if os.path.isfile(os.path.join(root, path)):
             yield path
     else:
-        suffix = head[1:] if head.startswith("*.") and not set(head[1:]) & set("*?[") else "*"
-        for name in _names(root, folder, "*" if rest else suffix, inputs):
+        for name in _names(root, folder, "*" if rest else _suffix(head), inputs):
             path = _joined(folder, name)
             if fnmatch.fnmatchcase(name, head):
                 if rest and os.path.isdir(os.path.join(root, path)):
                     yield from _walk(root, path, rest, inputs)
                 elif not rest and os.path.isfile(os.path.join(root, path)):
                     yield path
+
+
+def _suffix(sign: str) -> str:
+    """The pattern of an Input that sees all names that *sign* matches, and few others."""
+    is_plain = sign.startswith("*.") and not set(sign[1:]) & set("*?[|")
+    return sign[1:] if is_plain else "*"
 
 
 def _is_folder(path: str) -> bool:
@@ -68,9 +81,11 @@ def _is_folder(path: str) -> bool:
 def _names(root: str, folder: str, pattern: str, inputs: dict[Input, None]) -> list[str]:
     inputs.setdefault(Input("names", folder, pattern))
     try:
-        return sorted(os.listdir(os.path.join(root, folder)))
+        names = sorted(os.listdir(os.path.join(root, folder)))
     except OSError:
         return []
+    is_root = os.path.normpath(folder or ".") == "."
+    return [name for name in names if name not in OUTPUTS] if is_root else names
 
 
 def _joined(folder: str, name: str) -> str:

@@ -16,6 +16,7 @@ from scratchtasks.core.tree import FileEntry, check_path
 from scratchtasks.oci.tar import OpenBlob
 from scratchtasks.store.blobs import ContentStore
 
+from .globs import OUTPUTS
 from .operation import Job, World
 
 Owners = Mapping[str, tuple[int, int]]
@@ -28,9 +29,6 @@ _SMALL = 64 * 1024
 """Bytes that a file should have on average to be worth a blob of its own."""
 
 _AGAIN = "run doit again"
-
-_OUTPUTS = frozenset({".scratch", "dist"})
-"""Folders of the root: an image that held them would hold itself, and never be up to date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ class _Stager:
     def _walk(self, folder: str, below: str = "") -> Iterator[str]:
         """Names of everything in *folder*, relative to it, folders before what they hold."""
         here = f"{folder}/{below}" if below else folder
-        if os.path.normpath(here) in _OUTPUTS:
+        if os.path.normpath(here) in OUTPUTS:
             raise StageError(
                 self.where,
                 f"cannot stage {folder}: it holds {os.path.normpath(here)}, which builds write to",

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from .atomic import write_atomic
 from .signature import Signature
+from .trees import SavedTree
 
 Entry = tuple[Signature, str, int, bool]
 """Signature (empty: not to be trusted), value, day last used, and whether it is of a file whose
 bytes a power loss may have eaten."""
 
-_MAGIC = f"scratchtasks-files 1 {sys.implementation.cache_tag}".encode()
+_MAGIC = f"scratchtasks-files 2 {sys.implementation.cache_tag}".encode()
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Saved:
     swept: int = 0
     entries: dict[str, Entry] = field(default_factory=dict)
     probes: dict[str, tuple[str, int]] = field(default_factory=dict)
+    trees: dict[str, SavedTree] = field(default_factory=dict)
 
 
 def read_saved(path: str) -> Saved:
@@ -41,7 +43,7 @@ def read_saved(path: str) -> Saved:
 
 def write_saved(path: str, saved: Saved) -> None:
     """Replace *path* by *saved*.  Raises: StoreError when the disk is full."""
-    payload = marshal.dumps((saved.boot, saved.swept, saved.entries, saved.probes))
+    payload = marshal.dumps((saved.boot, saved.swept, saved.entries, saved.probes, saved.trees))
     write_atomic(path, _header(payload) + payload)
 
 

@@ -31,6 +31,7 @@ from .signature import (
     stat_of,
     value_at,
 )
+from .trees import Trees
 
 _Made = TypeVar("_Made")
 
@@ -77,6 +78,7 @@ class FileStates:
         recent = self._read(database + _RECENT)
         self._entries = {**saved.entries, **recent.entries}
         self._probes = {**saved.probes, **recent.probes}
+        self.trees = Trees(recent.trees)
         self._swept = max(saved.swept, recent.swept)
         self._is_dirty = False
 
@@ -144,6 +146,11 @@ class FileStates:
         info = stat_of(path)
         self._take_note("look", path, None if info is None else note_of(info, clock))
         return info
+
+    def take_looks(self, looks: Iterable[tuple[str, Note]]) -> None:
+        """Note what somebody else has seen of absolute paths, as `look` does."""
+        for path, note in looks:
+            self._take_note("look", path, note)
 
     def notes_of(self, paths: Iterable[str]) -> dict[str, Note]:
         """A Note of each of *paths* as it is now, for whoever looks at what is in them next."""
@@ -257,22 +264,22 @@ class FileStates:
         Raises: StoreError when the disk is full.
         """
         with self._lock:
-            if not self._is_dirty:
+            if not (self._is_dirty or self.trees.is_dirty):
                 return
             self._settle()
             recent = self._entries
             if not self._few:
                 if self._swept != self._day:
                     self._sweep()
-                write_saved(
-                    self._database, Saved(self._boot, self._swept, self._entries, self._probes)
-                )
-                # Compilers lie outside, and every run looks at them.
+                saved = Saved(self._boot, self._swept, self._entries, self._probes)
+                write_saved(self._database, saved)
+                # Compilers and their libraries lie outside, and every run looks at them.
                 outside = (item for item in recent.items() if not item[0].startswith(self._prefix))
                 recent = dict(outside)
-            saved = Saved(self._boot, self._swept, recent, self._probes)
+            trees = self.trees.saved()
+            saved = Saved(self._boot, self._swept, recent, self._probes, trees)
             write_saved(self._database + _RECENT, saved)
-            self._is_dirty = False
+            self._is_dirty = self.trees.is_dirty = False
 
     def _read(self, path: str) -> Saved:
         saved = read_saved(path)

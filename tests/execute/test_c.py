@@ -27,7 +27,7 @@ ARM64 = Platform("linux", "arm64")
 FILES = {
     "tools/hello/src/main.c": '#include <stdio.h>\n#include <assert.h>\n#include "say.h"\n'
     "int main(int n, char **a) { assert(n < 9); puts(SAY); puts(__FILE__); return 0; }\n",
-    "tools/hello/src/say.h": '#include <word.h>\n#define SAY "say " WORD\n',
+    "tools/hello/src/say.h": '#include "word.h"\n#define SAY "say " WORD\n',
     "tools/hello/include/word.h": '#define WORD "one"\n',
     "tools/hello/README.md": "hello\n",
 }
@@ -108,8 +108,9 @@ def test_what_was_read_is_known_exactly(zig_world: World) -> None:
         "tools/hello/src/say.h",
         "tools/hello/include/word.h",
     }
-    headers = {item.path for item in record if item.pattern.startswith(".h|")}
-    assert headers == {"tools/hello/src", "tools/hello/include"}
+    searched = {item.path for item in record if item.kind == "names"}
+    assert searched == {"tools/hello/src", "tools/hello/include", "tools/hello"}
+    assert Input("names", "tools/hello/src", "word.h|.gch|.pch") in record
     assert Input("names", "tools/hello/src", ".c") in record
 
 
@@ -120,6 +121,7 @@ def test_what_was_read_is_known_exactly(zig_world: World) -> None:
         ({"tools/hello/other/new.h": "\n"}, True),
         ({"tools/hello/include/word.h": '#define WORD "two"\n'}, False),
         ({"tools/hello/src/word.h": '#define WORD "shadow"\n'}, False),
+        ({"tools/hello/include/more.h": "\n", "tools/hello/src/.say.h.swp": "\n"}, True),
         ({"tools/hello/src/more.c": "int more;\n"}, False),
     ],
 )
@@ -129,6 +131,12 @@ def test_what_makes_it_stale(zig_world: World, change: dict[str, str], fresh: bo
     build(zig_world, action)
     write(zig_world.root, change)
     assert verdict(zig_world, action).fresh is fresh
+
+
+def test_a_source_that_comes_behind_a_literal_name_is_watched_for(zig_world: World) -> None:
+    write(zig_world.root, {**FILES, "tools/hello/parts/p/impl.c": "", "tools/hello/parts/q/x": ""})
+    action = c_action(srcs=["src/*.c", "parts/*/impl.c"])
+    assert Input("file", "tools/hello/parts/q/impl.c") in verdict(zig_world, action).record
 
 
 def test_no_cache_of_zigs_own_is_trusted(zig_world: World) -> None:

@@ -266,6 +266,7 @@ def test_the_facts_name_the_closure_and_no_folder_of_this_machine(mono: Mono) ->
     run = mono._run()
     facts = dict(run.engine.build("//services/a:binary.list@linux/amd64").facts)
     modules = facts.pop("modules")
+    assert {"embed", "runtime", "unsafe"} <= set(facts.pop("standard").split())
     assert [row[:2] for row in modules] == [["example.com/dep", "v1.0.0"], ["example.com/mono", ""]]
     assert [bool(row[2]) for row in modules] == [True, False]
     assert facts == {

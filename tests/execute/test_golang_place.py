@@ -1,14 +1,20 @@
 """Which files steer a Go module, and which folders a go:embed pattern reaches."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from scratchtasks.execute.golang.embed import embedded_folders
+from scratchtasks.core.action import Input
+from scratchtasks.execute.golang.embed import embedded_listings
 from scratchtasks.execute.golang.place import Place, find_place, outside, steering_files
 from scratchtasks.execute.operation import Job, World
+from scratchtasks.store.files import FileStates
 
+from ..trees import toggle
 from .golang_workspace import WorldAt, go_actions, write
 
 TREE = ["static", "static/css", "static/css/deep"]
@@ -33,10 +39,63 @@ def test_a_pattern_is_seen_through_the_folders_it_reaches(tmp_path: Path, patter
         (tmp_path / folder).mkdir(parents=True)
     write(tmp_path, {"static/a.txt": ""})
     (tmp_path / "static" / "loop").symlink_to(tmp_path)
-    found = {os.path.relpath(path, tmp_path) for path in embedded_folders(str(tmp_path), [pattern])}
+    found = {
+        os.path.relpath(path, tmp_path)
+        for path, names in embedded_listings(str(tmp_path), [pattern])
+        if names == "*"
+    }
     # A glob may reach one folder too many, never one too few.
     assert set(EMBEDDED[pattern]) <= found
     assert found <= {*EMBEDDED[pattern], "static"}
+
+
+EMBEDDABLE = (
+    *("a.txt", "d/a.txt", "d/b.txt", "d/t/a.txt", "e/a.txt", "e/t/a.txt", "e/t/go.mod", "e/go.mod"),
+    "e/t/_a.txt",
+)
+EMBEDS = (
+    *("*.txt", "d", "all:e", "*/a.txt", "*/t", "*/t/a.txt", "*/t/*", "e/*/a.txt", "?/[st]/a.txt"),
+    *("d/a.txt", "link", "*/t/t", "d/t/a.txt"),
+)
+
+
+@given(
+    before=st.sets(st.sampled_from(EMBEDDABLE), min_size=2),
+    patterns=st.lists(st.sampled_from(EMBEDS), min_size=1, max_size=2),
+)
+@settings(max_examples=30, deadline=None)
+def test_whatever_go_embeds_anew_shows_in_a_listing(
+    before: set[str], patterns: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever is added or deleted: if Go's answer is another one, so is that of a listing or of
+    a file that was embedded."""
+    root = tmp_path_factory.mktemp("embeds")
+    main = f'package main\n\nimport "embed"\n\n//go:embed {" ".join(patterns)}\nvar _ embed.FS\n'
+    write(root, {"go.mod": "module x\n\ngo 1.21\n", "main.go": main})
+    (root / "link").symlink_to("d")
+    for name in before:
+        toggle(root / name)
+    first = _embedded(root)
+    if first is None:
+        return  # nothing is remembered of a program that Go refuses
+    files = FileStates(str(root), str(root / ".db"))
+    inputs = {Input("names", *each) for each in embedded_listings(str(root), patterns)}
+    inputs |= {Input("file", name) for name in first}
+    values = files.observe_all(inputs)
+    for name in EMBEDDABLE:
+        toggle(root / name)
+        if _embedded(root) != first:
+            files.forget_scan()
+            assert files.observe_all(inputs) != values, name
+        toggle(root / name)
+
+
+def _embedded(root: Path) -> list[str] | None:
+    """The files that Go embeds into the program in *root*; None when it refuses to."""
+    argv = ["go", "list", "-f", "{{range .EmbedFiles}}{{println .}}{{end}}", "."]
+    env = {**os.environ, "GOFLAGS": "", "GOWORK": "off", "PWD": str(root)}
+    done = subprocess.run(argv, cwd=root, env=env, capture_output=True, text=True)
+    return None if done.returncode else done.stdout.split()
 
 
 def _place(world: World, folder: str, package: str = ".") -> Place:

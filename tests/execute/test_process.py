@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -203,10 +204,22 @@ def test_a_signal_to_the_parent_leaves_no_orphan(
     with subprocess.Popen(argv, stderr=subprocess.PIPE) as parent:
         pid = _pid_in(tmp_path / "pid")
         assert _is_alive(pid)
-        parent.send_signal(sent)
-        _, stderr = parent.communicate(timeout=10)
+        stderr = _ended_by(parent, sent)
     _wait_for(lambda: not _is_alive(pid))
     assert (b"KeyboardInterrupt" in stderr) is (how == "interrupt")
+
+
+def _ended_by(parent: "subprocess.Popen[bytes]", sent: signal.Signals) -> bytes:
+    """What *parent* says on stderr when it ends.
+
+    Python does not see a signal that comes just before it waits for a lock: the plugin's handler
+    has a watcher that sends it again, and this parent has none.
+    """
+    for _ in range(5):
+        parent.send_signal(sent)
+        with suppress(subprocess.TimeoutExpired):
+            return parent.communicate(timeout=5)[1]
+    raise AssertionError("it does not end")
 
 
 def test_chores_are_done_while_a_program_runs(processes: Processes, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.platform import Platform
 from scratchtasks.execute.extras import packaged_toolchains
 from scratchtasks.execute.operation import World
-from scratchtasks.execute.rust.toolchain import cargo_home, clean_env
+from scratchtasks.execute.rust.environment import cargo_home, fetching_env
 
 from .golang_workspace import write
 from .rust_workspace import ARM64, Run, WorldAt, lock, manifest, rust_actions
@@ -195,7 +195,7 @@ def test_no_rust_at_all(mono: World) -> None:
 def test_an_empty_home_is_the_users_own_to_cargo_too(mono: World) -> None:
     home = pwd.getpwuid(os.getuid()).pw_dir
     world = replace(mono, env={"HOME": ""})
-    assert (clean_env(world)["HOME"], cargo_home(world)) == (home, f"{home}/.cargo")
+    assert (fetching_env(world)["HOME"], cargo_home(world)) == (home, f"{home}/.cargo")
 
 
 def test_a_toolchain_that_is_not_installed_is_not_downloaded(mono: World) -> None:

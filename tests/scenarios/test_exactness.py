@@ -141,6 +141,46 @@ def test_an_edit_that_gives_the_same_result_stops_there(tmp_path: Path) -> None:
     assert site.doit().actions == ["//gen:words Genrule", *WEB_IMAGE]
 
 
+COLLECTED = {
+    "dodo.py": """from scratchtasks import Workspace, genrule
+
+words = genrule(
+    name="words", folder="", srcs=["gen/*/x.txt", "*/deep/y.txt"], outs=["w"],
+    cmd=["sh", "-c", 'cat "$@" > "$0/w"', "{out}", "{srcs}"],
+)
+task_images = Workspace(services=["services/*"], rules=[words])
+""",
+    "gen/m/x.txt": "m\n",
+    "gen/n/other": "",
+    "gen/deep/y.txt": "gen\n",
+    "lib/other": "",
+    "services/page/main.go": EMBED.replace("assets/*.txt", "assets/*/x.txt assets/*/t/y.txt"),
+    "services/page/service.toml": '[binary]\nrule = "go_binary"\n\n[image]\n'
+    'files = [{ src = "//:words", dest = "/srv/words" }]\n',
+    "services/page/assets/m/x.txt": "m\n",
+    "services/page/assets/m/t/y.txt": "m\n",
+    "services/page/assets/n/other": "",
+}
+
+
+def test_a_file_that_comes_where_a_sign_and_a_name_match_is_noticed(tmp_path: Path) -> None:
+    """Each folder was there before, without that file: its listing alone shows no more folders."""
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, **COLLECTED})
+    site.doit()
+    assert site.doit().summary == "3 images up to date"
+    for number, (name, action) in enumerate(
+        {
+            "gen/n/x.txt": "//:words Genrule",
+            "lib/deep/y.txt": "//:words Genrule",
+            "services/page/assets/n/x.txt": "//services/page:binary GoCompile",
+            "services/page/assets/n/t/y.txt": "//services/page:binary GoCompile",
+        }.items()
+    ):
+        site.write({name: f"{name}\n"})
+        assert action in site.doit().actions
+        assert site.images() == site.clean_build(tmp_path / str(number))
+
+
 GENERATED = {
     "dodo.py": """from scratchtasks import Workspace, genrule
 

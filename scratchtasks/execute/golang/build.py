@@ -14,6 +14,7 @@ from scratchtasks.store.atomic import storage_error
 
 from ..operation import Done, Job, Outcome, World
 from .environment import go_env
+from .library import look_at_packages
 from .toolchain import find_go
 
 _FLAGS = ("-trimpath", "-buildvcs=false", "-pgo=auto")
@@ -31,7 +32,10 @@ class GoBuild:
 
     def identity(self, job: Job, world: World) -> Json:
         """The toolchain and what we always pass.  Raises: ToolchainMissing."""
-        return [find_go(world).identity, [*_FLAGS, *_LDFLAGS]]
+        go, platform = find_go(world), job.action.platform
+        assert platform is not None
+        look_at_packages(_facts(job)["standard"], go, platform.architecture, world)
+        return [go.identity, [*_FLAGS, *_LDFLAGS]]
 
     def inputs(self, job: Job, world: World) -> tuple[Input, ...]:
         """The local files of the program's closure."""

@@ -15,9 +15,9 @@ from scratchtasks.core.errors import ActionFailed, ScratchError
 from ..operation import Done, Job, Outcome, World
 from ..process import Finished
 from . import offline
-from .embed import embedded_folders
+from .embed import embedded_listings
 from .environment import go_env
-from .packages import FIELDS, Package, closure_of, errors_of, read_packages
+from .packages import FIELDS, Package, closure_of, errors_of, read_packages, standard_of
 from .place import Place, as_inputs, find_place, nested_modules, outside, shown, steering_files
 from .toolchain import find_go
 
@@ -34,10 +34,11 @@ class GoList:
     params: `folder` (relative to the root), `package` (relative to *folder*), `tags` (list).
     facts: `import_path`, `exec_name`, `root` (where to run go), `work`, `package_arg`, `mod`,
     `modules` (rows of path, version, sum and those of a replacement), `packages`, `godebug`,
-    `lang` (Go version per module), `inputs` (the local files of the closure).
+    `lang` (Go version per module), `inputs` (the local files of the closure), `standard` (the
+    packages of the standard library in it, separated by blanks).
     """
 
-    version: int = 1
+    version: int = 2
 
     def identity(self, job: Job, world: World) -> Json:
         """The toolchain, and a go.work from outside.  Raises: ToolchainMissing."""
@@ -117,9 +118,12 @@ def _outcome(
         return ActionFailed(
             label, f"{main.path} is not a program (wanted package main, got {main.name})"
         )
+    platform = job.action.platform
+    assert platform is not None
+    standard = standard_of(closure, packages, platform.architecture)
     return Done(
         outputs={},
-        facts=_facts(main, closure, place, world),
+        facts={**_facts(main, closure, place, world), "standard": " ".join(standard)},
         inputs=_inputs(closure, place, world),
     )
 
@@ -158,8 +162,8 @@ def _inputs(closure: Sequence[Package], place: Place, world: World) -> tuple[Inp
             module = package.module.get("Dir") or place.module
             files.update(nested_modules(package.folder, module))
             listings.add(Input("names", shown(package.folder, world.root), _NAMES))
-            for folder in embedded_folders(package.folder, package.embeds):
-                listings.add(Input("names", shown(folder, world.root), "*"))
+            for folder, names in embedded_listings(package.folder, package.embeds):
+                listings.add(Input("names", shown(folder, world.root), names))
     return (*as_inputs(files, world), *sorted(listings))
 
 

@@ -82,6 +82,25 @@ def closure_of(main: Package, packages: Mapping[str, Package]) -> list[Package]:
     return [found[path] for path in sorted(found)]
 
 
+def standard_of(
+    closure: Iterable[Package], packages: Mapping[str, Package], machine: str
+) -> list[str]:
+    """The import paths of the standard library's packages in a program for *machine* (GOARCH)
+    that consists of *closure*, sorted.
+
+    Some are linked into every program.  Source: cmd/go, load.LinkerDeps.
+    """
+    found: set[str] = set()
+    waiting = [path for package in closure for path in package.imports]
+    waiting += ["runtime", "math"] if machine == "arm" else ["runtime"]
+    while waiting:
+        path = waiting.pop()
+        if path not in found and path in packages and packages[path].is_standard:
+            found.add(path)
+            waiting.extend(packages[path].imports)
+    return sorted(found)
+
+
 def errors_of(closure: Iterable[Package]) -> list[str]:
     """Go's messages about *closure*, once each; a position in somebody else's file is left out."""
     members = {package.path: package for package in closure}

