@@ -24,7 +24,7 @@ from scratchtasks.core.action import (
 from scratchtasks.core.digest import ActionKey, Json, canonical_json, digest_of, key_of
 from scratchtasks.core.errors import ActionFailed, ScratchError
 from scratchtasks.core.span import span
-from scratchtasks.store.atomic import write_atomic
+from scratchtasks.store.atomic import storage_error
 
 from .explain import why_stale
 from .operation import Job, Operation, Outcome, World
@@ -334,10 +334,17 @@ class Engine:
 
     def _file_clock(self) -> int:
         """Now, as the workspace's file system tells time (a mount's clock may be another's)."""
-        path = os.path.join(self.world.scratch, "clock", str(threading.get_ident()))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        write_atomic(path, b"")
-        return os.stat(path).st_ctime_ns
+        path = os.path.join(self.world.scratch, f"clock.{os.getpid()}.{threading.get_ident()}")
+        try:
+            os.makedirs(self.world.scratch, exist_ok=True)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            try:
+                return os.fstat(fd).st_ctime_ns
+            finally:
+                os.close(fd)
+                os.unlink(path)
+        except OSError as error:
+            raise storage_error(path, error) from error
 
     def _remember(
         self,

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.descriptor import Descriptor
+from scratchtasks.core.errors import SinkError
 from scratchtasks.core.image import PlatformImage, platform_image_from_json
 from scratchtasks.core.span import span
 from scratchtasks.core.task import Task
@@ -34,6 +36,7 @@ class Exports:
         self._summary = Summary(os.path.join(self._folder, "images.json"))
         self._made: dict[str, ImageSummary] = {}
         self._told: Mapping[str, Mapping[str, object]] | None = None
+        self._has_cleaned = False
         self._pid = os.getpid()
 
     def layout_of(self, task: Task) -> str:
@@ -103,6 +106,11 @@ class Exports:
         """Read the summary anew: somebody else was at work."""
         self._told = None
 
+    def clean(self, task: Task) -> None:
+        """Remove *task*'s layout.  Raises: SinkError; StoreError when something cannot go."""
+        layout.remove(self.layout_of(task))
+        self._has_cleaned = True
+
     def note_references(self, task: Task, references: Sequence[str]) -> None:
         """The image of *task* is in registries as *references*: the summary is to tell."""
         top, images = self.images_of(task)
@@ -113,17 +121,26 @@ class Exports:
     def write_summary(self) -> None:
         """Bring `dist/images.json` up to date with the images made by this run.
 
-        Services that are gone leave it too, once a run has asked about images.
+        Services that are gone leave it too, and `dist/`, once a run has asked about images; so
+        does what was cleaned.
 
         Raises: StoreError.
         """
-        if self._made or not self._names >= (self._told or {}).keys():
+        is_short = not self._names >= (self._told or {}).keys()
+        if self._made or is_short or self._has_cleaned:
             self._session.lock()
+            sound = () if self._has_cleaned else self._others
             # Workers of doit's -P process share that lock, and write at the same time.
             with WorkspaceLock(os.path.join(self._session.world.scratch, "summary.lock")) as turn:
                 turn.acquire(lambda _: None)
-                self._summary.write(self._made.values(), self._names, self._others)
-            self._made = {}
+                gone = self._summary.write(self._made.values(), self._names, sound)
+            for name in gone:
+                with suppress(SinkError):  # it holds files of the user's
+                    layout.remove(os.path.join(self._folder, name))
+            if self._has_cleaned:
+                with suppress(OSError):  # something is left in it
+                    os.rmdir(self._folder)
+            self._made, self._has_cleaned = {}, False
 
     def _layout_fault(self, task: Task, result: ActionResult) -> tuple[str, str]:
         """What is wrong with *task*'s layout, and the digest that it should have."""

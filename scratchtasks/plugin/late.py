@@ -41,6 +41,7 @@ class LateSession:
         self.graph = _Graph(outline.tasks, outline.services)
         self.declared = _Declared(outline.engine)
         self.pushes = _Pushes()
+        self.after = workspace.after
         self._workspace = workspace
         self._memory = memory
         self._asked: dict[str, bool] = {}

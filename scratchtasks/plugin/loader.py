@@ -263,6 +263,9 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         is_run = cmd.name == "run" and getattr(cmd, "execute_tasks", False)
         if not is_run or options.get("always") or options.get("single"):
             return None
+        assert self.workspace is not None
+        if self.workspace.after:
+            return None  # they may write anything
         if "locked" in self._switches:
             return None  # what was built without a pin may be up to date, and is refused
         reporter = options.get("reporter")

@@ -42,6 +42,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if arguments[:1] != ["resolve"]:  # all its words are paths, and there it knows best
             arguments = [from_root(argument, folder, root) for argument in arguments]
+        arguments = _with_trace(arguments, folder)
         if not arguments:
             from .glance import is_nothing_to_do
 
@@ -88,6 +89,19 @@ def from_root(argument: str, folder: str, root: str) -> str:
         "/" in argument and not argument.startswith(("/", "-")) and os.path.lexists(path)
     )
     return os.path.relpath(path, root) if is_path else argument
+
+
+def _with_trace(arguments: Sequence[str], folder: str) -> list[str]:
+    """*arguments* with the file of --profile, which need not be there yet, below *folder*."""
+    found: list[str] = []
+    for argument in arguments:
+        option, joint, path = argument.partition("=")
+        if found[-1:] == ["--profile"]:
+            argument = os.path.join(folder, argument)
+        elif option == "--profile" and joint:
+            argument = f"{option}={os.path.join(folder, path)}"
+        found.append(argument)
+    return found
 
 
 def _doit(root: str, arguments: list[str], folder: str) -> int:

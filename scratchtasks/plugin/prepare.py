@@ -147,7 +147,7 @@ def _reached(
             visit(after[word])
             seen[word] = None
         elif word in ours:
-            for dep in ours[word].deps:
+            for dep in (*session.after, *ours[word].deps):
                 visit(dep)
             seen[word] = None
         elif word in GROUPS:

@@ -21,9 +21,8 @@ from scratchtasks.execute.operations import OPERATIONS
 from scratchtasks.execute.plan import Chain, Plan, plan, run_probes
 from scratchtasks.execute.process import Processes
 from scratchtasks.execute.stamp import read_stamp, stamp_path
-from scratchtasks.sinks import layout
 from scratchtasks.store.actions import ActionCache
-from scratchtasks.store.atomic import remove
+from scratchtasks.store.atomic import remove, write_atomic
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 from scratchtasks.store.lock import WorkspaceLock, is_ancestor
@@ -97,6 +96,8 @@ class Session:
         self.events = events
         self.at_end: Callable[[Session], None] = lambda _: None
         """Called when the run is over and everything else is written."""
+        self.after: tuple[str, ...] = ()
+        """Tasks of the user's that come before all of ours."""
         self.users_tasks: Sequence[UsersTask] | None = ()
         """Those that may run between ours; None if there are some, but nobody knows them."""
         self._executed = 0
@@ -135,6 +136,9 @@ class Session:
         if has_waited:
             self.engine.reset()
             self.exports.reset()
+        ignored = os.path.join(self.world.scratch, ".gitignore")
+        if not os.path.lexists(ignored):  # as it is the first run here: nothing in it is source
+            write_atomic(ignored, b"*\n")
 
     def look_again(self) -> None:
         """Forget what was seen if a task of the user's has run since: it may have written
@@ -298,7 +302,7 @@ class Session:
         for name in task.actions:
             remove(stamp_path(self.world.scratch, self.graph.actions[name]))
         if self.is_image(task):
-            layout.remove(self.exports.layout_of(task))
+            self.exports.clean(task)
 
     @cached_property
     def _image_tasks(self) -> Mapping[str, Task]:

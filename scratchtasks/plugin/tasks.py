@@ -242,7 +242,7 @@ def _hidden_dicts(
     session: "Session", plan: "Plan", before: Mapping[str, str], workers: int
 ) -> Iterator[TaskDict]:
     if plan.later:
-        yield _hidden_dict("_build", PlannedAction(session, plan.later, workers), ())
+        yield _hidden_dict("_build", PlannedAction(session, plan.later, workers), session.after)
     for number, names in enumerate(plan.batches):
         yield _hidden_dict(f"_compile_{number}", BatchAction(session, names), ())
     for number, chains in enumerate(plan.groups):
@@ -275,7 +275,7 @@ def _task_dict(session: "Session | LateSession", task: Task, hidden: Sequence[st
         "doc": f"{task.label}: {task.doc}",
         "actions": [BuildAction(cast("Session", session), task)],
         "uptodate": [UpToDate(session, task)],
-        "task_dep": [*task.deps, *hidden],
+        "task_dep": [*session.after, *task.deps, *hidden],
         "targets": session.targets(task),
         "clean": [CleanAction(session, task)],
         "meta": {META: about},

@@ -1,12 +1,12 @@
 """Words of the command line that name nothing: said with the nearest name, before doit does."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from doit.exceptions import InvalidDodoFile
 from doit.task import Task
 
-from scratchtasks.core.errors import GraphError
+from scratchtasks.core.errors import ConfigError, GraphError, did_you_mean
 
 from .tasks import AFTER, GROUPS
 
@@ -32,8 +32,8 @@ def resolve_words(
 
     *fresh* are services outside of *session* whose images are named too.
 
-    Raises: GraphError for what names nothing; InvalidDodoFile where a user's task has the name of
-    one of ours.
+    Raises: GraphError for what names nothing; ConfigError where Workspace(after=…) does;
+    InvalidDodoFile where a user's task has the name of one of ours.
     """
     for number, word in enumerate(pos_args):
         if word.startswith("//"):
@@ -41,6 +41,7 @@ def resolve_words(
     if takes_tasks(cmd):
         known = {f"image:{name}" for name in fresh}
         check_words([word for word in pos_args if word not in known], session, users_tasks)
+    _check_after(session.after, users_tasks)
     for task in users_tasks:
         if task.name in session.graph.tasks or task.name in GROUPS:
             raise InvalidDodoFile(
@@ -75,6 +76,15 @@ def empty_groups(words: Sequence[str], session: "Session | LateSession") -> Iter
     for kind in AFTER:
         if kind in words and session.graph.services and not session.names_for(kind):
             yield f"{kind}: no service has a [{kind}] table"
+
+
+def _check_after(names: Iterable[str], users_tasks: Sequence[Task]) -> None:
+    """See to it that *names* are of *users_tasks*.  Raises: ConfigError with the nearest name."""
+    theirs = [task.name for task in users_tasks]
+    for name in names:
+        if name not in theirs:
+            what = f"there is no task of your own {name!r}"
+            raise ConfigError("dodo.py: Workspace(after=…)", what, did_you_mean(name, theirs))
 
 
 def _refuse(word: str, known: dict[str, str], session: "Session | LateSession") -> None:

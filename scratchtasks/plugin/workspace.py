@@ -36,8 +36,9 @@ class Workspace:
     """A monorepo: the services found by globs, and what dodo.py declares itself.
 
     *services* are globs of folders below the root that hold a `service.toml`; *images* and
-    *rules* are what `scratch_image(...)` and `genrule(...)` return.  *root* is the workspace
-    root, by default the folder of the file that makes the Workspace.
+    *rules* are what `scratch_image(...)` and `genrule(...)` return.  *after* are names of tasks of
+    your own that write sources: all of ours come after them.  *root* is the workspace root, by
+    default the folder of the file that makes the Workspace.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class Workspace:
         *,
         images: "Sequence[Declaration]" = (),
         rules: "Sequence[Genrule]" = (),
+        after: Sequence[str] = (),
         root: str | None = None,
     ) -> None:
         dodo = self._dodo = sys._getframe(1).f_globals
         self.root = os.path.abspath(root or os.path.dirname(dodo.get("__file__", "")))
         self.began = time.monotonic()
+        self.after = (after,) if isinstance(after, str) else tuple(after)
         self._globs = (services,) if isinstance(services, str) else tuple(services)
         self._images = tuple(images)
         self._rules = tuple(rules)
@@ -136,6 +139,7 @@ class Workspace:
                 self._session = Session(
                     self.root, declared, dict(os.environ), self.events, self._sources, others
                 )
+                self._session.after = self.after
             # After that, or the interpreter would look for garbage in all of it as it ends.
             atexit.register(gc.freeze)
             atexit.register(self._session.close)
@@ -180,14 +184,18 @@ class Workspace:
             faults += error.errors
         services: list[Service] = []
         left_out = frozenset(others.values())
-        folders = self._folders
-        if self._globs and not folders:
-            sys.stderr.write(
-                f"scratchtasks: no {SERVICE_FILE} in {', '.join(self._globs)}\n"
-                "    hint: each service is a folder with that file; Workspace(services=[…]) in"
-                " dodo.py has globs of those folders\n"
-            )
-        for folder in folders:
+        for pattern in (each for each in self._globs if not self._found[each]):
+            if glob.has_magic(pattern):
+                sys.stderr.write(
+                    f"scratchtasks: no {SERVICE_FILE} in {pattern}\n"
+                    "    hint: each service is a folder with that file; Workspace(services=[…]) in"
+                    " dodo.py has globs of those folders\n"
+                )
+            else:
+                what = f"services: there is no {pattern}/{SERVICE_FILE}"
+                hint = "each service is a folder with that file"
+                faults.append(ConfigError("dodo.py", what, hint))
+        for folder in self._folders:
             if folder in left_out:
                 continue
             origin = f"{folder}/{SERVICE_FILE}" if folder else SERVICE_FILE
@@ -239,12 +247,21 @@ class Workspace:
         return WorkspaceConfig()
 
     @cached_property
+    def _found(self) -> dict[str, list[str]]:
+        """The files that each of the globs of services finds."""
+        return {
+            pattern: glob.glob(f"{pattern}/{SERVICE_FILE}", root_dir=self.root, recursive=True)
+            for pattern in self._globs
+        }
+
+    @cached_property
     def _folders(self) -> list[str]:
         """Folders of services, relative to the root with `/`, sorted."""
-        found = set()
-        for pattern in self._globs:
-            for path in glob.glob(f"{pattern}/{SERVICE_FILE}", root_dir=self.root, recursive=True):
-                found.add(os.path.normpath(os.path.dirname(path)).replace(os.sep, "/"))
+        found = {
+            os.path.normpath(os.path.dirname(path)).replace(os.sep, "/")
+            for paths in self._found.values()
+            for path in paths
+        }
         return sorted("" if folder == "." else folder for folder in found)
 
     def _read(self, name: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from scratchtasks.core.descriptor import Layer
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.frozen import dataclass
-from scratchtasks.store.atomic import read_error, write_atomic
+from scratchtasks.store.atomic import read_error, remove, write_atomic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +82,19 @@ class Summary:
         images: Iterable[ImageSummary],
         known: Collection[str],
         sound: Collection[str] = (),
-    ) -> None:
+    ) -> list[str]:
         """Merge *images* into the file, in one step; sorted by name.
 
         An image replaces the entry of its name, but keeps its references while the digest stays.
         Other entries stay if *known* (the names of all services) has them and their layout, a
         folder beside the file, still is of that digest (a killed run may have left a newer one);
-        those of *sound* are known to be.  Bytes that would not change are not written.
+        those of *sound* are known to be.  Bytes that would not change are not written; without
+        images there is no file.  Returns the names of entries that did not stay for being unknown.
 
         Raises: StoreError when the file cannot be written.
         """
         self._read()
+        gone = [name for name in self._entries if name not in known]
         folder = os.path.dirname(self.path)
         entries = {
             name: entry
@@ -105,10 +107,14 @@ class Summary:
             entries[image.name] = _Entry(value, f"  {json.dumps(value)}")
         # A line for each image: for people, and so that those that stay are only copied.
         lines = ",\n".join(entries[name].line for name in sorted(entries))
-        data = f"{_HEAD}{lines}{_TAIL}".encode()
+        data = f"{_HEAD}{lines}{_TAIL}".encode() if entries else b""
         if data != self._data:
-            write_atomic(self.path, data)
+            if data:
+                write_atomic(self.path, data)
+            else:
+                remove(self.path)
             self._data, self._entries = data, entries
+        return gone
 
     def _read(self) -> None:
         data = _read(self.path)

@@ -1,6 +1,8 @@
 """doit's own commands, options and words, over our tasks."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -303,3 +305,71 @@ def test_what_a_users_task_has_made_stale_is_compiled_by_one_call(tmp_path: Path
     times = re.findall(r":binary  GoCompile \(.*\)  (.*)", ran.out)
     assert len(times) == 2
     assert len(set(times)) == 1  # as it is told of all that one call makes
+
+
+@pytest.mark.parametrize("loader", [LOADER, ""], ids=["ours", "doit's"])
+def test_a_users_task_that_writes_sources_may_come_before_all_of_ours(
+    loader: str, tmp_path: Path
+) -> None:
+    site = shop(tmp_path)
+    dodo = DODO.replace('["services/*"]', '["services/*"], after=["generate"]') + GENERATES
+    site.write({"dodo.py": dodo, "pyproject.toml": loader})
+    for word in ("one", "two", "three"):
+        site.write({"word.txt": word})
+        site.doit("-n", "3", "image:api", "image:web")
+        assert site.images() == site.clean_build(tmp_path / word)
+
+
+def test_what_comes_before_all_of_ours_has_to_be_there(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    dodo = DODO.replace('["services/*"]', '["services/*"], after="generte"') + GENERATES
+    site.write({"dodo.py": dodo})
+    for words in ((), ("list",)):
+        ran = site.run(*words)
+        assert ran.code == 3
+        assert ran.err == (
+            "ERROR: dodo.py: Workspace(after=…): there is no task of your own 'generte'\n"
+            "    hint: did you mean 'generate'?\n"
+        )
+
+
+def test_services_that_are_not_there(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"dodo.py": DODO.replace('"services/*"', '"services/*", "jobs/*"')})
+    ran = site.doit()
+    assert ran.summary == "2 images, 2 rebuilt"
+    assert ran.err == (
+        "scratchtasks: no service.toml in jobs/*\n"
+        "    hint: each service is a folder with that file; Workspace(services=[…]) in dodo.py has"
+        " globs of those folders\n"
+    )
+    site.write({"dodo.py": DODO.replace('"services/*"', '"services/*", "services/nope"')})
+    ran = site.run()
+    assert ran.code == 3
+    assert ran.err == (
+        "ERROR: dodo.py: services: there is no services/nope/service.toml\n"
+        "    hint: each service is a folder with that file\n"
+    )
+
+
+def test_what_runs_leave_is_no_source(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    subprocess.run(["git", "init", "-q"], cwd=site.root, check=True)
+    site.doit()
+    untracked = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=site.root, check=True, capture_output=True, text=True
+    )
+    assert "?? dist/\n" in untracked.stdout
+    assert ".scratch" not in untracked.stdout
+    assert list((site.root / ".scratch").glob("clock*")) == []
+
+
+def test_a_service_that_is_gone_leaves_dist_and_so_does_what_is_cleaned(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    shutil.rmtree(site.root / "services/web")
+    site.doit()
+    assert sorted(os.listdir(site.root / "dist")) == ["api", "images.json"]
+    site.doit("clean")
+    assert not (site.root / "dist").exists()
+    assert site.doit().summary == "1 image, 1 from cache"

@@ -29,6 +29,7 @@ _MANIFESTS = {
 }
 _OUTPUT = {
     "name": "output",
+    "short": "o",
     "long": "output",
     "type": str,
     "default": "",
@@ -62,10 +63,11 @@ class Resolve(Run):  # type: ignore[misc]
         return int(super().parse_execute(options_first(in_args, self.cmdparser)))
 
     def get_options(self) -> list[CmdOption]:
-        """doit's own -f names a dodo.py; here it is kubectl's."""
+        """doit's own -f names a dodo.py, and -o a file for its report; here they are kubectl's and
+        kustomize's."""
         options: list[CmdOption] = super().get_options()
         for option in options:
-            if option.name == "dodoFile":
+            if option.name in ("dodoFile", "outfile"):
                 option.short = ""
         return options
 
