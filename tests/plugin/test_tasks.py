@@ -17,8 +17,9 @@ from .shop import session, write
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Session:
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     write(tmp_path)
+    monkeypatch.chdir(tmp_path)
     return session(tmp_path)
 
 

@@ -130,9 +130,18 @@ import glob, os, pathlib
 _listdir, _scandir = os.listdir, os.scandir
 
 
-class _Entries(list):
+class _Entries:
+    def __init__(self, entries):
+        self._entries = iter(entries)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return next(self._entries)
+
     def __enter__(self):
-        return iter(self)
+        return self
 
     def __exit__(self, *error):
         pass
