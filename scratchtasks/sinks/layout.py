@@ -11,7 +11,13 @@ from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, hex_of
 from scratchtasks.core.errors import SinkError
 from scratchtasks.oci.layout import LAYOUT_FILE
-from scratchtasks.store.atomic import TEMP_PREFIX, read_error, storage_error, write_atomic
+from scratchtasks.store.atomic import (
+    TEMP_PREFIX,
+    read_error,
+    read_regular,
+    storage_error,
+    write_atomic,
+)
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 from scratchtasks.store.signature import Watch, value_at
@@ -66,14 +72,14 @@ def fault(
     for file, wanted in (("oci-layout", LAYOUT_FILE), ("index.json", index_json)):
         found = _read(f"{folder}/{file}")
         if found is None:
-            return f"{folder}/{file} is missing"
+            return _lack(f"{folder}/{file}")
         if found != wanted:
             return f"{folder}/{file} is of another image than {top.digest}"
     for blob in blobs:
         path = _blob_path(folder, blob.digest)
         digest = _digest(path, store.path(blob.digest), files)
         if digest is None:
-            return f"{path} is missing"
+            return _lack(path)
         if digest != blob.digest:
             return f"{path} is damaged: its bytes have {digest}"
     for stray in _strays(folder, blobs):
@@ -206,10 +212,9 @@ def _write(path: str, data: bytes) -> None:
 
 
 def _read(path: str) -> bytes | None:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read(1 << 20)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise read_error(path, error) from error
+    return read_regular(path, 1 << 20)
+
+
+def _lack(path: str) -> str:
+    """What is wrong with *path*, where no file of ours is."""
+    return f"{path} is {'no regular file' if os.path.lexists(path) else 'missing'}"

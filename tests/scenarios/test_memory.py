@@ -232,6 +232,11 @@ def garble(path: Path) -> None:
     path.chmod(0o444)
 
 
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 OUTPUTS: dict[str, Callable[[Site], object]] = {
     "no dist": lambda s: shutil.rmtree(s.root / "dist"),
     "no layout": lambda s: shutil.rmtree(s.root / "dist/web"),
@@ -241,6 +246,9 @@ OUTPUTS: dict[str, Callable[[Site], object]] = {
     "no blob in the store": lambda s: (s.root / blob_path(s.images()["web"])).unlink(),
     "a stray blob": lambda s: (s.root / "dist/web/blobs/sha256/stray").write_text(""),
     "an edited index": lambda s: (s.root / "dist/web/index.json").write_text("{}"),
+    "a FIFO for an index": lambda s: fifo(s.root / "dist/web/index.json"),
+    "a FIFO for oci-layout": lambda s: fifo(s.root / "dist/web/oci-layout"),
+    "a FIFO for the summary": lambda s: fifo(s.root / "dist/images.json"),
     "no summary": lambda s: (s.root / "dist/images.json").unlink(),
     "a wrong summary": lambda s: replace_in(s, "dist/images.json", "sha256:", "sha265:"),
 }

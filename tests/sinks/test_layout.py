@@ -193,7 +193,7 @@ def test_faults_in_plain_words(bench: Bench) -> None:
     bench.export(made)
     os.unlink(path)
     os.symlink(bench.store.path(layer.digest), path)
-    assert bench.fault(made) == f"{path} is missing"
+    assert bench.fault(made) == f"{path} is no regular file"
     bench.export(made)
     os.unlink(path)
     Path(path).write_bytes(b"junk")
@@ -204,6 +204,30 @@ def test_faults_in_plain_words(bench: Bench) -> None:
     bench.export(made)
     os.unlink(f"{folder}/index.json")
     assert bench.fault(made) == f"{folder}/index.json is missing"
+    bench.export(made)
+    assert bench.fault(made) == ""
+
+
+@pytest.mark.parametrize("name", ["oci-layout", "index.json"])
+def test_what_is_no_file_is_replaced_unless_it_is_a_folder(bench: Bench, name: str) -> None:
+    made = bench.image(b"one", AMD64)
+    bench.export(made)
+    path = Path(bench.folder, name)
+    path.unlink()
+    os.mkfifo(path)
+    assert bench.fault(made) == f"{path} is no regular file"
+    bench.export(made)
+    assert bench.fault(made) == ""
+    path.unlink()
+    path.mkdir()
+    assert bench.fault(made) == f"{path} is no regular file"
+    with pytest.raises(StoreError) as error:
+        bench.export(made)
+    assert str(error.value) == (
+        f"{path}: cannot be written: is a directory\n    hint: move it elsewhere"
+    )
+    path.rmdir()
+    path.touch()
     bench.export(made)
     assert bench.fault(made) == ""
 
