@@ -65,10 +65,14 @@ def fault(
 ) -> str:
     """Why *folder* is not the whole and current export of an image, in plain words; or "".
 
-    Arguments are those of `export`.  An untouched blob costs a few stats.
+    Arguments are those of `export`, which refuses what is told of a folder.  An untouched blob
+    costs a few stats.
 
     Raises: StoreError when a file is there and cannot be read.
     """
+    misplaced = _misplaced(folder)
+    if misplaced is not None:
+        return " is ".join(misplaced)
     for file, wanted in (("oci-layout", LAYOUT_FILE), ("index.json", index_json)):
         found = _read(f"{folder}/{file}")
         if found is None:
@@ -99,8 +103,8 @@ def watch(
         yield name + part, ("file", "", value), note
     inside, note = "/blobs/sha256", None
     for part in ("", "/blobs", inside):
-        value, note = value_at("names", folder + part, "*")
-        yield name + part, ("names", "*", value), note
+        value, note = value_at("folder", folder + part, "*")
+        yield name + part, ("folder", "*", value), note
     for blob in blobs:
         source, entry = store.path(blob.digest), hex_of(blob.digest)
         path = f"{folder}{inside}/{entry}"
@@ -148,18 +152,10 @@ def _blob_path(folder: str, digest: Digest) -> str:
 
 def _check_ours(folder: str) -> list[str]:
     """The names in *folder*, [] when it is missing.  Raises: SinkError when it is not ours."""
-    for path in (folder, f"{folder}/blobs", f"{folder}/blobs/sha256"):
-        try:
-            mode = os.lstat(path).st_mode
-        except FileNotFoundError:
-            break
-        except OSError as error:
-            raise read_error(path, error) from error
-        if not stat.S_ISDIR(mode):
-            what = "a symbolic link" if stat.S_ISLNK(mode) else "a file"
-            raise SinkError(
-                path, f"wanted a folder of an OCI layout, got {what}", "move it elsewhere"
-            )
+    misplaced = _misplaced(folder)
+    if misplaced is not None:
+        path, what = misplaced
+        raise SinkError(path, f"wanted a folder of an OCI layout, got {what}", "move it elsewhere")
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -174,6 +170,21 @@ def _check_ours(folder: str) -> list[str]:
         "is not empty and not an OCI layout, so it is left alone",
         "move its files elsewhere: the image is written there",
     )
+
+
+def _misplaced(folder: str) -> tuple[str, str] | None:
+    """What is in the place of a folder of the layout in *folder*, and what it is: a link may lead
+    to somebody else's files."""
+    for path in (folder, f"{folder}/blobs", f"{folder}/blobs/sha256"):
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            break
+        except OSError as error:
+            raise read_error(path, error) from error
+        if not stat.S_ISDIR(mode):
+            return path, "a symbolic link" if stat.S_ISLNK(mode) else "a file"
+    return None
 
 
 def _digest(path: str, source: str, files: FileStates) -> Digest | None:

@@ -267,6 +267,25 @@ def test_damaged_outputs_are_seen(site: Site) -> None:
         assert {hashlib.sha256(path.read_bytes()).hexdigest() for path in blobs} == {*whole}, name
 
 
+@pytest.mark.parametrize("part", ["", "/blobs", "/blobs/sha256"])
+def test_a_link_in_the_place_of_a_layout_is_seen(part: str, site: Site) -> None:
+    """What a folder was moved to is the same to the last bit; but no run would write there."""
+    path, elsewhere = site.root / f"dist/web{part}", site.root.parent / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    try:
+        ran = site.run()
+        assert ran.code == 1, str(ran)
+        assert ran.err.splitlines()[-2:] == [
+            f"error: {path}: wanted a folder of an OCI layout, got a symbolic link",
+            "    hint: move it elsewhere",
+        ]
+    finally:
+        path.unlink()
+        elsewhere.rename(path)
+    site.doit()
+
+
 def test_another_compiler_on_path_is_seen(site: Site) -> None:
     (site.root.parent / "tools/go").symlink_to("/bin/true")
     ran = site.run()

@@ -274,6 +274,13 @@ def test_folders_of_the_user_are_left_alone(bench: Bench, tmp_path: Path) -> Non
             "    hint: move it elsewhere"
         )
     assert len(os.listdir(elsewhere / "sha256")) == 3
+    assert bench.fault(made) == f"{bench.folder}/blobs is a symbolic link"
+    os.rename(bench.folder, tmp_path / "moved")
+    os.symlink(tmp_path / "moved", bench.folder)
+    assert bench.fault(made) == f"{bench.folder} is a symbolic link"
+    os.unlink(bench.folder)
+    Path(bench.folder).touch()
+    assert bench.fault(made) == f"{bench.folder} is a file"
 
 
 def test_an_image_that_does_not_hold_its_top_is_refused(bench: Bench) -> None:
