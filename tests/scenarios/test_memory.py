@@ -286,6 +286,23 @@ def test_a_link_in_the_place_of_a_layout_is_seen(part: str, site: Site) -> None:
     site.doit()
 
 
+def test_a_second_file_for_the_workspace_is_seen(site: Site) -> None:
+    project = site.root / "pyproject.toml"
+    before = project.read_text()
+    project.write_text(f"{before}[tool.scratchtasks]\n")
+    ran = site.run()
+    assert ran.code == 3, str(ran)
+    assert "pyproject.toml: tool.scratchtasks: there is a scratch.toml too" in ran.err
+    (site.root / "scratch.toml").rename(site.root / "aside")
+    project.write_text(before + QUICK.replace("[image]", "[tool.scratchtasks.image]"))
+    site.doit()
+    settle(site)
+    (site.root / "aside").rename(site.root / "scratch.toml")
+    assert site.run().code == 3
+    project.write_text(before)
+    site.doit()
+
+
 def test_another_compiler_on_path_is_seen(site: Site) -> None:
     (site.root.parent / "tools/go").symlink_to("/bin/true")
     ran = site.run()
