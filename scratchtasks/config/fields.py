@@ -108,7 +108,8 @@ def near_key(known: tuple[str, ...]) -> Callable[[str], str]:
 def _unknown_key(key: object, spot: Spot, hint: Callable[[str], str]) -> ConfigError:
     if not isinstance(key, str):
         return spot.wanted("string keys", key)
-    return ConfigError(spot.origin, f"unknown key '{spot.key(key).path}'", hint(key[:80]))
+    near = "" if spot.is_full else hint(key[:80])
+    return ConfigError(spot.origin, f"unknown key '{spot.key(key).path}'", near)
 
 
 def record(fields: tuple[Field, ...], make: Callable[..., T], wants: str = "a table") -> Check[T]:
@@ -151,18 +152,18 @@ def array(of: Check[T], *, is_full: bool = False, is_set: bool = False) -> Check
         if is_full and not value:
             raise spot.wanted(f"{wants}, at least one", value)
         before = len(spot.faults)
-        items: dict[int, T] = {}
+        items: list[T] = []
+        first: dict[T, int] = {}
         for index, raw in enumerate(value):
             item = attempt(of, raw, spot.item(index))
             if item is None:
                 continue
-            if is_set and item in items.values():
-                first = next(i for i, other in items.items() if other == item)
-                spot.keep(spot.item(index).fault(f"the same as {spot.item(first).path}"))
-            items[index] = item
+            if is_set and first.setdefault(item, index) != index:
+                spot.keep(spot.item(index).fault(f"the same as {spot.item(first[item]).path}"))
+            items.append(item)
         if len(spot.faults) > before:
             raise ConfigErrors(())
-        return tuple(items.values())
+        return tuple(items)
 
     return Check(wants, read)
 
@@ -260,7 +261,7 @@ def one_of(noun: str, words: tuple[str, ...]) -> Check[str]:
         if not isinstance(value, str):
             raise spot.wanted(wants, value)
         if value not in words:
-            raise spot.fault(f"unknown {noun} {quoted(value)}", did_you_mean(value[:80], words))
+            raise spot.fault(f"unknown {noun} {quoted(value)}", spot.near(value[:80], words))
         return value
 
     return Check(wants, read, f"{noun}s ({', '.join(words)})")

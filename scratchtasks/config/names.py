@@ -93,7 +93,7 @@ def _platform(value: object, spot: Spot) -> Platform:
         return parse_platform(value)
     except ConfigError:
         raise spot.fault(
-            f"unknown platform {quoted(value)}", did_you_mean(value[:80], KNOWN)
+            f"unknown platform {quoted(value)}", spot.near(value[:80], KNOWN)
         ) from None
 
 
@@ -123,7 +123,7 @@ def _signal(value: object, spot: Spot) -> str:
         raise spot.wanted(SIGNAL.wants, value)
     if text in _SIGNALS or re.fullmatch(f"{_REAL_TIME}|{_SIGNAL_NUMBER}", text):
         return text
-    raise spot.fault(f"unknown signal {quoted(text)}", did_you_mean("SIG" + text[:40].upper().
+    raise spot.fault(f"unknown signal {quoted(text)}", spot.near("SIG" + text[:40].upper().
                      removeprefix("SIG"), _SIGNALS))  # fmt: skip
 
 

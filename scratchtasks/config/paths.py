@@ -3,7 +3,7 @@
 import posixpath
 import re
 
-from scratchtasks.core.errors import ConfigError, GraphError, StageError, did_you_mean
+from scratchtasks.core.errors import ConfigError, GraphError, StageError
 from scratchtasks.core.label import parse_label
 from scratchtasks.core.target import Genrule
 from scratchtasks.core.tree import check_path
@@ -118,7 +118,7 @@ def check_templates(text: str, known: tuple[str, ...], spot: Spot) -> str:
         if word not in known and not ("env.*" in known and word.startswith("env.")):
             raise spot.fault(
                 f"unknown template {quoted(match[0])}",
-                did_you_mean(match[0][:80], tuple(f"{{{name}}}" for name in known)),
+                spot.near(match[0][:80], tuple(f"{{{name}}}" for name in known)),
             )
     return text
 

@@ -225,7 +225,7 @@ def _check_owners(image: Values, user: User, spot: Spot) -> None:
         for index, entry in enumerate(image.good.get(key, ())):
             if entry.owner and ":" not in entry.owner and entry.owner not in known:
                 where = spot.key(key).item(index).key("owner")
-                hint = did_you_mean(entry.owner, known)
+                hint = spot.near(entry.owner, known)
                 spot.keep(where.fault(f"unknown user {quoted(entry.owner)}", hint))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from typing import TypeVar
 
-from scratchtasks.core.errors import ConfigError, ConfigErrors
+from scratchtasks.core.errors import ConfigError, ConfigErrors, did_you_mean
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Genrule
 
@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST = 60
+_MOST = 20
+"""Faults of a file that are told; nobody reads on, and a hint takes longer than a check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,27 @@ class Spot:
         """The error for a *value* that is not what *wants* says."""
         return self.fault(f"wanted {wants}, got {shown(value)}", hint)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so many faults are kept that one more is only counted."""
+        return len(self.faults) >= _MOST
+
+    def near(self, word: str, known: tuple[str, ...]) -> str:
+        """did_you_mean for a fault that is told, "" for one that is only counted."""
+        return "" if self.is_full else did_you_mean(word, known)
+
     def keep(self, error: ConfigError) -> None:
         """Add *error* to the file's faults and go on."""
         self.faults.extend(error.errors if isinstance(error, ConfigErrors) else (error,))
 
     def raise_if_faulty(self) -> None:
-        """Raises: ConfigErrors with every fault kept so far, if there is one."""
-        if self.faults:
-            raise ConfigErrors(tuple(self.faults))
+        """Raises: ConfigErrors with the first faults kept so far, if there is one, and how many
+        there are besides."""
+        told, rest = self.faults[:_MOST], len(self.faults) - _MOST
+        if rest > 0:
+            told.append(ConfigError(self.origin, f"and {rest:,} more"))
+        if told:
+            raise ConfigErrors(tuple(told))
 
 
 def gather(makers: Iterable[Callable[[], T]]) -> tuple[T, ...]:

@@ -111,6 +111,23 @@ WORKSPACE = (
 )  # fmt: skip
 
 
+IN_PYPROJECT = ("tool", "scratchtasks")
+"""The table of pyproject.toml that stands for scratch.toml."""
+
+
+def table_at(table_path: tuple[str, ...], text: str, origin: str) -> object:
+    """What the TOML *text* of the file *origin* has at *table_path*, None for nothing.
+
+    Raises: ConfigErrors for text that is not TOML.
+    """
+    table: object = parse_toml(text, origin)
+    for key in table_path:
+        if not isinstance(table, Mapping) or key not in table:
+            return None
+        table = table[key]
+    return table
+
+
 def parse_workspace(text: str, origin: str, table_path: tuple[str, ...] = ()) -> WorkspaceConfig:
     """The workspace settings in TOML *text*, below *table_path* (`("tool", "scratchtasks")`).
 
@@ -118,12 +135,11 @@ def parse_workspace(text: str, origin: str, table_path: tuple[str, ...] = ()) ->
 
     Raises: ConfigErrors with every fault of the table.
     """
-    spot = Spot(origin)
-    table: object = parse_toml(text, origin)
+    table, spot = table_at(table_path, text, origin), Spot(origin)
+    if table is None:
+        return WorkspaceConfig()
     for key in table_path:
-        if not isinstance(table, Mapping) or key not in table:
-            return WorkspaceConfig()
-        table, spot = table[key], spot.key(key)
+        spot = spot.key(key)
     values = dict(read_fields(table, spot, WORKSPACE).good)
     spot.raise_if_faulty()
     certs, zoneinfo = values.pop("certs", {}), values.pop("zoneinfo", {})

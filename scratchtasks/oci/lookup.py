@@ -1,6 +1,8 @@
 """What is at a path of an image, its layers applied in order, read no further than needed.
 
-Layers are asked from the top: one that mentions a path, or hides it, is the last one asked.
+Layers are asked from the top: one that mentions a path, or hides it, is the last one asked.  The
+members of a layer are put in place one after the other, as programs unpack them: through the
+symlinks that are there by then, and each in place of what was there before.
 Source: OCI image-spec v1.1, layer.md, "Applying Changesets".
 """
 
@@ -8,22 +10,26 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from .untar import Member
+from .untar import Malformed, Member
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _HOPS = 40
 """Symlinks on the way to one file: Linux's own limit."""
 
+_DEEP = 127
+"""Layers that ask one another for a folder: Docker's own engine takes no more in an image."""
+
 
 class TooManyLinks(Exception):
-    """Symlinks or hard links that lead in a circle."""
+    """Symlinks that lead in a circle."""
 
 
 class Node(NamedTuple):
     """What is at a path: a *member*, the *number* of it in *layer* (0 is the lowest).
 
-    *layer* is -1 for a folder that no layer has an entry for.
+    A folder's member has the path at which it is.  *layer* is -1 for a folder that no layer has
+    an entry for.  A hard link's Node is that of what it was a link to when it was made.
     """
 
     layer: int
@@ -34,13 +40,15 @@ class Node(NamedTuple):
 class Layers:
     """The root file system of *count* layers; *load* lists the members of one (0 is the lowest).
 
-    Paths are relative to the root and plain.  *load*'s exceptions pass through.
+    Paths are relative to the root and plain.  Both methods raise Malformed for a layer that no
+    program can unpack, and what *load* raises.
     """
 
     def __init__(self, count: int, load: Callable[[int], Iterable[Member]]) -> None:
         self._count = count
         self._load = load
         self._layers: dict[int, _Layer] = {}
+        self._asking = 0
 
     def find(self, path: str) -> Node | None:
         """What *path* leads to, every symlink followed inside the root, None for nothing.
@@ -60,57 +68,60 @@ class Layers:
         inside = f"{folder}/" if folder else ""
         return sorted(name for name in found if self._at(f"{inside}{name}", self._count))
 
-    def _find(self, path: str, below: int) -> Node | None:
+    def _find(self, path: str, below: int, way: dict[str, bool] | None = None) -> Node | None:
+        """What *path* leads to in the layers *below* a number.
+
+        With a *way* missing folders count as made on it, and it gets each path that was looked
+        at, and whether a symlink is there.
+        """
         todo = deque(path.split("/"))
         at: list[str] = []
-        node: Node | None = _implied("")
+        node = _implied("")
         hops = 0
         while todo:
             part = todo.popleft()
-            if node is not None and node.member.kind != "dir":
+            if node.member.kind != "dir":
                 return None
             if part in ("", "."):
                 continue
             if part == "..":
                 at = at[:-1]  # the root is its own parent
-                node = self._at("/".join(at), below)
+                node = self._folder(at, below)
                 continue
-            node = self._at("/".join([*at, part]), below)
-            if node is None:
+            here = "/".join([*at, part])
+            found = self._at(here, below)
+            if way is not None:
+                way[here] = found is not None and found.member.kind == "symlink"
+                found = found or _implied(here)
+            if found is None:
                 return None
-            if node.member.kind == "symlink":
+            if found.member.kind == "symlink":
                 hops += 1
                 if hops > _HOPS:
                     raise TooManyLinks
-                link = node.member.link
+                link = found.member.link
                 at = [] if link.startswith("/") else at
                 todo.extendleft(reversed(link.split("/")))
-                node = self._at("/".join(at), below)
+                node = self._folder(at, below)
                 continue
             at.append(part)
+            node = found
         return node
+
+    def _folder(self, at: list[str], below: int) -> Node:
+        """The folder *at*, which was on the way."""
+        path = "/".join(at)
+        return self._at(path, below) or _implied(path)
 
     def _at(self, path: str, below: int) -> Node | None:
         """What is at *path*, whose folders are no symlinks, in the layers *below* a number."""
-        node = self._look_up(path, below)
-        hops = 0
-        while node is not None and node.member.kind == "hardlink":
-            hops += 1
-            if hops > _HOPS:
-                raise TooManyLinks
-            # A hard link is to what its own layer, or one below, has there.
-            link, layers = node.member.link, node.layer + 1
-            node = self._look_up(link, layers) or self._find(link, layers)
-        return node
-
-    def _look_up(self, path: str, below: int) -> Node | None:
         if not path:
             return _implied(path)
         is_implied = False
         for number in reversed(range(below)):
             layer = self._layer(number)
             if path in layer.members:
-                return Node(number, *layer.members[path])
+                return layer.members[path]
             is_implied = is_implied or path in layer.names
             if layer.is_hiding(path):
                 break
@@ -119,35 +130,86 @@ class Layers:
     def _layer(self, number: int) -> "_Layer":
         layer = self._layers.get(number)
         if layer is None:
-            layer = self._layers[number] = _Layer(self._load(number))
-            # What lies in a folder without an entry goes to where a symlink below leads.
-            for folder in layer.implied():
-                below = self._look_up(folder, number)
-                if below is not None and below.member.kind == "symlink":
-                    real = self._find(folder, number)
-                    if real is not None and real.member.kind == "dir":
-                        layer.move(folder, real.member.path)
+            if self._asking == _DEEP:
+                raise Malformed(f"needs more than {_DEEP} others to tell where its folders are")
+            members = list(self._load(number))
+            # What is in it by now is looked up while the rest is put in place.
+            layer = self._layers[number] = _Layer()
+            self._asking += 1
+            try:
+                for index, member in enumerate(members):
+                    self._unpack(layer, Node(number, index, member))
+            except BaseException:
+                del self._layers[number]
+                raise
+            finally:
+                self._asking -= 1
+            layer.forget_way()
         return layer
+
+    def _unpack(self, layer: "_Layer", node: Node) -> None:
+        """Do with *layer* what unpacking *node* does to a disk."""
+        folder, _, name = node.member.path.rpartition("/")
+        if not name:
+            return  # the root
+        inside = self._inside(layer, node.layer, folder)
+        if inside is None:
+            if not name.startswith(_WHITEOUT):
+                raise Malformed(f"holds entries in {folder[:200]!a}, which is no folder there")
+        elif name == _OPAQUE:
+            layer.hide(inside.rstrip("/"), layer.opaque)
+        elif name.startswith(_WHITEOUT):
+            hidden = name.removeprefix(_WHITEOUT)
+            if hidden and not hidden.startswith(_WHITEOUT):  # aufs's own are `.wh..wh.…`
+                layer.hide(inside + hidden, layer.gone)
+        else:
+            path = inside + name
+            layer.clear(path, node.member.kind)
+            if node.member.kind == "hardlink":
+                node = self._linked(layer, path, node)
+            layer.add(path, node)
+
+    def _inside(self, layer: "_Layer", number: int, folder: str) -> str | None:
+        """The path of *folder* by now, ready for a name in it; None if it is something else."""
+        known = layer.places.get(folder)
+        if known is None:
+            try:
+                found = self._find(folder, number + 1, layer.way)
+            except TooManyLinks:
+                found = None
+            if found is None or found.member.kind != "dir":
+                return None
+            path = found.member.path
+            known = layer.places[folder] = f"{path}/" if path else ""
+        return known
+
+    def _linked(self, layer: "_Layer", path: str, node: Node) -> Node:
+        """What the hard link *node*, at *path*, is a link to."""
+        folder, _, name = node.member.link.rpartition("/")
+        inside = self._inside(layer, node.layer, folder)
+        found = None
+        if inside is not None and not f"{inside}{name}/".startswith(f"{path}/"):
+            found = self._at(inside + name, node.layer + 1)
+        if found is None or found.member.kind == "dir":
+            what = f"{node.member.path[:200]!a} to {node.member.link[:200]!a}"
+            raise Malformed(f"holds the hard link {what}, which is no file by then")
+        return found
 
 
 class _Layer:
-    """The members of a layer by path with their numbers; *names* by folder, implied ones too."""
+    """What a layer has put in place so far, by path; *names* by folder, implied ones too.
 
-    def __init__(self, members: Iterable[Member]) -> None:
-        self.members: dict[str, tuple[int, Member]] = {}
+    *places* are folders that were asked for, as they are written, with where they are, and *way*
+    what was looked at for that: they are true until one of those is replaced.
+    """
+
+    def __init__(self) -> None:
+        self.members: dict[str, Node] = {}
         self.names: dict[str, set[str]] = {}
         self.gone: set[str] = set()
         self.opaque: set[str] = set()
-        for number, member in enumerate(members):
-            folder, _, name = member.path.rpartition("/")
-            if name == _OPAQUE:
-                self.opaque.add(folder)
-            elif name.startswith(_WHITEOUT):
-                hidden = name.removeprefix(_WHITEOUT)
-                if hidden and not hidden.startswith(_WHITEOUT):  # aufs's own are `.wh..wh.…`
-                    self.gone.add(f"{folder}/{hidden}" if folder else hidden)
-            elif name:
-                self._add(member.path, number, member)
+        self.places: dict[str, str] = {}
+        self.way: dict[str, bool] = {}
 
     def is_hiding(self, path: str) -> bool:
         """Whether what lower layers have at *path* is not to be seen."""
@@ -161,37 +223,46 @@ class _Layer:
     def is_other(self, path: str) -> bool:
         """Whether this layer has something else than a folder at *path*."""
         found = self.members.get(path)
-        return found is not None and found[1].kind != "dir"
+        return found is not None and found.member.kind != "dir"
 
-    def implied(self) -> list[str]:
-        """Folders of members that are no members themselves, the upper ones first."""
-        return sorted(folder for folder in self.names if folder and folder not in self.members)
+    def hide(self, path: str, among: set[str]) -> None:
+        """Have *path* *among* those of which nothing in lower layers is seen."""
+        among.add(path)
+        if path in self.way:
+            self.forget_way()
 
-    def move(self, folder: str, place: str) -> None:
-        """Have all that is in *folder* in *place* instead."""
-        inside = f"{folder}/"
-        to = f"{place}/" if place else ""
-        moved = {path: at for path, at in self.members.items() if path.startswith(inside)}
-        for path, (number, member) in moved.items():
-            del self.members[path]
-            self._add(to + path.removeprefix(inside), number, member)
-        for known in (self.gone, self.opaque):
-            for path in [path for path in known if f"{path}/".startswith(inside)]:
-                known.remove(path)
-                known.add((to + f"{path}/".removeprefix(inside)).rstrip("/"))
-        for path in [path for path in self.names if f"{path}/".startswith(inside)]:
-            del self.names[path]
-        above, _, name = folder.rpartition("/")
-        self.names.get(above, set()).discard(name)
+    def clear(self, path: str, kind: str) -> None:
+        """Make room at *path* for a member of *kind*: only folders are merged."""
+        if kind == "dir":
+            if self.is_other(path):
+                self.gone.add(path)  # what it has replaced in lower layers does not come back
+            if self.way.get(path):
+                self.forget_way()
+            return
+        if path in self.way:
+            self.forget_way()
+        todo = [path]
+        while todo:
+            folder = todo.pop()
+            self.members.pop(folder, None)
+            todo += [f"{folder}/{name}" for name in self.names.pop(folder, ())]
 
-    def _add(self, path: str, number: int, member: Member) -> None:
-        self.members[path] = number, member._replace(path=path)
+    def add(self, path: str, node: Node) -> None:
+        """Put *node* at *path*."""
+        if node.member.kind == "dir":
+            node = node._replace(member=node.member._replace(path=path))
+        self.members[path] = node
         while path:
             path, _, name = path.rpartition("/")
             names = self.names.setdefault(path, set())
             if name in names:
                 break
             names.add(name)
+
+    def forget_way(self) -> None:
+        """Have every folder asked for again."""
+        self.places.clear()
+        self.way.clear()
 
 
 def _implied(path: str) -> Node:

@@ -236,15 +236,18 @@ class Workspace:
         )
 
     def _workspace_config(self) -> "WorkspaceConfig":
-        from scratchtasks.config.workspace import WorkspaceConfig, parse_workspace
+        from scratchtasks.config.workspace import IN_PYPROJECT, parse_workspace, table_at
 
-        text = self._read("scratch.toml")
-        if text is not None:
-            return parse_workspace(text, "scratch.toml")
-        text = self._read("pyproject.toml")
-        if text is not None:
-            return parse_workspace(text, "pyproject.toml", ("tool", "scratchtasks"))
-        return WorkspaceConfig()
+        text, project = self._read("scratch.toml"), self._read("pyproject.toml") or ""
+        if text is None:
+            return parse_workspace(project, "pyproject.toml", IN_PYPROJECT)
+        # Most have no such word: they need not be parsed.
+        has_word = IN_PYPROJECT[-1] in project
+        if has_word and table_at(IN_PYPROJECT, project, "pyproject.toml") is not None:
+            what = "there is a scratch.toml too, and only one of them can count"
+            hint = "keep one: put all tables into scratch.toml, say, and take this one out"
+            raise ConfigErrors((ConfigError("pyproject.toml: tool.scratchtasks", what, hint),))
+        return parse_workspace(text, "scratch.toml")
 
     @cached_property
     def _found(self) -> dict[str, list[str]]:

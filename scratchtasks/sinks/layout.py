@@ -11,7 +11,13 @@ from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, hex_of
 from scratchtasks.core.errors import SinkError
 from scratchtasks.oci.layout import LAYOUT_FILE
-from scratchtasks.store.atomic import TEMP_PREFIX, read_error, storage_error, write_atomic
+from scratchtasks.store.atomic import (
+    TEMP_PREFIX,
+    read_error,
+    read_regular,
+    storage_error,
+    write_atomic,
+)
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 from scratchtasks.store.signature import Watch, value_at
@@ -59,21 +65,25 @@ def fault(
 ) -> str:
     """Why *folder* is not the whole and current export of an image, in plain words; or "".
 
-    Arguments are those of `export`.  An untouched blob costs a few stats.
+    Arguments are those of `export`, which refuses what is told of a folder.  An untouched blob
+    costs a few stats.
 
     Raises: StoreError when a file is there and cannot be read.
     """
+    misplaced = _misplaced(folder)
+    if misplaced is not None:
+        return " is ".join(misplaced)
     for file, wanted in (("oci-layout", LAYOUT_FILE), ("index.json", index_json)):
         found = _read(f"{folder}/{file}")
         if found is None:
-            return f"{folder}/{file} is missing"
+            return _lack(f"{folder}/{file}")
         if found != wanted:
             return f"{folder}/{file} is of another image than {top.digest}"
     for blob in blobs:
         path = _blob_path(folder, blob.digest)
         digest = _digest(path, store.path(blob.digest), files)
         if digest is None:
-            return f"{path} is missing"
+            return _lack(path)
         if digest != blob.digest:
             return f"{path} is damaged: its bytes have {digest}"
     for stray in _strays(folder, blobs):
@@ -93,8 +103,8 @@ def watch(
         yield name + part, ("file", "", value), note
     inside, note = "/blobs/sha256", None
     for part in ("", "/blobs", inside):
-        value, note = value_at("names", folder + part, "*")
-        yield name + part, ("names", "*", value), note
+        value, note = value_at("folder", folder + part, "*")
+        yield name + part, ("folder", "*", value), note
     for blob in blobs:
         source, entry = store.path(blob.digest), hex_of(blob.digest)
         path = f"{folder}{inside}/{entry}"
@@ -142,18 +152,10 @@ def _blob_path(folder: str, digest: Digest) -> str:
 
 def _check_ours(folder: str) -> list[str]:
     """The names in *folder*, [] when it is missing.  Raises: SinkError when it is not ours."""
-    for path in (folder, f"{folder}/blobs", f"{folder}/blobs/sha256"):
-        try:
-            mode = os.lstat(path).st_mode
-        except FileNotFoundError:
-            break
-        except OSError as error:
-            raise read_error(path, error) from error
-        if not stat.S_ISDIR(mode):
-            what = "a symbolic link" if stat.S_ISLNK(mode) else "a file"
-            raise SinkError(
-                path, f"wanted a folder of an OCI layout, got {what}", "move it elsewhere"
-            )
+    misplaced = _misplaced(folder)
+    if misplaced is not None:
+        path, what = misplaced
+        raise SinkError(path, f"wanted a folder of an OCI layout, got {what}", "move it elsewhere")
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -168,6 +170,21 @@ def _check_ours(folder: str) -> list[str]:
         "is not empty and not an OCI layout, so it is left alone",
         "move its files elsewhere: the image is written there",
     )
+
+
+def _misplaced(folder: str) -> tuple[str, str] | None:
+    """What is in the place of a folder of the layout in *folder*, and what it is: a link may lead
+    to somebody else's files."""
+    for path in (folder, f"{folder}/blobs", f"{folder}/blobs/sha256"):
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            break
+        except OSError as error:
+            raise read_error(path, error) from error
+        if not stat.S_ISDIR(mode):
+            return path, "a symbolic link" if stat.S_ISLNK(mode) else "a file"
+    return None
 
 
 def _digest(path: str, source: str, files: FileStates) -> Digest | None:
@@ -206,10 +223,9 @@ def _write(path: str, data: bytes) -> None:
 
 
 def _read(path: str) -> bytes | None:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read(1 << 20)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise read_error(path, error) from error
+    return read_regular(path, 1 << 20)
+
+
+def _lack(path: str) -> str:
+    """What is wrong with *path*, where no file of ours is."""
+    return f"{path} is {'no regular file' if os.path.lexists(path) else 'missing'}"

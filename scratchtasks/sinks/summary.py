@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from scratchtasks.core.descriptor import Layer
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.frozen import dataclass
-from scratchtasks.store.atomic import read_error, remove, write_atomic
+from scratchtasks.store.atomic import read_regular, remove, write_atomic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,8 @@ _KEYS = frozenset(
 class Summary:
     """The summary file *path*; each state of it is parsed once.
 
-    A damaged file counts as empty.  All raise StoreError when *path* cannot be read.
+    A damaged file counts as empty, and so does whatever else is there.  All raise StoreError when
+    *path* cannot be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -117,7 +118,7 @@ class Summary:
         return gone
 
     def _read(self) -> None:
-        data = _read(self.path)
+        data = read_regular(self.path) or b""
         if data != self._data:
             self._data, self._entries = data, {entry.value["name"]: entry for entry in _parse(data)}
 
@@ -132,7 +133,7 @@ class _Entry(NamedTuple):
 def _is_there(layout: str, entry: dict[str, Any]) -> bool:
     """Whether the OCI layout in the folder *layout* holds the image of *entry*."""
     try:
-        index = json.loads(_read(os.path.join(layout, "index.json")))
+        index = json.loads(read_regular(os.path.join(layout, "index.json")) or b"")
         return bool(index["manifests"][0]["digest"] == entry["digest"])
     except (ValueError, RecursionError, LookupError, TypeError):
         return False
@@ -169,13 +170,3 @@ def _line(image: dict[str, Any], found: str) -> str:
     """The line of *image*: the one that was *found*, if it is."""
     is_ours = found.startswith(f'  {{"name": {json.dumps(image["name"])}, ')
     return found if is_ours else f"  {json.dumps(image)}"
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise read_error(path, error) from error

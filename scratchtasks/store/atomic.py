@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 
 from scratchtasks.core.errors import StoreError
 
@@ -9,6 +10,8 @@ TEMP_PREFIX = ".tmp-"
 """How names of unfinished files start; `collect` removes those that were left behind."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENXIO})
+"""Nothing there, a file where a folder should be, a socket."""
 
 
 def write_atomic(path: str, data: bytes, mode: int = 0o644, sync: bool = False) -> None:
@@ -39,6 +42,29 @@ def write_atomic(path: str, data: bytes, mode: int = 0o644, sync: bool = False) 
             sync_folder(os.path.dirname(path))
     except OSError as error:
         raise storage_error(path, error) from error
+
+
+def read_regular(path: str, limit: int = -1) -> bytes | None:
+    """What the file *path* holds, *limit* bytes at most; None where there is no regular file.
+
+    Raises: StoreError when it cannot be read.
+    """
+    try:
+        # O_NONBLOCK: opening a FIFO must not hang before we can see that it is one.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise read_error(path, error) from error
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        with open(fd, "rb", buffering=0, closefd=False) as file:
+            return file.read(limit)
+    except OSError as error:
+        raise read_error(path, error) from error
+    finally:
+        os.close(fd)
 
 
 def temp_beside(path: str) -> str:
@@ -97,7 +123,9 @@ def storage_error(path: str, error: OSError) -> StoreError:
             f"cannot be written: {_reason(error)}",
             "free some space; `doit cache --collect` shrinks .scratch to its limit",
         )
-    return StoreError(path, f"cannot be written: {_reason(error)}")
+    # A rename takes the place of anything but a folder, which may hold what somebody wants.
+    hint = "move it elsewhere" if error.errno == errno.EISDIR else ""
+    return StoreError(path, f"cannot be written: {_reason(error)}", hint)
 
 
 def read_error(path: str, error: OSError) -> StoreError:

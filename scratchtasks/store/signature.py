@@ -24,8 +24,9 @@ Note = Signature | None
 what was there was too young to be trusted."""
 
 Meaning = tuple[str, str, str]
-"""Kind, pattern and value of an input; or `same`, the name of an entry of the folder, and the
-path of which it is a hard link."""
+"""Kind, pattern and value of an input; or `folder`, which is `names` of a folder that no symlink
+stands for; or `same`, the name of an entry of the folder, and the path of which it is a hard
+link."""
 
 Watch = tuple[str, Meaning | None, Note]
 """A path (relative to the root inside it), what is read from it, and the Note of that look.
@@ -120,13 +121,16 @@ def stat_of(path: str) -> os.stat_result | None:
 def value_at(kind: str, path: str, pattern: str = "") -> tuple[str, Note]:
     """The value of the Input (*kind*, *path*, *pattern*) as it is now, and a Note of that look.
 
-    Values are as core.action.Input has them; a folder's `file` is "dir", a device's "other".
+    Values are as core.action.Input has them; a folder's `file` is "dir", a device's "other".  The
+    kind may be `folder`, too.
 
     Raises: StoreError when it is there but cannot be read.
     """
     clock = time.time_ns()
     if kind == "link":
         return _link(path)
+    if kind == "folder" and os.path.islink(path):
+        return "", ()
     info = stat_of(path)
     if info is None:
         return "", None
@@ -135,7 +139,7 @@ def value_at(kind: str, path: str, pattern: str = "") -> tuple[str, Note]:
         return "x" if info.st_mode & stat.S_IXUSR else "-", note_of(info, clock)
     if kind in ("file", "head") and not stat.S_ISREG(info.st_mode):
         return "dir" if stat.S_ISDIR(info.st_mode) else "other", ()
-    found = list_folder(path, pattern) if kind == "names" else _content(kind, path)
+    found = list_folder(path, pattern) if kind in ("names", "folder") else _content(kind, path)
     if found is None:
         return "", None
     return found.value, found.signature if found.settled else ()

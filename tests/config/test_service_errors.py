@@ -1,6 +1,8 @@
 """What users read when a service.toml is wrong, word for word."""
 
+import difflib
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -310,4 +312,33 @@ def test_all_faults_of_all_files_are_told_at_once_in_file_order() -> None:
         'or a "//folder:name" label)',
         "d/service.toml: binary.path: missing (wanted a relative path inside the workspace or a "
         '"//folder:name" label)',
+    ]
+
+
+def test_the_first_faults_are_told_and_the_rest_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    find = difflib.get_close_matches
+
+    def count(word: str, *args: Any, **more: Any) -> list[str]:
+        asked.append(word)
+        return find(word, *args, **more)
+
+    monkeypatch.setattr(difflib, "get_close_matches", count)
+    keys = "".join(f"nam{number} = 1\n" for number in range(100_000))
+    told = errors_of(f"{keys}{BINARY}")
+    assert told == [
+        *(f"{FILE}: unknown key 'nam{n}'\n    hint: did you mean 'name'?" for n in range(20)),
+        f"{FILE}: and 99,980 more",
+    ]
+    assert len(asked) <= 2 * 20  # each takes longer than all else that is done about a key
+
+
+def test_large_arrays_are_compared_in_no_time() -> None:
+    same = ", ".join(['"80/tcp"'] * 50_000)
+    told = errors_of(f"{BINARY}\n[image]\nports = [{same}]\n")
+    assert told[0] == f"{FILE}: image.ports[1]: the same as image.ports[0]"
+    assert told[20:] == [f"{FILE}: and 49,979 more"]
+    different = ", ".join(f'"{number}/tcp"' for number in range(1, 50_001))
+    assert errors_of(f"{BINARY}\n[image]\nports = [{different}, 1]\n") == [
+        f'{FILE}: image.ports[50000]: wanted "PORT/tcp", got the integer 1'
     ]

@@ -60,10 +60,31 @@ def test_defaults_of_the_workspace_from_either_file(tmp_path: Path) -> None:
         "pyproject.toml": '[tool.scratchtasks.image]\nuser = "py:7"\n',
     }
     assert workspace(tmp_path, files, "a").declared().services[0].image.user.uid == 7
+    files["pyproject.toml"] = '[project]\ndependencies = ["scratchtasks"]\n[tool.doit]\n'
     files["scratch.toml"] = '[image]\nuser = "own:8"\n[cache]\nlimit = "1KiB"\n'
     declared = workspace(tmp_path, files, "a").declared()
     assert declared.services[0].image.user.uid == 8
     assert declared.cache_limit == 1024
+
+
+@pytest.mark.parametrize("table", ["", 'image.user = "py:7"\n', "cashe = 1\n"])
+def test_both_files_at_once_are_an_error(tmp_path: Path, table: str) -> None:
+    files = {
+        "a/service.toml": GO,
+        "pyproject.toml": f"[tool.scratchtasks]\n{table}",
+        "scratch.toml": '[cache]\nlimit = "1KiB"\n',
+    }
+    with pytest.raises(ConfigErrors) as caught:
+        workspace(tmp_path, files, "a").declared()
+    assert str(caught.value) == (
+        "pyproject.toml: tool.scratchtasks: there is a scratch.toml too, and only one of them can"
+        " count\n    hint: keep one: put all tables into scratch.toml, say, and take this one out"
+    )
+
+
+def test_pyproject_is_parsed_beside_scratch_toml_only_if_it_must_be(tmp_path: Path) -> None:
+    files = {"pyproject.toml": "broken [", "scratch.toml": '[cache]\nlimit = "1KiB"\n'}
+    assert workspace(tmp_path, files).declared().cache_limit == 1024  # doit tells of it
 
 
 def test_every_fault_of_every_file_at_once(tmp_path: Path) -> None:

@@ -260,7 +260,9 @@ def test_a_summary_that_cannot_be_written_fails_the_run(tmp_path: Path) -> None:
     ran = site.run("image:web")
     assert ran.summary == "1 image, 1 rebuilt"
     assert ran.code == 3, str(ran)
-    assert ran.err == f"ERROR: {summary}: cannot be read: is a directory\n"
+    assert ran.err == (
+        f"ERROR: {summary}: cannot be written: is a directory\n    hint: move it elsewhere\n"
+    )
     summary.rmdir()
     site.doit()
     assert site.images() == site.clean_build(tmp_path / "clean")

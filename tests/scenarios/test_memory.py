@@ -232,6 +232,11 @@ def garble(path: Path) -> None:
     path.chmod(0o444)
 
 
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 OUTPUTS: dict[str, Callable[[Site], object]] = {
     "no dist": lambda s: shutil.rmtree(s.root / "dist"),
     "no layout": lambda s: shutil.rmtree(s.root / "dist/web"),
@@ -241,6 +246,9 @@ OUTPUTS: dict[str, Callable[[Site], object]] = {
     "no blob in the store": lambda s: (s.root / blob_path(s.images()["web"])).unlink(),
     "a stray blob": lambda s: (s.root / "dist/web/blobs/sha256/stray").write_text(""),
     "an edited index": lambda s: (s.root / "dist/web/index.json").write_text("{}"),
+    "a FIFO for an index": lambda s: fifo(s.root / "dist/web/index.json"),
+    "a FIFO for oci-layout": lambda s: fifo(s.root / "dist/web/oci-layout"),
+    "a FIFO for the summary": lambda s: fifo(s.root / "dist/images.json"),
     "no summary": lambda s: (s.root / "dist/images.json").unlink(),
     "a wrong summary": lambda s: replace_in(s, "dist/images.json", "sha256:", "sha265:"),
 }
@@ -257,6 +265,42 @@ def test_damaged_outputs_are_seen(site: Site) -> None:
         blobs = list((site.root / "dist/web/blobs/sha256").iterdir())
         assert sorted(path.name for path in blobs) == whole, name
         assert {hashlib.sha256(path.read_bytes()).hexdigest() for path in blobs} == {*whole}, name
+
+
+@pytest.mark.parametrize("part", ["", "/blobs", "/blobs/sha256"])
+def test_a_link_in_the_place_of_a_layout_is_seen(part: str, site: Site) -> None:
+    """What a folder was moved to is the same to the last bit; but no run would write there."""
+    path, elsewhere = site.root / f"dist/web{part}", site.root.parent / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    try:
+        ran = site.run()
+        assert ran.code == 1, str(ran)
+        assert ran.err.splitlines()[-2:] == [
+            f"error: {path}: wanted a folder of an OCI layout, got a symbolic link",
+            "    hint: move it elsewhere",
+        ]
+    finally:
+        path.unlink()
+        elsewhere.rename(path)
+    site.doit()
+
+
+def test_a_second_file_for_the_workspace_is_seen(site: Site) -> None:
+    project = site.root / "pyproject.toml"
+    before = project.read_text()
+    project.write_text(f"{before}[tool.scratchtasks]\n")
+    ran = site.run()
+    assert ran.code == 3, str(ran)
+    assert "pyproject.toml: tool.scratchtasks: there is a scratch.toml too" in ran.err
+    (site.root / "scratch.toml").rename(site.root / "aside")
+    project.write_text(before + QUICK.replace("[image]", "[tool.scratchtasks.image]"))
+    site.doit()
+    settle(site)
+    (site.root / "aside").rename(site.root / "scratch.toml")
+    assert site.run().code == 3
+    project.write_text(before)
+    site.doit()
 
 
 def test_another_compiler_on_path_is_seen(site: Site) -> None:

@@ -193,7 +193,7 @@ def test_faults_in_plain_words(bench: Bench) -> None:
     bench.export(made)
     os.unlink(path)
     os.symlink(bench.store.path(layer.digest), path)
-    assert bench.fault(made) == f"{path} is missing"
+    assert bench.fault(made) == f"{path} is no regular file"
     bench.export(made)
     os.unlink(path)
     Path(path).write_bytes(b"junk")
@@ -204,6 +204,30 @@ def test_faults_in_plain_words(bench: Bench) -> None:
     bench.export(made)
     os.unlink(f"{folder}/index.json")
     assert bench.fault(made) == f"{folder}/index.json is missing"
+    bench.export(made)
+    assert bench.fault(made) == ""
+
+
+@pytest.mark.parametrize("name", ["oci-layout", "index.json"])
+def test_what_is_no_file_is_replaced_unless_it_is_a_folder(bench: Bench, name: str) -> None:
+    made = bench.image(b"one", AMD64)
+    bench.export(made)
+    path = Path(bench.folder, name)
+    path.unlink()
+    os.mkfifo(path)
+    assert bench.fault(made) == f"{path} is no regular file"
+    bench.export(made)
+    assert bench.fault(made) == ""
+    path.unlink()
+    path.mkdir()
+    assert bench.fault(made) == f"{path} is no regular file"
+    with pytest.raises(StoreError) as error:
+        bench.export(made)
+    assert str(error.value) == (
+        f"{path}: cannot be written: is a directory\n    hint: move it elsewhere"
+    )
+    path.rmdir()
+    path.touch()
     bench.export(made)
     assert bench.fault(made) == ""
 
@@ -250,6 +274,13 @@ def test_folders_of_the_user_are_left_alone(bench: Bench, tmp_path: Path) -> Non
             "    hint: move it elsewhere"
         )
     assert len(os.listdir(elsewhere / "sha256")) == 3
+    assert bench.fault(made) == f"{bench.folder}/blobs is a symbolic link"
+    os.rename(bench.folder, tmp_path / "moved")
+    os.symlink(tmp_path / "moved", bench.folder)
+    assert bench.fault(made) == f"{bench.folder} is a symbolic link"
+    os.unlink(bench.folder)
+    Path(bench.folder).touch()
+    assert bench.fault(made) == f"{bench.folder} is a file"
 
 
 def test_an_image_that_does_not_hold_its_top_is_refused(bench: Bench) -> None:

@@ -146,7 +146,21 @@ def test_a_folder_in_its_place_is_an_error(path: str) -> None:
     os.mkdir(path)
     with pytest.raises(StoreError) as error:
         Summary(path).write([image("api")], KNOWN)
-    assert str(error.value) == f"{path}: cannot be read: is a directory"
+    assert str(error.value) == (
+        f"{path}: cannot be written: is a directory\n    hint: move it elsewhere"
+    )
+
+
+def test_a_fifo_in_its_place_is_replaced(path: str) -> None:
+    os.mkfifo(path)
+    assert Summary(path).entries() == {}
+    Summary(path).write([image("api")], KNOWN)
+    assert names(path) == ["api"]
+    index = Path(path).parent / "api/index.json"
+    index.unlink()
+    os.mkfifo(index)
+    Summary(path).write([image("web")], KNOWN)
+    assert names(path) == ["web"]
 
 
 @pytest.mark.parametrize("indent", [None, 1, 4])

@@ -2,15 +2,17 @@
 
 import os
 import resource
+import socket
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
 from scratchtasks.core.errors import StoreError
 from scratchtasks.store import atomic
-from scratchtasks.store.atomic import write_atomic
+from scratchtasks.store.atomic import read_regular, write_atomic
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -103,8 +105,39 @@ def test_a_destination_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").mkdir()
     with pytest.raises(StoreError) as caught:
         write_atomic(str(tmp_path / "file"), b"")
-    assert str(caught.value) == f"{tmp_path}/file: cannot be written: is a directory"
+    assert str(caught.value) == (
+        f"{tmp_path}/file: cannot be written: is a directory\n    hint: move it elsewhere"
+    )
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"data")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener, chdir(tmp_path):
+        listener.bind("socket")
+        found = {name: read_regular(name) for name in os.listdir()}
+        assert found == {
+            "file": b"data",
+            "link": b"data",
+            "folder": None,
+            "fifo": None,
+            "socket": None,
+        }
+    assert read_regular(f"{tmp_path}/file", 2) == b"da"
+    assert read_regular(f"{tmp_path}/file/x") is None
+    assert read_regular(f"{tmp_path}/missing") is None
+
+
+def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(StoreError) as caught:
+        read_regular(f"{tmp_path}/loop")
+    assert str(caught.value) == (
+        f"{tmp_path}/loop: cannot be read: too many levels of symbolic links"
+    )
 
 
 def test_ctrl_c_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -363,7 +363,9 @@ class TestLink:
         dest.mkdir(parents=True)
         with pytest.raises(StoreError) as caught:
             disk.store.link(blob, str(dest))
-        assert str(caught.value) == f"{dest}: cannot be written: is a directory"
+        assert str(caught.value) == (
+            f"{dest}: cannot be written: is a directory\n    hint: move it elsewhere"
+        )
         assert os.listdir(dest.parent) == ["blob"]
 
     def test_a_missing_blob(self, disk: Disk) -> None:

@@ -154,7 +154,9 @@ def test_a_file_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "lock").mkdir()
     with pytest.raises(StoreError) as caught:
         WorkspaceLock(str(tmp_path / "lock")).acquire(unexpected)
-    assert str(caught.value) == f"{tmp_path}/lock: cannot be written: is a directory"
+    assert str(caught.value) == (
+        f"{tmp_path}/lock: cannot be written: is a directory\n    hint: move it elsewhere"
+    )
 
 
 def test_who_started_us_and_who_did_not() -> None:

@@ -120,12 +120,12 @@ class OtherImage:
     def _gather(
         self, folder: str, below: str, is_wanted: Callable[[str], bool], nodes: dict[str, Node]
     ) -> None:
-        for name in self._tree().names(folder):
+        for name in self._names(folder):
             path = f"{below}{name}"
             if not is_wanted(path):
                 continue
             real = f"{folder}/{name}" if folder else name
-            node = self._guarded(lambda real=real: self._tree().find(real))  # type: ignore[misc]
+            node = self._look(real)
             if node is None:
                 continue
             if node.member.kind == "file":
@@ -143,22 +143,29 @@ class OtherImage:
         return node
 
     def _find(self, path: str) -> Node:
-        node = self._guarded(lambda: self._tree().find(path))
+        node = self._look(path)
         if node is None:
-            folder = posixpath.dirname(path)
-            near = self._guarded(lambda: self._tree().find(folder))
-            known = self._tree().names(near.member.path) if near is not None else []
+            near = self._look(posixpath.dirname(path))
+            known = self._names(near.member.path) if near is not None else []
             if posixpath.basename(path) in known:
                 raise self._fault(f"{path} is a symlink that leads to nothing")
             hint = did_you_mean(posixpath.basename(path), known[:10_000])
             raise self._fault(f"has no {path}", hint if hint.startswith("did") else "")
         return node
 
-    def _guarded(self, look: Callable[[], Node | None]) -> Node | None:
+    def _look(self, path: str) -> Node | None:
         try:
-            return look()
+            return self._tree().find(path)
         except TooManyLinks:
             raise self._fault("holds symlinks that lead in a circle") from None
+        except Malformed as error:
+            raise self._fault(f"a layer {error}") from None
+
+    def _names(self, folder: str) -> list[str]:
+        try:
+            return self._tree().names(folder)
+        except Malformed as error:
+            raise self._fault(f"a layer {error}") from None
 
     def _content(self, node: Node) -> Iterator[bytes]:
         with self._world.store.open(self._blobs[node.layer].digest) as blob:

@@ -318,6 +318,8 @@ def test_an_unreachable_registry_and_an_unknown_image_are_clear(
          "a layer holds the path '/etc/passwd', which leads out of its root"),
         (layer_of(hardlink("a", "../../etc/passwd")),
          "a layer holds the path '../../etc/passwd', which leads out of its root"),
+        (layer_of(hardlink("a", "b"), Entry("b", b"x")),
+         "a layer holds the hard link 'a' to 'b', which is no file by then"),
         (b"this is no tar at all" * 100, "a layer holds 'his is n' where a number belongs"),
         (layer_of(Entry("b", b"x" * 2000))[:1500], "a layer ends in the middle of a file"),
         (gzip.compress(layer_of(Entry("b", b"x" * 2000)), mtime=0)[:-30],
