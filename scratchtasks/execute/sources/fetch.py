@@ -27,7 +27,7 @@ class Fetch:
     unchanged pin asks nobody anything; what depends on this counts the bytes that came of it.
     """
 
-    version = 1
+    version = 2
 
     def __init__(self, bounds: Bounds | None = None) -> None:
         self._bounds = bounds or Bounds()
