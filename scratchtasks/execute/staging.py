@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, cast
 
-from scratchtasks.core.action import Input
+from scratchtasks.core.action import ActionResult, Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ScratchError, StageError, StoreError, did_you_mean
@@ -126,7 +126,7 @@ class _Stager:
         if "dep" in wanted:
             made = self.job.deps[wanted["dep"]]
             blob = made.outputs[wanted["output"]]
-            mode = made.facts.get("mode", 0o644) if wanted["mode"] is None else wanted["mode"]
+            mode = _made_mode(made, wanted["output"]) if wanted["mode"] is None else wanted["mode"]
             self._file(dest, wanted.get("name", wanted["output"]), blob, mode, owner)
             return
         src: str = wanted["src"]
@@ -191,7 +191,7 @@ class _Stager:
             self.inputs[Input("file", src)] = None
             if mode is None:
                 self.inputs[Input("mode", src)] = None
-                mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
+                mode = plain_mode(status.st_mode)
             self._file(dest, src, self._found(src, full), mode, owner)
         else:
             raise StageError(self.where, f"cannot stage {src}: wanted a file, folder or symlink")
@@ -241,6 +241,17 @@ class _Stager:
             f"{dest}: unknown owner {owner!r} (wanted a user of the image, or uid:gid)",
             did_you_mean(owner, tuple(self.owners)),
         )
+
+
+def plain_mode(mode: int) -> int:
+    """0755 for a *mode* whose owner may execute, else 0644: no umask gets into an image."""
+    return 0o755 if mode & stat.S_IXUSR else 0o644
+
+
+def _made_mode(made: ActionResult, output: str) -> int:
+    """The mode of what an action made: a genrule tells of each output, a fetch of its only one."""
+    modes: Mapping[str, int] = made.facts.get("modes") or {output: made.facts["mode"]}
+    return modes[output]
 
 
 def _in_utf8(name: str) -> str:

@@ -23,7 +23,10 @@ def staged(world: World, files: Sequence[Any] = (), dirs: Sequence[Any] = ()) ->
     params = {"files": [{**defaults, **each} for each in files], "dirs": list(dirs)}
     action = Action(label=Label("s", "rootfs"), mnemonic="", op="rootfs", params=params)
     blob = world.store.put_bytes(b"made", "text/plain")
-    job = Job(action, {"file:0": ActionResult(outputs={"o": blob})})
+    outputs = {"o": blob, "run": blob}
+    made = ActionResult(outputs=outputs, facts={"modes": {"o": 0o644, "run": 0o755}})
+    fetched = ActionResult(outputs={"file": blob}, facts={"mode": 0o755, "version": "1"})
+    job = Job(action, {"file:0": made, "file:1": fetched})
     return stage(job, OWNERS, world, Platform("linux", "amd64"))
 
 
@@ -96,6 +99,22 @@ def test_what_a_genrule_made(world: World) -> None:
     assert found.inputs == ()
     assert found.entries[0].digest is not None
     assert world.store.read(found.entries[0].digest) == b"made"
+
+
+@pytest.mark.parametrize(
+    ("dep", "output", "mode", "staged_as"),
+    [
+        ("file:0", "run", None, "755"),
+        ("file:0", "o", None, "644"),
+        ("file:0", "run", 0o600, "600"),
+        ("file:1", "file", None, "755"),
+    ],
+)
+def test_what_was_made_keeps_its_executable_bit(
+    dep: str, output: str, mode: int | None, staged_as: str, world: World
+) -> None:
+    found = staged(world, [{"dep": dep, "output": output, "dest": "/a", "mode": mode}])
+    assert [shown(entry) for entry in found.entries] == [f"file {staged_as} 0:0 a"]
 
 
 def test_folders(world: World) -> None:
