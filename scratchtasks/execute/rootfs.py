@@ -90,16 +90,19 @@ def _for_platform(
             blob = job.deps[binary["dep"]].outputs["binary"]
             outputs[blob.digest] = blob
             binaries.append(_binary_entry(binary["dest"], blob))
-    root = merge_trees([*lower, staging.entries, binaries], where)
-    check_root(image, {entry.path: entry for entry in root}, where)
+    merged = merge_trees([*lower, staging.entries, binaries], where)
+    root = {entry.path: entry for entry in merged}
+    check_root(image, root, where)
     _check_zone(image, params["layers"], job, where)
-    dirs = {entry.path: entry for entry in root if entry.kind == "dir"}
+    dirs = {path: entry for path, entry in root.items() if entry.kind == "dir"}
+    # What was staged twice, such as a folder that two sources share, is one entry by now.
+    own = [root[path] for path in dict.fromkeys(entry.path for entry in staging.entries)]
     layers = [plain_layer_from_json(result.facts["layer"]) for result in shared]
     if staging.is_handier_in_one:
         opener = staging.opener(world.store)
-        layers.append(tar_layer(world, staging.entries, "files", opener, dirs))
-    elif staging.entries:
-        layers.append(plain_layer(world, staging.entries, "files", dirs))
+        layers.append(tar_layer(world, own, "files", opener, dirs))
+    elif own:
+        layers.append(plain_layer(world, own, "files", dirs))
     layers += [plain_layer(world, [entry], "binary", dirs) for entry in binaries]
     config = config_bytes(image, platform, layers, world.epoch)
     return Rootfs(platform, world.store.put_bytes(config, media.CONFIG), tuple(layers))
