@@ -12,7 +12,7 @@ from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ScratchError, StageError, StoreError, did_you_mean
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.platform import Platform
-from scratchtasks.core.tree import FileEntry, check_path
+from scratchtasks.core.tree import FileEntry, check_length, check_path
 from scratchtasks.oci.tar import OpenBlob
 from scratchtasks.store.blobs import ContentStore
 
@@ -132,7 +132,9 @@ class _Stager:
         src: str = wanted["src"]
         if os.path.isdir(os.path.join(self.world.root, src)):
             for name in self._walk(src):
-                self._add(f"{src}/{name}", f"{dest}/{_in_utf8(name)}", wanted["mode"], owner)
+                place = f"{dest}/{_in_utf8(name)}"
+                check_length(place, self.where)
+                self._add(f"{src}/{name}", place, wanted["mode"], owner)
         else:
             self._add(src, dest, wanted["mode"], owner, follow=True)
 

@@ -4,20 +4,15 @@ Layers are asked from the top: one that mentions a path, or hides it, is the las
 Source: OCI image-spec v1.1, layer.md, "Applying Changesets".
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
+
+from scratchtasks.core.links import HOPS, TooManyLinks, follow
 
 from .untar import Member
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
-_HOPS = 40
-"""Symlinks on the way to one file: Linux's own limit."""
-
-
-class TooManyLinks(Exception):
-    """Symlinks or hard links that lead in a circle."""
 
 
 class Node(NamedTuple):
@@ -29,6 +24,14 @@ class Node(NamedTuple):
     layer: int
     number: int
     member: Member
+
+    @property
+    def kind(self) -> str:
+        return self.member.kind
+
+    @property
+    def link(self) -> str:
+        return self.member.link
 
 
 class Layers:
@@ -61,34 +64,8 @@ class Layers:
         return sorted(name for name in found if self._at(f"{inside}{name}", self._count))
 
     def _find(self, path: str, below: int) -> Node | None:
-        todo = deque(path.split("/"))
-        at: list[str] = []
-        node: Node | None = _implied("")
-        hops = 0
-        while todo:
-            part = todo.popleft()
-            if node is not None and node.member.kind != "dir":
-                return None
-            if part in ("", "."):
-                continue
-            if part == "..":
-                at = at[:-1]  # the root is its own parent
-                node = self._at("/".join(at), below)
-                continue
-            node = self._at("/".join([*at, part]), below)
-            if node is None:
-                return None
-            if node.member.kind == "symlink":
-                hops += 1
-                if hops > _HOPS:
-                    raise TooManyLinks
-                link = node.member.link
-                at = [] if link.startswith("/") else at
-                todo.extendleft(reversed(link.split("/")))
-                node = self._at("/".join(at), below)
-                continue
-            at.append(part)
-        return node
+        end = follow(path, lambda plain: self._at(plain, below))
+        return None if end.rest else end.node
 
     def _at(self, path: str, below: int) -> Node | None:
         """What is at *path*, whose folders are no symlinks, in the layers *below* a number."""
@@ -96,7 +73,7 @@ class Layers:
         hops = 0
         while node is not None and node.member.kind == "hardlink":
             hops += 1
-            if hops > _HOPS:
+            if hops > HOPS:
                 raise TooManyLinks
             # A hard link is to what its own layer, or one below, has there.
             link, layers = node.member.link, node.layer + 1

@@ -109,24 +109,136 @@ def test_annotations_are_the_standard_labels(world: World) -> None:
     }
 
 
+FOLDERS = "\n    hint: name a folder of the image, or one that it lacks: engines make it"
+
+
+def health(*command: str) -> dict[str, Any]:
+    more = {"interval": 0, "timeout": 0, "start_period": 0, "retries": 0}
+    return {"command": list(command), **more}
+
+
+@pytest.fixture
+def linked(world: World) -> dict[str, Any]:
+    """Wishes for a root with symlinks in /srv, a file and a program beside them."""
+    folder = Path(world.root, "links")
+    folder.mkdir()
+    links = {
+        "bin": "../usr/bin",
+        "opt": "/opt/",
+        "up": "../../../usr/bin/x",
+        "mtab": "/proc/mounts",
+        "none": "/usr/bin/nope",
+        "away": "/no/where",
+        "cfg": "f",
+        "a": "b",
+        "b": "/srv/a",
+    }
+    for name, link in links.items():
+        (folder / name).symlink_to(link)
+    (folder / "f").write_text("text")
+    (folder / "run").write_text("#!/usr/bin/x")
+    (folder / "run").chmod(0o755)
+    return {"files": [file("links", "/srv")]}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"entrypoint": ["/srv/bin/x"]},
+        {"entrypoint": ["/srv/up"]},
+        {"entrypoint": ["/srv/run"]},
+        {"entrypoint": ["/opt/..//usr/bin/../bin/x"]},
+        {"entrypoint": [], "cmd": ["x"]},
+        {"healthcheck": health("/srv/bin/x", "/nope")},
+        {"workdir": "/opt", "volumes": ["/opt", "/srv/opt", "/srv/opt/more", "/data"]},
+        {"workdir": "/srv/opt"},
+        {"workdir": "/data/not/there", "volumes": ["/srv/away"]},
+        {"workdir": "/srv/away"},
+        {"workdir": "/srv/mtab/not/there"},
+    ],
+)
+def test_images_that_can_start(
+    config: dict[str, Any], linked: dict[str, Any], world: World
+) -> None:
+    done = outcome(world, **linked, **config)
+    assert isinstance(done, Done), done
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"entrypoint": []}, "rootfs: image.entrypoint: wanted a program to start, got nothing"),
+        ({"entrypoint": []}, "image.entrypoint: wanted a program to start, got nothing"),
         (
             {"entrypoint": ["/usr/bin/y"]},
-            "rootfs: image.entrypoint: /usr/bin/y is not in the image\n"
+            "image.entrypoint: /usr/bin/y is not in the image\n"
             "    hint: did you mean '/usr/bin/x'?",
         ),
-        ({"entrypoint": ["/opt"]}, "rootfs: image.entrypoint: /opt is not executable"),
-        ({"entrypoint": [], "cmd": ["/y"]}, "rootfs: image.entrypoint: /y is not in the image"),
-        ({"max_size": 10}, "image: image.max_size: wanted at most 10 bytes, got "),
+        ({"entrypoint": ["/opt"]}, "image.entrypoint: /opt is not executable"),
+        ({"entrypoint": ["/"]}, "image.entrypoint: / is not executable"),
+        ({"entrypoint": ["/srv/f"]}, "image.entrypoint: /srv/f is not executable"),
+        (
+            {"entrypoint": ["/srv/cfg"]},
+            "image.entrypoint: /srv/cfg leads to /srv/f, which is not executable",
+        ),
+        (
+            {"entrypoint": ["/srv/none"]},
+            "image.entrypoint: /srv/none leads to /usr/bin/nope, which is not in the image\n"
+            "    hint: did you mean '/usr/bin/x'?",
+        ),
+        (
+            {"entrypoint": ["/srv/f/x"]},
+            "image.entrypoint: /srv/f/x lies below /srv/f, which is a file from links/f",
+        ),
+        ({"entrypoint": ["/srv/a"]}, "image.entrypoint: /srv/a leads in a circle of symlinks"),
+        (
+            {"entrypoint": [], "cmd": ["/y"]},
+            "image.cmd: /y is not in the image\n    hint: known: /srv/run, /usr/bin/x",
+        ),
+        (
+            {"healthcheck": health("/nope")},
+            "image.healthcheck.command: /nope is not in the image\n"
+            "    hint: known: /srv/run, /usr/bin/x",
+        ),
+        ({"healthcheck": health("/srv/f")}, "image.healthcheck.command: /srv/f is not executable"),
+        (
+            {"workdir": "/srv/f"},
+            f"image.workdir: /srv/f is a file from links/f (wanted a folder){FOLDERS}",
+        ),
+        (
+            {"workdir": "/srv/cfg"},
+            "image.workdir: /srv/cfg leads to /srv/f, which is a file from links/f "
+            f"(wanted a folder){FOLDERS}",
+        ),
+        (
+            {"workdir": "/usr/bin/x/data"},
+            "image.workdir: /usr/bin/x/data lies below /usr/bin/x, which is a file from binary "
+            f"(wanted a folder){FOLDERS}",
+        ),
+        ({"workdir": "/srv/b"}, "image.workdir: /srv/b leads in a circle of symlinks"),
+        (
+            {"volumes": ["/data", "/usr/bin/x"]},
+            f"image.volumes: /usr/bin/x is a file from binary (wanted a folder){FOLDERS}",
+        ),
+        (
+            {"volumes": ["/srv/cfg/x"]},
+            "image.volumes: /srv/cfg/x lies below /srv/f, which is a file from links/f "
+            f"(wanted a folder){FOLDERS}",
+        ),
     ],
 )
-def test_images_that_cannot_start(config: dict[str, Any], message: str, world: World) -> None:
-    error = outcome(world, **config)
+def test_images_that_cannot_start(
+    config: dict[str, Any], message: str, linked: dict[str, Any], world: World
+) -> None:
+    error = outcome(world, **linked, **config)
+    assert isinstance(error, ScratchError), error
+    assert str(error) == f"//s:rootfs: {message}"
+
+
+def test_images_that_are_too_large(world: World) -> None:
+    error = outcome(world, max_size=10)
     assert isinstance(error, ScratchError)
-    assert str(error).startswith(f"//s:{message}")
+    assert str(error).startswith("//s:image: image.max_size: wanted at most 10 bytes, got ")
 
 
 def test_equal_wishes_give_equal_images(world: World) -> None:

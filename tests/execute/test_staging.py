@@ -209,6 +209,15 @@ def test_what_only_genrules_made_stays_as_it_is(world: World) -> None:
     assert not found.is_handier_in_one
 
 
+def test_a_folder_can_be_too_deep_for_an_image(web: Path, world: World) -> None:
+    dest = "/" + "/".join(["d" * 255] * 14)
+    with pytest.raises(StageError) as caught:
+        staged(world, [{"src": "web", "dest": f"{dest}/{'e' * 250}"}])
+    assert str(caught.value) == (
+        f"//s:rootfs: wanted a path of at most 3840 bytes, got 3841 in '/{'d' * 29}…'"
+    )
+
+
 @pytest.mark.parametrize(("src", "held"), [(".", ".scratch"), ("dist", "dist"), ("./dist", "dist")])
 def test_an_image_cannot_hold_what_builds_write(src: str, held: str, world: World) -> None:
     Path(world.root, "dist/api").mkdir(parents=True)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scratchtasks.oci.lookup import Layers, TooManyLinks
+from scratchtasks.core.links import TooManyLinks
+from scratchtasks.oci.lookup import Layers
 from scratchtasks.oci.untar import Member
 
 _OPENAT2 = 437
