@@ -10,6 +10,12 @@ from .frozen import dataclass
 
 Kind = Literal["file", "dir", "symlink", "hardlink"]
 
+_NAME_MAX = 255
+"""Bytes that Linux takes for a name.  No engine can unpack what has more."""
+
+_PATH_MAX = 4095 - 255
+"""Bytes that Linux takes for a path, less some for the folder that an engine unpacks to."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEntry:
@@ -55,14 +61,34 @@ def entry_from_json(value: Mapping[str, Any]) -> FileEntry:
 def check_path(path: str, where: str) -> str:
     """*path* as it stands in a FileEntry: `/srv/www/` → `srv/www`.
 
-    Raises: StageError for a relative path, `.`/`..` segments, NUL, or the root itself.
+    Raises: StageError for a relative path, `.`/`..` segments, NUL, or the root itself, and for
+    what is too long for Linux.
     """
     plain = path.strip("/")
     if not path.startswith("/") or not plain or "\0" in path:
         raise StageError(where, f"wanted an absolute path inside the image, got {path!r}")
     if any(part in ("", ".", "..") for part in plain.split("/")):
         raise StageError(where, f"wanted a path without '.', '..' or '//', got {path!r}")
+    check_length(plain, where)
     return plain
+
+
+def check_length(path: str, where: str) -> None:
+    """Raises: StageError when *path*, as it stands in a FileEntry, or a name in it is too long."""
+    size = _size(path) + 1
+    if size <= _NAME_MAX:
+        return
+    longest = max(map(_size, path.split("/")))
+    shown = f"in {('/' + path)[:30] + '…'!r}"
+    if longest > _NAME_MAX:
+        raise StageError(where, f"wanted names of at most {_NAME_MAX} bytes, got {longest} {shown}")
+    if size > _PATH_MAX:
+        raise StageError(where, f"wanted a path of at most {_PATH_MAX} bytes, got {size} {shown}")
+
+
+def _size(text: str) -> int:
+    # Whether it is UTF-8 is asked elsewhere.
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def merge_trees(trees: Iterable[Iterable[FileEntry]], where: str) -> tuple[FileEntry, ...]:

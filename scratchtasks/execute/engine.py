@@ -28,7 +28,7 @@ from scratchtasks.store.atomic import storage_error
 
 from .explain import why_stale
 from .operation import Job, Operation, Outcome, World
-from .stamp import Stamp, read_stamp, stamp_path, write_stamp
+from .stamp import Stamp, read_stamp, write_stamp
 from .verdict import Verdict
 
 _SCHEME = "v1"
@@ -227,7 +227,7 @@ class Engine:
         }
 
     def _compare(self, job: Job, description: dict[str, Json], known: tuple[Input, ...]) -> Verdict:
-        stamp = read_stamp(stamp_path(self.world.scratch, job.action))
+        stamp = read_stamp(self.world.scratch, job.action)
         base = key_of(_SCHEME, description)
         fault, record = "", dict[Input, str]()
         for inputs in self._input_sets(base, stamp):
@@ -361,7 +361,7 @@ class Engine:
             record=record,
             result=result,
         )
-        write_stamp(stamp_path(self.world.scratch, action), stamp)
+        write_stamp(self.world.scratch, action, stamp)
         with self._lock:
             self._stale.clear()
             self._verdicts[action.name] = replace(

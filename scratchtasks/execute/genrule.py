@@ -13,15 +13,19 @@ from scratchtasks.core.errors import ActionFailed, StageError, ToolchainMissing
 
 from .globs import match
 from .operation import Done, Job, Outcome, World, each_alone
+from .staging import plain_mode
 from .toolchains import find_program, is_file, tool_digests
 
 _MEDIA_TYPE = "application/octet-stream"
 
 
 class Genrule:
-    """op `genrule`: cmd in the rule's folder; `{out}` is a fresh folder for its files."""
+    """op `genrule`: cmd in the rule's folder; `{out}` is a fresh folder for its files.
 
-    version = 2
+    Fact `modes`: 0755 or 0644 for each output, by name, for blobs have none.
+    """
+
+    version = 3
 
     def identity(self, job: Job, world: World) -> Json:
         """The bytes of the program, so that a new generator means new files."""
@@ -77,7 +81,7 @@ def _run(job: Job, world: World) -> Done:
         finished = world.processes.run(argv, cwd=folder, env=env)
         if finished.code != 0:
             raise ActionFailed(where, f"{params['cmd'][0]} exited with {finished.code}")
-        return Done(outputs=_kept(where, params["outs"], out, world), inputs=inputs)
+        return _kept(where, params["outs"], out, inputs, world)
     finally:
         shutil.rmtree(out, ignore_errors=True)
 
@@ -92,11 +96,15 @@ def _expanded(cmd: Sequence[str], out: str, srcs: Sequence[str]) -> list[str]:
     return argv
 
 
-def _kept(where: str, outs: Sequence[str], folder: str, world: World) -> dict[str, Descriptor]:
-    kept = {}
+def _kept(
+    where: str, outs: Sequence[str], folder: str, inputs: tuple[Input, ...], world: World
+) -> Done:
+    kept: dict[str, Descriptor] = {}
+    modes: dict[str, Json] = {}
     for name in outs:
         path = os.path.join(folder, name)
         if os.path.islink(path) or not os.path.isfile(path):
             raise ActionFailed(where, f"it did not write {name!r}", "write it into {out}")
+        modes[name] = plain_mode(os.stat(path).st_mode)
         kept[name] = world.store.put_file(path, _MEDIA_TYPE)
-    return kept
+    return Done(outputs=kept, facts={"modes": modes}, inputs=inputs)

@@ -9,7 +9,6 @@ from typing import Any
 from scratchtasks.core.action import Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import StageError, did_you_mean
 from scratchtasks.core.platform import Platform, parse_platform
 from scratchtasks.core.rootfs import Rootfs, plain_layer_from_json
 from scratchtasks.core.target import Healthcheck, Image, User
@@ -22,6 +21,7 @@ from .essentials.tree import tree_of
 from .layers import plain_layer, tar_identity, tar_layer
 from .operation import Done, Job, Outcome, World, each_alone
 from .staging import Owners, Staging, stage
+from .startable import check_root
 
 
 class RootfsOperation:
@@ -30,7 +30,7 @@ class RootfsOperation:
     Fact `versions`: for `certs` and `zoneinfo`, the versions of what they are from, by name.
     """
 
-    version = 2
+    version = 3
 
     def identity(self, job: Job, world: World) -> Json:
         """The form of tars, and the clock that images carry."""
@@ -90,43 +90,22 @@ def _for_platform(
             blob = job.deps[binary["dep"]].outputs["binary"]
             outputs[blob.digest] = blob
             binaries.append(_binary_entry(binary["dest"], blob))
-    root = merge_trees([*lower, staging.entries, binaries], where)
-    check_root(image, {entry.path: entry for entry in root}, where)
+    merged = merge_trees([*lower, staging.entries, binaries], where)
+    root = {entry.path: entry for entry in merged}
+    check_root(image, root, where)
     _check_zone(image, params["layers"], job, where)
-    dirs = {entry.path: entry for entry in root if entry.kind == "dir"}
+    dirs = {path: entry for path, entry in root.items() if entry.kind == "dir"}
+    # What was staged twice, such as a folder that two sources share, is one entry by now.
+    own = [root[path] for path in dict.fromkeys(entry.path for entry in staging.entries)]
     layers = [plain_layer_from_json(result.facts["layer"]) for result in shared]
     if staging.is_handier_in_one:
         opener = staging.opener(world.store)
-        layers.append(tar_layer(world, staging.entries, "files", opener, dirs))
-    elif staging.entries:
-        layers.append(plain_layer(world, staging.entries, "files", dirs))
+        layers.append(tar_layer(world, own, "files", opener, dirs))
+    elif own:
+        layers.append(plain_layer(world, own, "files", dirs))
     layers += [plain_layer(world, [entry], "binary", dirs) for entry in binaries]
     config = config_bytes(image, platform, layers, world.epoch)
     return Rootfs(platform, world.store.put_bytes(config, media.CONFIG), tuple(layers))
-
-
-def check_root(image: Image, root: Mapping[str, FileEntry], where: str) -> None:
-    """Refuse a root file system in which the image's program cannot start.
-
-    Raises: StageError when the entrypoint is not in the image or not executable.
-    """
-    command = [*image.entrypoint, *image.cmd]
-    if not command:
-        raise StageError(where, "image.entrypoint: wanted a program to start, got nothing")
-    program = command[0]
-    if not program.startswith("/"):
-        return  # looked up by the runtime on the image's PATH
-    entry = root.get(check_path(program, where))
-    if entry is None:
-        files = tuple(f"/{path}" for path, each in root.items() if each.mode & 0o111)
-        programs = tuple(path for path in files if root[path[1:]].kind == "file")
-        raise StageError(
-            where,
-            f"image.entrypoint: {program} is not in the image",
-            did_you_mean(program, programs),
-        )
-    if entry.kind == "dir" or (entry.kind == "file" and not entry.mode & 0o111):
-        raise StageError(where, f"image.entrypoint: {program} is not executable")
 
 
 def _check_zone(image: Image, kinds: Sequence[str], job: Job, where: str) -> None:

@@ -6,13 +6,13 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, cast
 
-from scratchtasks.core.action import Input
+from scratchtasks.core.action import ActionResult, Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ScratchError, StageError, StoreError, did_you_mean
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.platform import Platform
-from scratchtasks.core.tree import FileEntry, check_path
+from scratchtasks.core.tree import FileEntry, check_length, check_path
 from scratchtasks.oci.tar import OpenBlob
 from scratchtasks.store.blobs import ContentStore
 
@@ -126,13 +126,15 @@ class _Stager:
         if "dep" in wanted:
             made = self.job.deps[wanted["dep"]]
             blob = made.outputs[wanted["output"]]
-            mode = made.facts.get("mode", 0o644) if wanted["mode"] is None else wanted["mode"]
+            mode = _made_mode(made, wanted["output"]) if wanted["mode"] is None else wanted["mode"]
             self._file(dest, wanted.get("name", wanted["output"]), blob, mode, owner)
             return
         src: str = wanted["src"]
         if os.path.isdir(os.path.join(self.world.root, src)):
             for name in self._walk(src):
-                self._add(f"{src}/{name}", f"{dest}/{_in_utf8(name)}", wanted["mode"], owner)
+                place = f"{dest}/{_in_utf8(name)}"
+                check_length(place, self.where)
+                self._add(f"{src}/{name}", place, wanted["mode"], owner)
         else:
             self._add(src, dest, wanted["mode"], owner, follow=True)
 
@@ -191,7 +193,7 @@ class _Stager:
             self.inputs[Input("file", src)] = None
             if mode is None:
                 self.inputs[Input("mode", src)] = None
-                mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
+                mode = plain_mode(status.st_mode)
             self._file(dest, src, self._found(src, full), mode, owner)
         else:
             raise StageError(self.where, f"cannot stage {src}: wanted a file, folder or symlink")
@@ -241,6 +243,17 @@ class _Stager:
             f"{dest}: unknown owner {owner!r} (wanted a user of the image, or uid:gid)",
             did_you_mean(owner, tuple(self.owners)),
         )
+
+
+def plain_mode(mode: int) -> int:
+    """0755 for a *mode* whose owner may execute, else 0644: no umask gets into an image."""
+    return 0o755 if mode & stat.S_IXUSR else 0o644
+
+
+def _made_mode(made: ActionResult, output: str) -> int:
+    """The mode of what an action made: a genrule tells of each output, a fetch of its only one."""
+    modes: Mapping[str, int] = made.facts.get("modes") or {output: made.facts["mode"]}
+    return modes[output]
 
 
 def _in_utf8(name: str) -> str:

@@ -1,6 +1,8 @@
-"""Stamps: what an action's last success was made from, and what it gave; doit's targets."""
+"""Stamps: what an action's last success was made from, and what it gave; doit's targets.
 
-import json
+Kept as the action cache keeps entries, with a checksum: nobody waits until they are on the disk.
+"""
+
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +14,11 @@ from scratchtasks.core.action import (
     InputRecord,
     result_from_json,
 )
-from scratchtasks.core.digest import ActionKey, Json, canonical_json
+from scratchtasks.core.digest import ActionKey, Json
 from scratchtasks.core.errors import StoreError
 from scratchtasks.core.frozen import dataclass
-from scratchtasks.store.atomic import remove, write_atomic
+from scratchtasks.store.actions import read_entry, write_entry
+from scratchtasks.store.atomic import remove
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,17 +34,13 @@ class Stamp:
 
 def stamp_path(scratch: str, action: Action) -> str:
     """Where *action*'s stamp lies; one file per label and platform."""
-    suffix = "@" + str(action.platform).replace("/", "-") if action.platform else ""
-    return os.path.join(
-        scratch, "stamps", action.label.package, f"{action.label.name}{suffix}.json"
-    )
+    return os.path.join(scratch, _place(action))
 
 
-def read_stamp(path: str) -> Stamp | None:
-    """The stamp at *path*; None when there is none or it is damaged, which costs only time."""
+def read_stamp(scratch: str, action: Action) -> Stamp | None:
+    """*action*'s stamp; None when there is none or it is damaged, which costs only time."""
     try:
-        with open(path, "rb") as file:
-            value = json.loads(file.read())
+        value = read_entry(stamp_path(scratch, action), _place(action))
         record = {Input(kind, name, pattern): got for kind, name, pattern, got in value["record"]}
         return Stamp(
             key=ActionKey(value["key"]),
@@ -54,10 +53,10 @@ def read_stamp(path: str) -> Stamp | None:
         return None
 
 
-def write_stamp(path: str, stamp: Stamp) -> None:
-    """Write *stamp*; a crash leaves it or none.  Raises: StoreError when the disk is full."""
+def write_stamp(scratch: str, action: Action, stamp: Stamp) -> None:
+    """Write *action*'s *stamp*; a crash leaves it or none.  Raises: StoreError (disk full)."""
+    path = stamp_path(scratch, action)
     record: list[Json] = [[*item, stamp.record[item]] for item in sorted(stamp.record)]
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     value: dict[str, Json] = {
         "key": stamp.key,
         "base": stamp.base,
@@ -68,4 +67,10 @@ def write_stamp(path: str, stamp: Stamp) -> None:
     # ext4 begins to write a file to disk when its name takes another's place: 0.3 to 5 ms for each
     # stamp (measured).  Without one the cache is asked, which is right as well.
     remove(path)
-    write_atomic(path, canonical_json(value))
+    write_entry(path, _place(action), value)
+
+
+def _place(action: Action) -> str:
+    """Where the stamp lies in `.scratch`, which may be moved: what its checksum is bound to."""
+    suffix = "@" + str(action.platform).replace("/", "-") if action.platform else ""
+    return os.path.join("stamps", action.label.package, f"{action.label.name}{suffix}.json")

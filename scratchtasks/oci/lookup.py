@@ -6,23 +6,18 @@ symlinks that are there by then, and each in place of what was there before.
 Source: OCI image-spec v1.1, layer.md, "Applying Changesets".
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
+
+from scratchtasks.core.links import TooManyLinks, follow
 
 from .untar import Malformed, Member
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
-_HOPS = 40
-"""Symlinks on the way to one file: Linux's own limit."""
 
 _DEEP = 127
 """Layers that ask one another for a folder: Docker's own engine takes no more in an image."""
-
-
-class TooManyLinks(Exception):
-    """Symlinks that lead in a circle."""
 
 
 class Node(NamedTuple):
@@ -35,6 +30,14 @@ class Node(NamedTuple):
     layer: int
     number: int
     member: Member
+
+    @property
+    def kind(self) -> str:
+        return self.member.kind
+
+    @property
+    def link(self) -> str:
+        return self.member.link
 
 
 class Layers:
@@ -74,44 +77,16 @@ class Layers:
         With a *way* missing folders count as made on it, and it gets each path that was looked
         at, and whether a symlink is there.
         """
-        todo = deque(path.split("/"))
-        at: list[str] = []
-        node = _implied("")
-        hops = 0
-        while todo:
-            part = todo.popleft()
-            if node.member.kind != "dir":
-                return None
-            if part in ("", "."):
-                continue
-            if part == "..":
-                at = at[:-1]  # the root is its own parent
-                node = self._folder(at, below)
-                continue
-            here = "/".join([*at, part])
-            found = self._at(here, below)
-            if way is not None:
-                way[here] = found is not None and found.member.kind == "symlink"
-                found = found or _implied(here)
-            if found is None:
-                return None
-            if found.member.kind == "symlink":
-                hops += 1
-                if hops > _HOPS:
-                    raise TooManyLinks
-                link = found.member.link
-                at = [] if link.startswith("/") else at
-                todo.extendleft(reversed(link.split("/")))
-                node = self._folder(at, below)
-                continue
-            at.append(part)
-            node = found
-        return node
 
-    def _folder(self, at: list[str], below: int) -> Node:
-        """The folder *at*, which was on the way."""
-        path = "/".join(at)
-        return self._at(path, below) or _implied(path)
+        def look(plain: str) -> Node | None:
+            found = self._at(plain, below)
+            if way is not None and plain:
+                way[plain] = found is not None and found.kind == "symlink"
+                found = found or _implied(plain)
+            return found
+
+        end = follow(path, look)
+        return None if end.rest else end.node
 
     def _at(self, path: str, below: int) -> Node | None:
         """What is at *path*, whose folders are no symlinks, in the layers *below* a number."""
@@ -177,7 +152,7 @@ class Layers:
                 found = self._find(folder, number + 1, layer.way)
             except TooManyLinks:
                 found = None
-            if found is None or found.member.kind != "dir":
+            if found is None or found.kind != "dir":
                 return None
             path = found.member.path
             known = layer.places[folder] = f"{path}/" if path else ""
@@ -190,7 +165,7 @@ class Layers:
         found = None
         if inside is not None and not f"{inside}{name}/".startswith(f"{path}/"):
             found = self._at(inside + name, node.layer + 1)
-        if found is None or found.member.kind == "dir":
+        if found is None or found.kind == "dir":
             what = f"{node.member.path[:200]!a} to {node.member.link[:200]!a}"
             raise Malformed(f"holds the hard link {what}, which is no file by then")
         return found
@@ -223,7 +198,7 @@ class _Layer:
     def is_other(self, path: str) -> bool:
         """Whether this layer has something else than a folder at *path*."""
         found = self.members.get(path)
-        return found is not None and found.member.kind != "dir"
+        return found is not None and found.kind != "dir"
 
     def hide(self, path: str, among: set[str]) -> None:
         """Have *path* *among* those of which nothing in lower layers is seen."""

@@ -347,7 +347,7 @@ class Session:
             Digest(f"sha256:{each}") for pin in pins for each in (pin.sha256, *pin.wheels.values())
         }
         for action in self.graph.actions.values():
-            stamp = read_stamp(stamp_path(self.world.scratch, action))
+            stamp = read_stamp(self.world.scratch, action)
             if stamp is not None:
                 kept |= {blob.digest for blob in stamp.result.outputs.values()}
         return frozenset(kept)

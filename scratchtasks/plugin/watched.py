@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.names import is_match
-from scratchtasks.execute.stamp import read_stamp, stamp_path
+from scratchtasks.execute.stamp import read_stamp
 from scratchtasks.store.atomic import write_atomic
 from scratchtasks.store.signature import list_folder
 
@@ -42,7 +42,7 @@ def inputs_of(
     }
     for action in _actions(session, names):
         verdict = session.engine.verdict(action)
-        stamp = read_stamp(stamp_path(session.world.scratch, session.graph.actions[action]))
+        stamp = read_stamp(session.world.scratch, session.graph.actions[action])
         record = dict(verdict.record)
         if stamp is None:
             found |= dict(_everything(root)) if has_failed else {}

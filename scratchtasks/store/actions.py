@@ -130,7 +130,8 @@ def _read_entry(path: str, key: ActionKey) -> tuple[Any, str]:
 
 def _checksum(key: str, payload: bytes) -> bytes:
     # With the key in it, an entry that ended up under another name is noticed, too.
-    return hashlib.sha256(b"action 1\n%s\n%s" % (key.encode(), payload)).hexdigest().encode()
+    name = key.encode("utf-8", "surrogateescape")
+    return hashlib.sha256(b"action 1\n%s\n%s" % (name, payload)).hexdigest().encode()
 
 
 def _touch(path: str) -> None:

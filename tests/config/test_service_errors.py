@@ -118,6 +118,8 @@ LINES = [
      '"ap"\n    hint: did you mean \'app\'?'),
     ('dirs = [{ path = "/d", owner = "7" }]', 'image.dirs[0].owner: wanted a user name of the '
      'image or "uid:gid", got the string "7"'),
+    ('dirs = [{ path = "/' + "d" * 256 + '" }]', 'image.dirs[0].path: wanted names of at most 255 '
+     'bytes, got the string "/' + "d" * 59 + '…"'),
     ('files = "web"', 'image.files: wanted an array of tables, got the string "web"'),
 ]
 

@@ -90,6 +90,13 @@ def test_what_another_rule_made_is_a_source(world: World) -> None:
     assert text_of(run(each, world), world) == "made"
 
 
+def test_it_tells_which_of_its_files_are_programs(world: World) -> None:
+    script = 'cd "$0"; touch a b c; chmod 700 a; chmod 655 b; chmod 4111 c'
+    outcome = run(job("sh", "-c", script, "{out}", outs=("a", "b", "c")), world)
+    assert isinstance(outcome, Done)
+    assert outcome.facts == {"modes": {"a": 0o755, "b": 0o644, "c": 0o755}}
+
+
 @pytest.mark.parametrize(
     ("cmd", "message"),
     [

@@ -1,12 +1,14 @@
 """rootfs and image: what the composed root has to hold, and what config and manifest say."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scratchtasks.core.action import Action, ActionResult
+from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.label import Label
 from scratchtasks.execute.image import ImageOperation
@@ -30,15 +32,26 @@ CONFIG: Mapping[str, Any] = {
 OPT = {"path": "/opt", "mode": 0o755, "owner": ""}
 
 
-def root_of(world: World, *, platforms: tuple[str, ...] = ("linux/amd64",), **config: Any) -> Any:
+def file(src: str, dest: str, mode: int | None = None) -> dict[str, Any]:
+    return {"src": src, "dest": dest, "mode": mode, "owner": ""}
+
+
+def root_of(
+    world: World,
+    *,
+    platforms: tuple[str, ...] = ("linux/amd64",),
+    files: Sequence[Any] = (),
+    dirs: Sequence[Any] = (OPT,),
+    **config: Any,
+) -> Any:
     binary = world.store.put_bytes(b"\x7fELF", "application/octet-stream")
     params: dict[str, Any] = {
         "layers": [],
         "binaries": [
             {"dep": f"binary@{each}", "dest": "/usr/bin/x", "platform": each} for each in platforms
         ],
-        "files": [],
-        "dirs": [OPT],
+        "files": list(files),
+        "dirs": list(dirs),
         "config": {**CONFIG, **config},
         "platforms": list(platforms),
     }
@@ -47,17 +60,11 @@ def root_of(world: World, *, platforms: tuple[str, ...] = ("linux/amd64",), **co
     return RootfsOperation().run([Job(action, deps)], world)["//s:rootfs"]
 
 
-def outcome(
-    world: World,
-    *,
-    platforms: tuple[str, ...] = ("linux/amd64",),
-    max_size: int = 0,
-    **config: Any,
-) -> Any:
-    root = root_of(world, platforms=platforms, **config)
+def outcome(world: World, *, max_size: int = 0, **wished: Any) -> Any:
+    root = root_of(world, **wished)
     if isinstance(root, ScratchError):
         return root
-    labels = config.get("labels", {})
+    labels = wished.get("labels", {})
     params = {"name": "x", "labels": labels, "max_size": max_size}
     action = Action(label=Label("s", "image"), mnemonic="Image", op="image", params=params)
     deps = {"rootfs": ActionResult(outputs=root.outputs, facts=root.facts)}
@@ -102,24 +109,136 @@ def test_annotations_are_the_standard_labels(world: World) -> None:
     }
 
 
+FOLDERS = "\n    hint: name a folder of the image, or one that it lacks: engines make it"
+
+
+def health(*command: str) -> dict[str, Any]:
+    more = {"interval": 0, "timeout": 0, "start_period": 0, "retries": 0}
+    return {"command": list(command), **more}
+
+
+@pytest.fixture
+def linked(world: World) -> dict[str, Any]:
+    """Wishes for a root with symlinks in /srv, a file and a program beside them."""
+    folder = Path(world.root, "links")
+    folder.mkdir()
+    links = {
+        "bin": "../usr/bin",
+        "opt": "/opt/",
+        "up": "../../../usr/bin/x",
+        "mtab": "/proc/mounts",
+        "none": "/usr/bin/nope",
+        "away": "/no/where",
+        "cfg": "f",
+        "a": "b",
+        "b": "/srv/a",
+    }
+    for name, link in links.items():
+        (folder / name).symlink_to(link)
+    (folder / "f").write_text("text")
+    (folder / "run").write_text("#!/usr/bin/x")
+    (folder / "run").chmod(0o755)
+    return {"files": [file("links", "/srv")]}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"entrypoint": ["/srv/bin/x"]},
+        {"entrypoint": ["/srv/up"]},
+        {"entrypoint": ["/srv/run"]},
+        {"entrypoint": ["/opt/..//usr/bin/../bin/x"]},
+        {"entrypoint": [], "cmd": ["x"]},
+        {"healthcheck": health("/srv/bin/x", "/nope")},
+        {"workdir": "/opt", "volumes": ["/opt", "/srv/opt", "/srv/opt/more", "/data"]},
+        {"workdir": "/srv/opt"},
+        {"workdir": "/data/not/there", "volumes": ["/srv/away"]},
+        {"workdir": "/srv/away"},
+        {"workdir": "/srv/mtab/not/there"},
+    ],
+)
+def test_images_that_can_start(
+    config: dict[str, Any], linked: dict[str, Any], world: World
+) -> None:
+    done = outcome(world, **linked, **config)
+    assert isinstance(done, Done), done
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"entrypoint": []}, "rootfs: image.entrypoint: wanted a program to start, got nothing"),
+        ({"entrypoint": []}, "image.entrypoint: wanted a program to start, got nothing"),
         (
             {"entrypoint": ["/usr/bin/y"]},
-            "rootfs: image.entrypoint: /usr/bin/y is not in the image\n"
+            "image.entrypoint: /usr/bin/y is not in the image\n"
             "    hint: did you mean '/usr/bin/x'?",
         ),
-        ({"entrypoint": ["/opt"]}, "rootfs: image.entrypoint: /opt is not executable"),
-        ({"entrypoint": [], "cmd": ["/y"]}, "rootfs: image.entrypoint: /y is not in the image"),
-        ({"max_size": 10}, "image: image.max_size: wanted at most 10 bytes, got "),
+        ({"entrypoint": ["/opt"]}, "image.entrypoint: /opt is not executable"),
+        ({"entrypoint": ["/"]}, "image.entrypoint: / is not executable"),
+        ({"entrypoint": ["/srv/f"]}, "image.entrypoint: /srv/f is not executable"),
+        (
+            {"entrypoint": ["/srv/cfg"]},
+            "image.entrypoint: /srv/cfg leads to /srv/f, which is not executable",
+        ),
+        (
+            {"entrypoint": ["/srv/none"]},
+            "image.entrypoint: /srv/none leads to /usr/bin/nope, which is not in the image\n"
+            "    hint: did you mean '/usr/bin/x'?",
+        ),
+        (
+            {"entrypoint": ["/srv/f/x"]},
+            "image.entrypoint: /srv/f/x lies below /srv/f, which is a file from links/f",
+        ),
+        ({"entrypoint": ["/srv/a"]}, "image.entrypoint: /srv/a leads in a circle of symlinks"),
+        (
+            {"entrypoint": [], "cmd": ["/y"]},
+            "image.cmd: /y is not in the image\n    hint: known: /srv/run, /usr/bin/x",
+        ),
+        (
+            {"healthcheck": health("/nope")},
+            "image.healthcheck.command: /nope is not in the image\n"
+            "    hint: known: /srv/run, /usr/bin/x",
+        ),
+        ({"healthcheck": health("/srv/f")}, "image.healthcheck.command: /srv/f is not executable"),
+        (
+            {"workdir": "/srv/f"},
+            f"image.workdir: /srv/f is a file from links/f (wanted a folder){FOLDERS}",
+        ),
+        (
+            {"workdir": "/srv/cfg"},
+            "image.workdir: /srv/cfg leads to /srv/f, which is a file from links/f "
+            f"(wanted a folder){FOLDERS}",
+        ),
+        (
+            {"workdir": "/usr/bin/x/data"},
+            "image.workdir: /usr/bin/x/data lies below /usr/bin/x, which is a file from binary "
+            f"(wanted a folder){FOLDERS}",
+        ),
+        ({"workdir": "/srv/b"}, "image.workdir: /srv/b leads in a circle of symlinks"),
+        (
+            {"volumes": ["/data", "/usr/bin/x"]},
+            f"image.volumes: /usr/bin/x is a file from binary (wanted a folder){FOLDERS}",
+        ),
+        (
+            {"volumes": ["/srv/cfg/x"]},
+            "image.volumes: /srv/cfg/x lies below /srv/f, which is a file from links/f "
+            f"(wanted a folder){FOLDERS}",
+        ),
     ],
 )
-def test_images_that_cannot_start(config: dict[str, Any], message: str, world: World) -> None:
-    error = outcome(world, **config)
+def test_images_that_cannot_start(
+    config: dict[str, Any], message: str, linked: dict[str, Any], world: World
+) -> None:
+    error = outcome(world, **linked, **config)
+    assert isinstance(error, ScratchError), error
+    assert str(error) == f"//s:rootfs: {message}"
+
+
+def test_images_that_are_too_large(world: World) -> None:
+    error = outcome(world, max_size=10)
     assert isinstance(error, ScratchError)
-    assert str(error).startswith(f"//s:{message}")
+    assert str(error).startswith("//s:image: image.max_size: wanted at most 10 bytes, got ")
 
 
 def test_equal_wishes_give_equal_images(world: World) -> None:
@@ -139,3 +258,48 @@ def test_a_root_names_all_that_it_needs_and_nothing_of_it_is_compressed(world: W
     layers = [layer["diffID"] for layer in root["layers"]]
     assert layers == [layer["diffID"] for layer in image.facts["images"][0]["layers"]]
     assert not any("gzip" in blob.media_type for blob in done.outputs.values())
+
+
+@pytest.fixture
+def sources(world: World) -> Path:
+    """Folders d and e, which share sub/ and a file that is equal in both."""
+    for name in ("d", "e"):
+        (folder := Path(world.root, name, "sub")).mkdir(parents=True)
+        (folder / name).write_text(name)
+        (folder / "same").write_text("same")
+    return Path(world.root)
+
+
+SUB = {"path": "/srv/sub", "mode": 0o755, "owner": ""}
+
+
+@pytest.mark.parametrize("size", [1, 300_000])
+def test_what_is_staged_twice_is_one_entry(size: int, sources: Path, world: World) -> None:
+    # Small files are kept as one tar, large ones each.
+    for name in ("d", "e"):
+        (sources / name / "sub" / "same").write_bytes(b"x" * size)
+    once = [file("d", "/srv"), file("e/sub/e", "/srv/sub/e")]
+    found = root_of(world, files=once)
+    assert isinstance(found, Done), found
+    twice = [file("d", "/srv"), file("e", "/srv"), file("d/sub/d", "/srv/sub/d")]
+    for dirs in ([OPT], [OPT, SUB], [SUB, OPT, SUB]):
+        again = root_of(world, files=twice, dirs=dirs)
+        assert isinstance(again, Done), again
+        assert again.facts == found.facts
+
+
+def test_two_sources_for_one_path_are_both_named(sources: Path, world: World) -> None:
+    (sources / "e/sub/same").write_text("other")
+    error = root_of(world, files=[file("d", "/srv"), file("e", "/srv")])
+    assert str(error) == (
+        "//s:rootfs: two sources for /srv/sub/same: "
+        f"d/sub/same (file 0644 0:0 {digest_of(b'same')[:19]}) and "
+        f"e/sub/same (file 0644 0:0 {digest_of(b'other')[:19]})\n"
+        "    hint: leave one of them out, or give them the same content, mode and owner"
+    )
+    error = root_of(world, files=[file("d", "/srv")], dirs=[{**SUB, "mode": 0o700}])
+    assert str(error) == (
+        "//s:rootfs: two sources for /srv/sub: d/sub (dir 0755 0:0 folder) and "
+        "//s:rootfs dirs (dir 0700 0:0 folder)\n"
+        "    hint: leave one of them out, or give them the same content, mode and owner"
+    )

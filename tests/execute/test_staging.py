@@ -23,7 +23,10 @@ def staged(world: World, files: Sequence[Any] = (), dirs: Sequence[Any] = ()) ->
     params = {"files": [{**defaults, **each} for each in files], "dirs": list(dirs)}
     action = Action(label=Label("s", "rootfs"), mnemonic="", op="rootfs", params=params)
     blob = world.store.put_bytes(b"made", "text/plain")
-    job = Job(action, {"file:0": ActionResult(outputs={"o": blob})})
+    outputs = {"o": blob, "run": blob}
+    made = ActionResult(outputs=outputs, facts={"modes": {"o": 0o644, "run": 0o755}})
+    fetched = ActionResult(outputs={"file": blob}, facts={"mode": 0o755, "version": "1"})
+    job = Job(action, {"file:0": made, "file:1": fetched})
     return stage(job, OWNERS, world, Platform("linux", "amd64"))
 
 
@@ -96,6 +99,22 @@ def test_what_a_genrule_made(world: World) -> None:
     assert found.inputs == ()
     assert found.entries[0].digest is not None
     assert world.store.read(found.entries[0].digest) == b"made"
+
+
+@pytest.mark.parametrize(
+    ("dep", "output", "mode", "staged_as"),
+    [
+        ("file:0", "run", None, "755"),
+        ("file:0", "o", None, "644"),
+        ("file:0", "run", 0o600, "600"),
+        ("file:1", "file", None, "755"),
+    ],
+)
+def test_what_was_made_keeps_its_executable_bit(
+    dep: str, output: str, mode: int | None, staged_as: str, world: World
+) -> None:
+    found = staged(world, [{"dep": dep, "output": output, "dest": "/a", "mode": mode}])
+    assert [shown(entry) for entry in found.entries] == [f"file {staged_as} 0:0 a"]
 
 
 def test_folders(world: World) -> None:
@@ -188,6 +207,15 @@ def test_the_form_does_not_depend_on_what_the_store_has(web: Path, world: World)
 def test_what_only_genrules_made_stays_as_it_is(world: World) -> None:
     found = staged(world, [{"dep": "file:0", "output": "o", "dest": "/a", "mode": 0o444}])
     assert not found.is_handier_in_one
+
+
+def test_a_folder_can_be_too_deep_for_an_image(web: Path, world: World) -> None:
+    dest = "/" + "/".join(["d" * 255] * 14)
+    with pytest.raises(StageError) as caught:
+        staged(world, [{"src": "web", "dest": f"{dest}/{'e' * 250}"}])
+    assert str(caught.value) == (
+        f"//s:rootfs: wanted a path of at most 3840 bytes, got 3841 in '/{'d' * 29}…'"
+    )
 
 
 @pytest.mark.parametrize(("src", "held"), [(".", ".scratch"), ("dist", "dist"), ("./dist", "dist")])

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 
 from scratchtasks.core.descriptor import Descriptor, Layer
 from scratchtasks.core.digest import DiffID, digest_of, hex_of
+from scratchtasks.core.links import TooManyLinks
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.target import Image, User
 from scratchtasks.oci import media
 from scratchtasks.oci.image import config_bytes, manifest_bytes
 from scratchtasks.oci.layout import LAYOUT_FILE, index_json
-from scratchtasks.oci.lookup import Layers, TooManyLinks
+from scratchtasks.oci.lookup import Layers
 from scratchtasks.oci.untar import Malformed, Member
 
 _OPENAT2 = 437

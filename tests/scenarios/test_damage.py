@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -32,6 +34,12 @@ def flip_a_bit(path: Path) -> None:
 
 def files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def stamps_to_read(site: Site) -> list[Path]:
+    """All stamps, and nothing that spares the next run to read them."""
+    shutil.rmtree(site.root / ".scratch" / "memo")
+    return files_below(site.root / ".scratch" / "stamps")
 
 
 def check_mended(site: Site, images: dict[str, str]) -> None:
@@ -82,8 +90,34 @@ def test_a_damaged_database_is_begun_anew(name: str, data: bytes, built: Site) -
 @pytest.mark.parametrize("text", ["[]", '{"key": 1}', '{"key": "x", "base": "", "result": null}'])
 def test_garbage_stamps_are_misses(text: str, built: Site) -> None:
     images = built.images()
-    for path in files_below(built.root / ".scratch" / "stamps"):
+    for path in stamps_to_read(built):
         path.write_text(text)
+    check_mended(built, images)
+
+
+def _other_digit(match: re.Match[bytes]) -> bytes:
+    return match[0][:-1] + (b"8" if match[0].endswith(b"9") else b"9")
+
+
+@pytest.mark.parametrize("what", [b'"digest":"sha256:', b'"diffID":"sha256:', b'"size":'])
+def test_a_digit_that_changed_in_a_stamp_is_noticed(what: bytes, built: Site) -> None:
+    """Each is still JSON of the right form, and would be believed."""
+    images = built.images()
+    for path in stamps_to_read(built):
+        data = path.read_bytes()
+        facts, results = data.partition(b'"facts":')[::2]
+        changed = re.sub(what + b"[0-9a-f]", _other_digit, results)
+        path.write_bytes(facts + b'"facts":' + changed)
+    check_mended(built, images)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_bit_that_changed_in_a_stamp_is_noticed(seed: int, built: Site) -> None:
+    images, random = built.images(), Random(seed)
+    for path in stamps_to_read(built):
+        data = bytearray(path.read_bytes())
+        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+        path.write_bytes(data)
     check_mended(built, images)
 
 

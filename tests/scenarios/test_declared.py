@@ -1,5 +1,6 @@
 """A dodo.py with Python alone: the same rules, the same images, and rules of one's own."""
 
+import tarfile
 from pathlib import Path
 
 from .workspaces import GO_MOD, LOADER, QUICK, TWO_SERVICES, lone_go, site_of
@@ -104,6 +105,21 @@ def test_rules_of_ones_own_are_cached_like_ours(tmp_path: Path) -> None:
     assert site.images() == first
     site.write({"gen/notes.md": "no source of any rule"})
     assert site.doit().summary == "1 image up to date"
+
+
+def test_what_a_rule_made_executable_is_so_in_the_image(tmp_path: Path) -> None:
+    dodo = FILES["dodo.py"].replace("; echo $#", '; chmod 755 "$0/upper.txt"; echo $#')
+    dodo = dodo.replace('src="//gen:words/count"', 'src="//gen:words/upper.txt"')
+    site = site_of(tmp_path / "ws", {**FILES, "dodo.py": dodo})
+    site.doit()
+    with tarfile.open(site.layers("api")["files"]) as tar:
+        modes = {member.name: member.mode for member in tar if member.isfile()}
+    assert modes == {"srv/count": 0o755, "srv/twice.txt": 0o444}
+    # Content stays, so only the fact tells that it is another image.
+    site.write({"dodo.py": dodo.replace("chmod 755", "chmod 644")})
+    assert site.doit().summary == "1 image, 1 rebuilt"
+    with tarfile.open(site.layers("api")["files"]) as tar:
+        assert tar.getmember("srv/count").mode == 0o644
 
 
 def test_a_rule_that_fails_says_what_and_its_message_is_shown_once(tmp_path: Path) -> None:

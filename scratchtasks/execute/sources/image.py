@@ -10,11 +10,12 @@ from typing import Any
 from scratchtasks.core.descriptor import Descriptor, descriptor_from_json
 from scratchtasks.core.digest import hex_of
 from scratchtasks.core.errors import StageError, StoreError, did_you_mean
+from scratchtasks.core.links import TooManyLinks
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.source import FromImage
 from scratchtasks.oci import media
 from scratchtasks.oci.expand import CannotExpand, Expanded
-from scratchtasks.oci.lookup import Layers, Node, TooManyLinks
+from scratchtasks.oci.lookup import Layers, Node
 from scratchtasks.oci.untar import Malformed, Member, TarReader
 from scratchtasks.registry.client import Registry
 from scratchtasks.registry.manifests import digest_at
