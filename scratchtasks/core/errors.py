@@ -87,6 +87,11 @@ def did_you_mean(word: str, known: "tuple[str, ...] | list[str]") -> str:
     return "known: " + ", ".join(sorted(known)) if known else ""
 
 
+def count_of(number: int, noun: str, plural: str = "") -> str:
+    """`1 blob`, `2 blobs`; *plural* where that is not *noun* with an s."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
 def printable(text: str, keep: str = "") -> str:
     """*text* with control characters, save those to *keep*, as `?`: a name must not steer the
     terminal."""

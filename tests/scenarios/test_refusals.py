@@ -24,6 +24,7 @@ def test_a_compilers_message_appears_once_and_untouched(tmp_path: Path) -> None:
         "    hint: see the compiler's message\n"
     )
     assert "Traceback" not in ran.out
+    assert ran.summary == "2 images, 1 failed, 1 not looked at"
 
 
 @pytest.mark.parametrize("options", [("--continue",), ("--continue", "-n", "4")])
@@ -32,7 +33,7 @@ def test_with_continue_all_others_are_built(options: tuple[str, ...], tmp_path: 
     site.write({"services/api/main.go": BAD_GO})
     ran = site.run(*options)
     assert ran.code == 2  # doit's: to depend on what failed is an error
-    assert ran.summary == "2 images, 1 rebuilt, 1 not built"
+    assert ran.summary == "2 images, 1 rebuilt, 1 failed"
     assert list(site.images()) == ["web"]
     site.write({"services/api/main.go": TWO_SERVICES["services/api/main.go"]})
     assert site.doit().actions == [
