@@ -208,7 +208,7 @@ def task_dicts(
     """
     before = _hidden_tasks(plan) if plan else {}
     used = {name.partition(":")[0] for name in session.graph.tasks}
-    used |= {"image", "binary", "rootfs", "load", "smoke", "push"}
+    used |= {"image", "binary", "rootfs", "load", "smoke", "push", "fetch"}
     for basename, doc in GROUPS.items():
         if basename in used:
             yield {"basename": basename, "name": None, "doc": doc, "meta": {META: {}}}

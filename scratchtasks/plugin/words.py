@@ -75,6 +75,8 @@ def empty_groups(words: Sequence[str], session: "Session | LateSession") -> Iter
     for kind in AFTER:
         if kind in words and session.graph.services and not session.names_for(kind):
             yield f"{kind}: no service has a [{kind}] table"
+    if "fetch" in words and not any(name.startswith("fetch:") for name in session.graph.tasks):
+        yield "fetch: no service takes anything from another image or from Debian"
 
 
 def _refuse(word: str, known: dict[str, str], session: "Session | LateSession") -> None:

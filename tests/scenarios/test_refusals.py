@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,18 @@ def test_templates_that_cannot_be_filled(ldflag: str, message: str, tmp_path: Pa
     assert ran.code == 3
     assert ran.err.startswith(f"ERROR: services/api/service.toml: {message}")
     assert not (site.root / "dist").exists()
+
+
+def test_a_template_of_git_before_the_first_commit(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    subprocess.run(["git", "init", "-q"], cwd=site.root, check=True)
+    site.write({"services/api/service.toml": SERVICE + 'ldflags = ["-X main.v={git.short}"]\n'})
+    ran = site.run()
+    assert (ran.code, ran.err) == (
+        3,
+        "ERROR: services/api/service.toml: {git.short}: fatal: Needed a single revision\n"
+        "    hint: commit first: there is nothing to name yet\n",
+    )
 
 
 def test_two_services_of_one_name(tmp_path: Path) -> None:
