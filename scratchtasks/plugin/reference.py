@@ -58,7 +58,7 @@ def _tasks() -> Iterator[str]:
     yield "| tasks | the group |"
     yield "|---|---|"
     for name, doc in GROUPS.items():
-        whose = "FOLDER/NAME" if name == "rule" else "NAME"
+        whose = "[FOLDER/]NAME" if name == "rule" else "NAME"
         yield f"| `{name}:{whose}` | `{name}`: {doc} |"
     yield "\nEvery task answers to its label too: `doit //services/api:image`.  `push` takes"
     yield "`--dry-run` (print the plan; send nothing, try nothing out) and `--json`.\n"
