@@ -14,6 +14,9 @@
 Anything else that is raised is a bug in scratchtasks and may show a traceback.
 """
 
+_MANY = 20
+_SHOWN = 10
+
 
 class ScratchError(Exception):
     """A user's mistake or the outside world's failure; printed without a traceback.
@@ -78,13 +81,22 @@ class SinkError(ScratchError):
 
 
 def did_you_mean(word: str, known: "tuple[str, ...] | list[str]") -> str:
-    """A hint that names the known word nearest to *word*, or lists them when none is near."""
+    """A hint that names the known word nearest to *word*, or lists them when none is near: in
+    full where a table has so many keys, the first few where a workspace has so many names."""
     import difflib
 
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if near:
         return f"did you mean '{near[0]}'?"
-    return "known: " + ", ".join(sorted(known)) if known else ""
+    names = sorted(known)
+    more = len(names) - _SHOWN if len(names) > _MANY else 0
+    shown = ", ".join(names[:_SHOWN] if more else names)
+    return f"known: {shown}" + (f" and {more} more" if more else "") if names else ""
+
+
+def count_of(number: int, noun: str, plural: str = "") -> str:
+    """`1 blob`, `2 blobs`; *plural* where that is not *noun* with an s."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -75,6 +75,10 @@ _OTHER_FORMATS = (
 )
 
 
+class WrongMachine(NotStatic):
+    """A program for another machine than that of the platform."""
+
+
 def check_static(path: str, platform: Platform, label: str) -> None:
     """Make sure that *path* is a program which starts in an empty root file system.
 
@@ -120,7 +124,7 @@ def check_machine(path: str, platform: Platform, label: str) -> None:
     got = _Kind(_MACHINES.get(number, str(number)), 64 if head[4] == 2 else 32, is_little)
     wanted = _WANTED[platform.architecture]
     if got != wanted:
-        raise NotStatic(label, f"wanted {platform} ({wanted}), got {got}")
+        raise WrongMachine(label, f"wanted {platform} ({wanted}), got {got}")
 
 
 def _check_file(file: IO[bytes], platform: Platform, label: str) -> None:
@@ -155,7 +159,7 @@ def _check_header(elf: "ELFFile", platform: Platform, label: str) -> None:
     got = _Kind(str(elf["e_machine"]), elf.elfclass, elf.little_endian)
     wanted = _WANTED[platform.architecture]
     if got != wanted:
-        raise NotStatic(label, f"wanted {platform} ({wanted}), got {got}")
+        raise WrongMachine(label, f"wanted {platform} ({wanted}), got {got}")
     system = elf["e_ident"]["EI_OSABI"]
     if system not in ("ELFOSABI_SYSV", "ELFOSABI_LINUX"):
         name = str(system).removeprefix("ELFOSABI_")

@@ -248,10 +248,10 @@ class Engine:
                     return replace(verdict, fresh=True, result=stamp.result)
             result = self.world.cache.get(key)
             if result is not None:
-                reason = why_stale(stamp, description, record, fault)
+                reason = why_stale(stamp, description, record, fault, job.deps)
                 return replace(verdict, result=result, reason=reason)
             fault = fault or self.world.cache.why_missed(key)
-        reason = why_stale(stamp, description, record, fault)
+        reason = why_stale(stamp, description, record, fault, job.deps)
         return replace(verdict, reason=reason)
 
     def _input_sets(self, base: ActionKey, stamp: Stamp | None) -> Iterator[tuple[Input, ...]]:

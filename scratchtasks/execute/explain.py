@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from scratchtasks.core.action import Input, InputRecord
+from scratchtasks.core.action import ActionResult, Input, InputRecord
 from scratchtasks.core.digest import Json, canonical_json
 
 from .stamp import Stamp
@@ -20,18 +21,83 @@ _KINDS = {
 }
 
 
+_PARTS = {
+    "layer:certs": "the CA certificates",
+    "layer:zoneinfo": "the time zones",
+    "layer:etc": "the files of /etc",
+    "rootfs": "the root file system",
+    "source": "what it is made from",
+    "list": "what `go list` tells",
+    "metadata": "what `cargo metadata` tells",
+}
+"""What actions call those that they need: `rules/image.py` and its neighbours write it."""
+
+
 def why_stale(
-    stamp: Stamp | None, description: Mapping[str, Json], record: InputRecord, fault: str
+    stamp: Stamp | None,
+    description: Mapping[str, Json],
+    record: InputRecord,
+    fault: str,
+    deps: Mapping[str, ActionResult] = MappingProxyType({}),
 ) -> str:
-    """One line; *fault* says what is wrong with the remembered outputs, if anything is."""
+    """One line; *fault* says what is wrong with the remembered outputs, if anything is.
+
+    *deps* are the results of what the action needs, which may know their version.
+    """
     if stamp is None:
         return "it was never built here"
     now = json.loads(canonical_json(description))
-    changes = [*_differences(stamp.description, now), *_input_changes(stamp.record, record)]
+    changes = [
+        *_dep_changes(stamp.description.get("deps"), now.get("deps"), deps),
+        *_pin_changes(stamp.description.get("identity"), now.get("identity")),
+        *_differences(_without_told(stamp.description), _without_told(now)),
+        *_input_changes(stamp.record, record),
+    ]
     if not changes:
         return fault or "its stamp is out of date"
     more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
     return "; ".join(changes[:_SHOWN]) + more
+
+
+def _without_told(description: Mapping[str, Any]) -> dict[str, Any]:
+    """*description* without what is told in words of its own."""
+    rest = {name: value for name, value in description.items() if name != "deps"}
+    if _pins_of(rest.get("identity")):
+        rest["identity"] = {n: each for n, each in rest["identity"].items() if n != "pins"}
+    return rest
+
+
+def _dep_changes(before: Any, after: Any, deps: Mapping[str, ActionResult]) -> Iterator[str]:
+    """What is said of the results of other actions, which are known by digest alone."""
+    before, after = before or {}, after or {}
+    for alias in sorted({*before, *after}):
+        if before.get(alias) == after.get(alias):
+            continue
+        kind, _, name = alias.partition(":")
+        what = _PARTS.get(alias) or f"{kind} {name}".rstrip()
+        versions = deps[alias].facts.get("versions") if alias in deps else None
+        now = ", ".join(f"{pin} {version}" for pin, version in (versions or {}).items())
+        yield f"{what} changed" + (f" (now {now})" if now else "")
+
+
+def _pin_changes(before: Any, after: Any) -> Iterator[str]:
+    """`certifi changed from 1.0 to 2.0`: pins among what an action is made with."""
+    old, new = _pins_of(before), _pins_of(after)
+    for name in sorted({*old, *new}):
+        if old.get(name) == new.get(name):
+            continue
+        (was, _), (now, _) = old.get(name, ("none", "")), new.get(name, ("none", ""))
+        yield (
+            f"{name} changed from {was} to {now}"
+            if was != now
+            else f"the files of {name} {was} changed"
+        )
+
+
+def _pins_of(identity: Any) -> dict[str, tuple[str, str]]:
+    """Versions and digests by name of pin."""
+    pins = identity.get("pins", ()) if isinstance(identity, dict) else ()
+    return {name: (version, digest) for name, version, digest in pins}
 
 
 def _differences(before: Any, after: Any, path: str = "") -> Iterator[str]:

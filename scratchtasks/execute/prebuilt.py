@@ -7,8 +7,12 @@ from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ScratchError, StageError
 
-from .elf import ship
+from .elf import WrongMachine, ship
 from .operation import Done, Job, Outcome, World
+
+_MACHINE_HINT = (
+    "image.platforms says what the image is for; `{architecture}` in the path stands for each"
+)
 
 
 class Prebuilt:
@@ -40,6 +44,8 @@ def _outcome(job: Job, world: World) -> Outcome:
     try:
         path = _file_of(job, world)
         return Done(outputs={"binary": ship(path, action.platform, str(action.label), world.store)})
+    except WrongMachine as error:
+        return WrongMachine(error.where, error.what, _MACHINE_HINT)
     except ScratchError as error:
         return error
 

@@ -177,6 +177,9 @@ def resolve(text: str, origin: str, lookup: Callable[[str], str]) -> str:
 def _check_name(name: str, known: Collection[str]) -> None:
     if name not in known:
         hint = did_you_mean(name, tuple(known))
+        bare = name.partition("@")[0].partition(":")[0]
+        if bare != name and bare in known:
+            hint = f"write scratch://{bare}: tags and digests are filled in"
         if "{{" in name:
             hint = "references are resolved before templates are filled in: write the name out"
         raise ConfigError("", f"unknown image {name!r}", hint)

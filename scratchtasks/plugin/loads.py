@@ -40,9 +40,9 @@ class Loads:
         """The services of the tasks *names* (`rootfs:NAME`) are to be loaded by this run."""
         self._planned = tuple(map(_name, names))
 
-    def load(self, task: Task) -> None:
+    def load(self, task: Task) -> bool:
         """Bring the image of *task*'s service (its `rootfs:NAME` or any other task) into the
-        engine as `NAME:latest`, and under its push references, if the engine lacks it.
+        engine as `NAME:latest`, and under its push references; whether the engine lacked it.
 
         Its root file system has to be built.  Raises: SinkError, ScratchError.
         """
@@ -54,6 +54,7 @@ class Loads:
                     told["how"] = self._done[name]
         said = _SAID[self._done[name]]
         self._session.events.show(f"{name}:latest {said}\n".encode())
+        return self._done[name] != "present"
 
     def has(self, name: str) -> bool:
         """Whether this process has brought the image of the service *name* into the engine."""

@@ -34,6 +34,7 @@ class Pushes:
         self._turn = Lock()
         self._failure: ScratchError | None = None
         self._done: dict[str, str] = {}
+        self._news: set[str] = set()
         self._registry: Registry | None = None
 
     def cancel(self) -> None:
@@ -52,8 +53,9 @@ class Pushes:
         """Images of *names* (image tasks) are to be pushed by this run, as one transaction."""
         self.planned = tuple(names)
 
-    def push(self, task: Task) -> None:
-        """Push the image of *task* and all that are planned with it.
+    def push(self, task: Task) -> bool:
+        """Push the image of *task* and all that are planned with it; whether its own place in
+        the registry lacked anything of it, and has it now.
 
         Raises: SinkError, ScratchError; the same for all tasks of one transaction.
         """
@@ -61,13 +63,14 @@ class Pushes:
             if self._failure is not None:
                 raise self._failure
             if task.name in self._done:
-                return
+                return task.name in self._news
             names = self.planned if task.name in self.planned else (task.name,)
             try:
                 self._push([self._session.graph.tasks[name] for name in names])
             except ScratchError as error:
                 self._failure = error
                 raise
+            return task.name in self._news
 
     def of(self, name: str) -> str:
         """`repository@digest` of the service *name*, which this run has pushed."""
@@ -94,8 +97,10 @@ class Pushes:
                 return
             uploads = Uploads(os.path.join(session.world.scratch, "uploads"))
             pushed = push(plan, registry, session.world.store, session.world.tell, uploads)
-        for task, done in zip(tasks, pushed, strict=True):
+        for task, planned, done in zip(tasks, plan.images, pushed, strict=True):
             self._done[task.name] = str(done)
+            if not planned.is_current:
+                self._news.add(task.name)
             session.exports.note_references(task, done.references)
         if self.is_quiet:
             return

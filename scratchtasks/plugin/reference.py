@@ -58,7 +58,8 @@ def _tasks() -> Iterator[str]:
     yield "| tasks | the group |"
     yield "|---|---|"
     for name, doc in GROUPS.items():
-        yield f"| `{name}:NAME` | `{name}`: {doc} |"
+        whose = "[FOLDER/]NAME" if name == "rule" else "NAME"
+        yield f"| `{name}:{whose}` | `{name}`: {doc} |"
     yield "\nEvery task answers to its label too: `doit //services/api:image`.  `push` takes"
     yield "`--dry-run` (print the plan; send nothing, try nothing out) and `--json`.\n"
     yield "What is pushed together is one transaction: blobs, then manifests by digest, then tags,"

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self, TextIO
 
 from doit.exceptions import BaseFail, InvalidTask, UnmetDependency
@@ -32,8 +32,9 @@ from .summary import summary
 
 META = "scratchtasks"
 """The key in a doit task's `meta` that makes it one of ours.  Its value is a dict of
-`label`, `actions` (their names, as in events) and `image` (whether it makes an image); that of
-groups and batches is empty: they are not counted."""
+`label`, `actions` (their names, as in events) and `image` (whether it makes an image); of
+`after` (what it does with an image) and `of` (the task that makes it); that of groups and batches
+is empty: they are not counted."""
 
 _KEPT = "\n\t"
 
@@ -72,9 +73,12 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         self._hits = 0
         self._done = 0
         self._total = 0
+        self._counted: list[str] = []
         self._plan: Planned | None = None
-        self._counts: dict[str, Counter[str]] = {"image": Counter(), "task": Counter()}
-        self._made: set[str] = set()
+        self._tasks: dict[str, Any] = {}
+        self._told: dict[str, str] = {}
+        self._made: dict[str, str] = {}
+        self._after: Counter[tuple[str, str]] = Counter()
         self._shown_errors: set[str] = set()
         self._events = self.events or Events()
         self._unsubscribe = self._events.subscribe(self._on_event, shows_messages=True)
@@ -87,11 +91,13 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
 
     def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
         """The run begins with *selected_tasks* and what they depend on."""
-        ours = [info for task in _reachable(tasks, selected_tasks) if (info := _info(task))]
-        self._total = len(ours)
+        self._tasks = {task.name: task for task in _reachable(tasks, selected_tasks)}
+        images = _makers(self._tasks.values())
+        infos = {name: info for name, task in self._tasks.items() if (info := _info(task))}
+        self._total = len(infos)
+        self._counted = images or [name for name, info in infos.items() if "label" in info]
         if self._plan is None:
-            images = sum(info["image"] for info in ours)
-            self._plan = Planned(images or len(ours), noun="image" if images else "task")
+            self._plan = Planned(len(self._counted), noun="image" if images else "task")
 
     def execute_task(self, task: Any) -> None:
         """A task of the user's may write to the terminal itself: leave it alone meanwhile."""
@@ -105,23 +111,25 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
     def add_success(self, task: Any) -> None:
         """*task* was executed."""
         self._leave()
-        info = self._ended(task)
-        if info:
+        info = self._ended(task) or {}
+        if "label" in info:
             outcomes = {self._outcomes.get(name) for name in info["actions"]}
-            self._counts["task"]["hit" if outcomes == {"hit"} else "ran"] += 1
-            if info["image"] and info["label"] not in self._made:
-                self._counts["image"]["ran"] += 1  # in a process of doit's -P process
+            self._told[task.name] = "hit" if outcomes == {"hit"} else "ran"
+        elif "after" in info and task.result:
+            self._after[info["after"], task.result] += 1
 
     def add_failure(self, task: Any, fail: BaseFail) -> None:
         """*task* failed, or was not begun because of another's failure."""
         self._leave()
         info = self._ended(task)
+        has_begun = not isinstance(fail, UnmetDependency)
+        if has_begun:
+            self._told[task.name] = "failed"
         if info is None:
             super().add_failure(task, fail)
             return
-        if isinstance(fail, UnmetDependency):
+        if not has_begun:
             return  # what it waited for has said why
-        self._count(info, "failed")
         if fail.report:
             # An exception that is no ScratchError is a bug: then the traceback is the message.
             self._error(fail.get_msg() if fail.traceback else fail.message)
@@ -133,8 +141,8 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         if info is None:
             super().skip_uptodate(task)
             return
-        self._count(info, "current")
-        if info and (task.verbosity or 0) >= 2:
+        self._told[task.name] = "current"
+        if "label" in info and (task.verbosity or 0) >= 2:
             self.write(f"{printable(info['label'])}  up to date\n")
 
     def cleanup_error(self, exception: BaseFail) -> None:
@@ -154,8 +162,9 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         plan = self._plan
         if plan is not None and plan.count:
             seconds = time.monotonic() - self._events.began
-            counts = self._counts[plan.noun] + Counter(current=plan.current)
-            self.write(summary(plan.count, plan.noun, counts, seconds) + "\n")
+            counts, after = self._tally()
+            counts["current"] += plan.current
+            self.write(summary(plan.count, plan.noun, counts, seconds, after) + "\n")
         try:
             type(self).finish()
         except ScratchError as error:
@@ -182,8 +191,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
                 self._finish(event)
             case ImageMade(label=label, outcome=outcome):
                 with self._lock:
-                    self._counts["image"][outcome] += 1
-                    self._made.add(label)
+                    self._made[label] = outcome
 
     def _begin(self, works: tuple[Work, ...]) -> None:
         first = works[0]
@@ -223,15 +231,46 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
             self._display.resume(task.name)
         elif info:
             self._done += 1
-            for name in info["actions"] if self._batches else ():
+            for name in info.get("actions", ()) if self._batches else ():
                 self._retire(name)  # nobody tells of an action that failed
             self._progress()
         return info
 
-    def _count(self, info: Mapping[str, Any], outcome: str) -> None:
-        if info:
-            self._counts["task"][outcome] += 1
-            self._counts["image"][outcome] += info["image"]
+    def _tally(self) -> tuple[Counter[str], Counter[tuple[str, str]]]:
+        """How many of what is counted came to which end, and what else was done, or failed."""
+        counted = [name for name in self._counted if name in self._tasks]
+        ends = {name: self._end_of(name) for name in counted}
+        after = self._after.copy()
+        failed = {name for name in (*self._tasks, *self._told) if self._end_of(name) == "failed"}
+        if failed:
+            for name in (name for name, end in ends.items() if not end):
+                needed = _reachable(self._tasks, [name])
+                if not failed.isdisjoint(task.name for task in needed):
+                    ends[name] = "failed"
+            told = {task.name for task in _reachable(self._tasks, counted)}
+            kinds = {name: self._kind_of(name) for name in failed - told}
+            after.update((kind, "failed") for kind in kinds.values())
+        return Counter(end or "left" for end in ends.values()), after
+
+    def _end_of(self, name: str) -> str:
+        """How the task *name* ended, "" for not at all; a hidden one may have done its work."""
+        task = self._tasks.get(name)
+        info = (_info(task) if task else None) or {}
+        end = self._told.get(name, "")
+        if "label" not in info or end == "failed":
+            return end
+        if info["image"]:
+            return self._made.get(info["label"], end)
+        actions = [self._outcomes.get(action, "") for action in info["actions"]]
+        if "failed" in actions:
+            return "failed"
+        return end if end in ("ran", "hit") else actions[-1] or end
+
+    def _kind_of(self, name: str) -> str:
+        """What the task *name* does with an image, `other` for all other tasks."""
+        task = self._tasks.get(name)
+        info = (_info(task) if task else None) or {}
+        return str(info.get("after", "other"))
 
     def _progress(self) -> None:
         if not self._display.is_live:
@@ -282,6 +321,18 @@ def _reachable(tasks: Mapping[str, Any], selected: list[str]) -> list[Any]:
         found.update(dict.fromkeys(new))
         queue += new
     return [tasks[name] for name in found]
+
+
+def _makers(tasks: Iterable[Any]) -> list[str]:
+    """The tasks of *tasks* that make an image, and what makes those that are only loaded."""
+    found: dict[str, str] = {}
+    for task in tasks:
+        info, service = _info(task) or {}, task.name.partition(":")[2]
+        if info.get("image"):
+            found[service] = task.name
+        elif "of" in info:
+            found.setdefault(service, info["of"])
+    return list(found.values())
 
 
 def _display(env: Mapping[str, str]) -> Display:

@@ -151,11 +151,12 @@ class AfterAction(_OurAction):
     def do(self) -> None:
         match self._kind:
             case "load":
-                self.session.loads.load(self._task)
+                is_news = self.session.loads.load(self._task)
             case "smoke":
-                self.session.trials.smoke(self._task)
-            case "push":
-                self.session.pushes.push(self._task)
+                is_news = self.session.trials.smoke(self._task)
+            case _:
+                is_news = self.session.pushes.push(self._task)
+        self.result = "done" if is_news else None  # doit carries it over from other processes
 
     def __str__(self) -> str:
         return f"{self._kind} {self._task.label}"
@@ -207,7 +208,7 @@ def task_dicts(
     """
     before = _hidden_tasks(plan) if plan else {}
     used = {name.partition(":")[0] for name in session.graph.tasks}
-    used |= {"image", "binary", "rootfs", "load", "smoke", "push"}
+    used |= {"image", "binary", "rootfs", "load", "smoke", "push", "fetch"}
     for basename, doc in GROUPS.items():
         if basename in used:
             yield {"basename": basename, "name": None, "doc": doc, "meta": {META: {}}}
@@ -301,7 +302,7 @@ def _after_dicts(session: "Session | LateSession", task: Task) -> Iterator[TaskD
             "actions": [AfterAction(cast("Session", session), task, kind)],
             "uptodate": [False],
             "task_dep": [f"{AFTER[kind]}:{name}", *([_TOGETHER] if is_together else [])],
-            "meta": {META: {}},
+            "meta": {META: {"after": kind, "of": f"{AFTER[kind]}:{name}"}},
         }
 
 

@@ -86,8 +86,16 @@ class Templates:
             raise ConfigError(where, f"{{{name}}}: git cannot be run: {error.strerror}") from None
         if answer.returncode:
             said = answer.stderr.strip().splitlines()
-            raise ConfigError(where, f"{{{name}}}: {said[-1] if said else 'git failed'}")
+            what = said[-1] if said else "git failed"
+            hint = "commit first: there is nothing to name yet" if _has_no_commit(what) else ""
+            raise ConfigError(where, f"{{{name}}}: {what}", hint)
         return answer.stdout.strip()
+
+
+def _has_no_commit(what: str) -> bool:
+    """Whether git, which said *what*, has a repository without any commit; not in every
+    language."""
+    return "Needed a single revision" in what or "ambiguous argument 'HEAD'" in what
 
 
 def ask_git(

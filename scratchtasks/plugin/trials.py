@@ -23,8 +23,9 @@ class Trials:
     def __init__(self, session: "Session") -> None:
         self._session = session
 
-    def smoke(self, task: Task) -> None:
-        """Try the image of *task* out, on every platform it has.
+    def smoke(self, task: Task) -> bool:
+        """Try the image of *task* out, on every platform it has; whether that was done now, and
+        not remembered.
 
         Raises: SinkError for the first that fails; ConfigErrors for all faults of a structure
         test's file; ScratchError; Cancelled.
@@ -34,7 +35,8 @@ class Trials:
         session, world = self._session, self._session.world
         service = session.graph.services[task.name.removeprefix("image:")]
         if service.smoke is None:
-            return
+            return False
+        is_news = False
         structure = self._structure(service)
         _, images = session.exports.images_of(task)
         for image in images:
@@ -57,8 +59,10 @@ class Trials:
                     folder=os.path.join(world.scratch, "tmp"),
                 )
                 outcome, seconds = "hit" if verdict.cached else "ran", verdict.seconds
+                is_news |= not verdict.cached
             finally:
                 session.events.emit(Finished(work, outcome, seconds))
+        return is_news
 
     def _structure(self, service: Service) -> list["StructureTest"]:
         """The structure tests of *service*, read anew each time: their content counts."""

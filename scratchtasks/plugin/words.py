@@ -76,6 +76,8 @@ def empty_groups(words: Sequence[str], session: "Session | LateSession") -> Iter
     for kind in AFTER:
         if kind in words and session.graph.services and not session.names_for(kind):
             yield f"{kind}: no service has a [{kind}] table"
+    if "fetch" in words and not any(name.startswith("fetch:") for name in session.graph.tasks):
+        yield "fetch: no service takes anything from another image or from Debian"
 
 
 def _check_after(names: Iterable[str], users_tasks: Sequence[Task]) -> None:

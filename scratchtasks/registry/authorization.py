@@ -35,6 +35,12 @@ def login_hint(repository: Repository) -> str:
     return f"docker login {repository.host}" if repository.host != DOCKER_HUB else "docker login"
 
 
+def unknown_hint(repository: Repository, sent: Credentials | None) -> str:
+    """What to do after a 401 of *repository*'s registry, which was shown *sent*."""
+    how = f"the login of {sent.origin} was sent" if sent else "no login was sent"
+    return f"{how}; {login_hint(repository)}"
+
+
 class Authorization:
     """What one registry is shown; learns how from its first 401, thread-safe.
 
@@ -150,7 +156,7 @@ class Authorization:
         if found.registry_token:
             return found.registry_token, float("inf")
         answer = self._patience.insist(
-            lambda: self._ask(challenge, found, scopes, login_hint(repository))
+            lambda: self._ask(challenge, found, scopes, unknown_hint(repository, found))
         )
         where = shown("GET", challenge.realm)
         try:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from .authorization import Authorization, login_hint
+from .authorization import Authorization, login_hint, unknown_hint
 from .credentials import Credentials, find_credentials
 from .errors import RegistryError, Secrets, explain
 from .keychain import ask_helper
@@ -228,7 +228,7 @@ class Registry:
         what, codes = explain(answer.status, answer.body, self._secrets.scrub)
         hint = ""
         if answer.status == 401:
-            hint = login_hint(repository)
+            hint = unknown_hint(repository, self._found.get(repository))
         elif answer.status == 403:
             deed = "push to" if self._access == "push" else "read"
             hint = f"may this account {deed} {repository.path}? {login_hint(repository)}"

@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 from scratchtasks.core.errors import SinkError
@@ -26,13 +26,15 @@ _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB, "regi
 class Credentials:
     """A name and password, or one of two sorts of token; all empty is nobody.
 
-    *identity_token* buys access tokens from a token server, *registry_token* is one.
+    *identity_token* buys access tokens from a token server, *registry_token* is one.  *origin* is
+    the file that had them, or names the helper that did.
     """
 
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
     registry_token: str = field(default="", repr=False)
+    origin: str = field(default="", compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.username or self.identity_token or self.registry_token)
@@ -64,7 +66,7 @@ def find_credentials(repository: Repository, env: Mapping[str, str], ask: AskHel
             continue
         found = _from_config(config, repository, path, ask)
         if found:
-            return found
+            return replace(found, origin=path)
     return NOBODY
 
 

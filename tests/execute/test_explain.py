@@ -1,5 +1,7 @@
 """Reasons in plain words."""
 
+from dataclasses import replace
+
 import pytest
 
 from scratchtasks.core.action import ActionResult, Input
@@ -64,3 +66,39 @@ def test_no_stamp_faults_and_nothing_at_all() -> None:
     assert why_stale(STAMP, DESCRIPTION, RECORD, "blob x is missing") == "blob x is missing"
     assert why_stale(STAMP, DESCRIPTION, RECORD, "") == "its stamp is out of date"
     assert why_stale(STAMP, DESCRIPTION, {**RECORD, FILE: "2"}, "fault") == "a/b.go changed"
+
+
+PINNED: dict[str, Json] = {
+    "op": "x",
+    "identity": {"pins": [["certifi", "1.0", "aa"], ["tzdata", "1", "bb"]], "tar": "1"},
+    "deps": {"layer:certs": "1", "layer:etc": "1", "binary:api@linux/amd64": "1", "list": "1"},
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        (
+            {"identity": {"pins": [["certifi", "2.0", "cc"], ["tzdata", "1", "bb"]], "tar": "1"}},
+            "certifi changed from 1.0 to 2.0",
+        ),
+        (
+            {"identity": {"pins": [["certifi", "1.0", "cc"]], "tar": "2"}},
+            "the files of certifi 1.0 changed; tzdata changed from 1 to none; "
+            'identity.tar changed from "1" to "2"',
+        ),
+        (
+            {"deps": {**PINNED["deps"], "layer:certs": "2", "layer:etc": "2"}},  # type: ignore[dict-item]
+            "the CA certificates changed (now certifi 2.0); the files of /etc changed",
+        ),
+        (
+            {"deps": {"layer:certs": "1", "layer:etc": "1", "file:0@linux/amd64": "1"}},
+            "binary api@linux/amd64 changed; file 0@linux/amd64 changed; "
+            "what `go list` tells changed",
+        ),
+    ],
+)
+def test_what_is_made_of_others_is_told_in_words(changed: dict[str, Json], reason: str) -> None:
+    stamp = replace(STAMP, description=PINNED)
+    deps = {"layer:certs": ActionResult(outputs={}, facts={"versions": {"certifi": "2.0"}})}
+    assert why_stale(stamp, {**PINNED, **changed}, RECORD, "", deps) == reason

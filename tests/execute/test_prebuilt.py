@@ -84,3 +84,16 @@ def test_the_output_of_another_action(world: World) -> None:
     assert done.outputs["binary"].digest == made.digest
     error = run(job({"output": "y"}, source), world)
     assert str(error) == "//tool:binary: wanted output 'y' of its source, which has: bin/x"
+
+
+def test_a_file_for_another_machine(world: World) -> None:
+    path = program(world, "tool", "-static")
+    data = bytearray(path.read_bytes())
+    data[18:20] = (183).to_bytes(2, "little")
+    path.write_bytes(data)
+    error = run(job({"path": "tool"}), world)
+    assert str(error) == (
+        "//tool:binary: wanted linux/amd64 (x86-64, 64 bit), got AArch64, 64 bit\n"
+        "    hint: image.platforms says what the image is for; `{architecture}` in the path stands"
+        " for each"
+    )

@@ -183,7 +183,7 @@ def test_unknown_names_are_all_told_at_their_place() -> None:
         "k8s/api.yaml:3:14: unknown image 'apy'\n"
         "    hint: did you mean 'api'?\n"
         "k8s/api.yaml:5:21: unknown image 'api:1.2'\n"
-        "    hint: did you mean 'api'?\n"
+        "    hint: write scratch://api: tags and digests are filled in\n"
         "k8s/api.yaml:6:4: unknown image ''\n"
         "    hint: known: api, web\n"
         "k8s/api.yaml:7:4: unknown image '{{ .Values.name }}'\n"

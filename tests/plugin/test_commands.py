@@ -1,5 +1,6 @@
 """doit's commands that are ours: why and cache."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,13 +37,50 @@ def test_why_of_all_images(root: Path) -> None:
     doit(root)
     code, out, _ = doit(root, "why")
     assert code == 0
-    assert [line.partition(": ")[2] for line in out.splitlines()] == ["up to date"] * 8
+    assert out == "2 images up to date\n"
+
+
+def test_why_of_all_images_tells_each_reason_once(root: Path) -> None:
+    code, out, err = doit(root, "why")
+    assert (code, err) == (0, "")
+    first, follows = out.splitlines()
+    assert first.endswith(" and 1 more: it was never built here")
+    assert follows == "    and so 2 images: api, web"
+    doit(root)
+    write(root, {"gen/a.txt": "b\n"})
+    assert doit(root, "why")[1] == (
+        "//gen:words: gen/a.txt changed\n    and so 1 image: web\n1 image up to date\n"
+    )
+    doit(root)
+    shutil.rmtree(root / "dist/api")
+    assert doit(root, "why")[1] == (
+        "//services/api:image: dist/api/oci-layout is missing\n1 image up to date\n"
+    )
+
+
+def test_why_of_what_is_done_with_an_image(root: Path) -> None:
+    doit(root)
+    lines = doit(root, "why", "load:api")[1].splitlines()
+    assert lines[-2:] == [
+        "//services/api:image: up to date",
+        "load:api: asks the engine each time what it lacks",
+    ]
+
+
+def test_why_of_a_task_of_the_users_own(root: Path) -> None:
+    with open(root / "dodo.py", "a") as file:
+        file.write('def task_mine():\n    return {"actions": ["true"]}\n')
+    code, out, err = doit(root, "why", "mine")
+    assert (code, out) == (3, "")
+    assert err == "ERROR: mine: is a task of your own\n    hint: see `doit info mine`\n"
 
 
 def test_why_of_nothing_there_is(root: Path) -> None:
     code, out, err = doit(root, "why", "apj")
     assert (code, out) == (3, "")
-    assert "unknown task 'apj'; did you mean 'api'?" in err
+    assert err == "ERROR: apj: there is no such task\n    hint: did you mean 'api'?\n"
+    _, _, err = doit(root, "why", "push:web")
+    assert err.startswith("ERROR: push:web: there is no such task\n    hint: ")
 
 
 def test_cache_shows_what_there_is_and_keeps_what_is_used(root: Path) -> None:
@@ -52,7 +90,9 @@ def test_cache_shows_what_there_is_and_keeps_what_is_used(root: Path) -> None:
     assert before.startswith("results ")
     code, out, err = doit(root, "cache", "--collect", "--limit", "1KiB")
     assert (code, err) == (0, "")
-    assert out.startswith("removed 0 blobs")
+    first = out.splitlines()[0]
+    assert first.startswith("removed 0 blobs, ")
+    assert first.endswith("; the rest is in use, or new (wanted at most 1.0 KiB)")
     write(root, {"gen/a.txt": "b\n"})
     doit(root)
     code, out, err = doit(root, "cache", "--collect", "--limit", "1KiB")

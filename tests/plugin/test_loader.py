@@ -193,10 +193,14 @@ def test_commands_with_words_of_another_kind(root: Path) -> None:
 
 def test_a_group_that_no_service_is_in(root: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "doit", "push", "smoke"], cwd=root, capture_output=True, text=True
+        [sys.executable, "-m", "doit", "push", "smoke", "fetch"],
+        cwd=root,
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == (
         "scratchtasks: smoke: no service has a [smoke] table\n"
         "scratchtasks: push: no service has a [push] table\n"
+        "scratchtasks: fetch: no service takes anything from another image or from Debian\n"
     )

@@ -62,6 +62,19 @@ def build(kind, service, outcome="ran", error="", deps=(), seconds=0.0):
             "actions": [Build(work, label, outcome, error, is_image, seconds)],
             "meta": {META: {"label": label, "actions": (name,), "image": is_image}}}
 
+class After(BaseAction):
+    out = err = task = None
+    values = {}
+    def __init__(self, error, result):
+        self.error, self.result = error, result
+    def execute(self, out=None, err=None):
+        return TaskFailed(self.error) if self.error else None
+
+def after(kind, service, error="", result="done", of="image"):
+    of = f"{of}:{service}"
+    return {"basename": kind, "name": service, "task_dep": [of], "uptodate": [False],
+            "actions": [After(error, result)], "meta": {META: {"after": kind, "of": of}}}
+
 class Loader(DodoTaskLoader):
     def load_doit_config(self):
         theirs = super().load_doit_config()
@@ -79,7 +92,7 @@ class Loader(DodoTaskLoader):
 
 def _workspace(folder: Path, dodo: str) -> Path:
     (folder / "loading.py").write_text(_LOADER)
-    (folder / "dodo.py").write_text(f"from loading import build, group\n{dodo}")
+    (folder / "dodo.py").write_text(f"from loading import after, build, group\n{dodo}")
     (folder / "pyproject.toml").write_text(
         '[tool.doit]\nloader = "test"\ndep_file = "doit.db"\n'
         '[tool.doit.plugins.loader]\ntest = "loading:Loader"\n'
@@ -166,9 +179,78 @@ def test_a_failure_is_said_once_without_a_traceback(tmp_path: Path) -> None:
     code, out, err = _run(_workspace(tmp_path, dodo), "--continue")
     assert (code, out, err) == (
         2,
-        "3 images, 1 up to date, 2 not built, N s\n",
+        "3 images, 1 up to date, 2 failed, N s\n",
         "error: //services/api:binary: not static: needs libz.so.1\n    hint: CGO_ENABLED=0\n",
     )
+
+
+_THREE = """\
+def task_binary():
+    yield group()
+    yield build('binary', 'api', error='api: no')
+    yield build('binary', 'web', 'fresh')
+    yield build('binary', 'old', 'fresh')
+def task_image():
+    yield group()
+    yield build('image', 'api', deps=['binary:api'])
+    yield build('image', 'web', 'fresh', deps=['binary:web'])
+    yield build('image', 'old', 'fresh', deps=['binary:old'])
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "3 images, 1 failed, 2 not looked at"),
+        (("--continue",), "3 images, 2 up to date, 1 failed"),
+    ],
+)
+def test_where_a_failure_ends_the_run_the_rest_was_not_looked_at(
+    options: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    code, out, err = _run(_workspace(tmp_path, _THREE), *options)
+    assert (code != 0, out, err) == (True, f"{told}, N s\n", "error: api: no\n")
+
+
+_SENT = """\
+def task_rootfs():
+    yield build('rootfs', 'api', 'fresh')
+    yield build('rootfs', 'web', 'hit')
+def task_image():
+    yield build('image', 'api', 'fresh', deps=['rootfs:api'])
+    yield build('image', 'web', 'fresh', deps=['rootfs:web'])
+def task_load():
+    yield after('load', 'api', of='rootfs')
+    yield after('load', 'web', of='rootfs')
+def task_push():
+    yield after('push', 'api', error='api: refused')
+    yield after('push', 'web', error='web: refused')
+def task_smoke():
+    yield after('smoke', 'api')
+    yield after('smoke', 'web', result=None)
+def task_mine(): return {'actions': ['exit 1']}
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("load",), "2 images, 1 from cache, 1 up to date, 2 loaded"),
+        (("load:api",), "1 image loaded"),
+        (("push",), "2 images up to date, 1 push failed"),
+        (("--continue", "push"), "2 images up to date, 2 pushes failed"),
+        (("-n", "2", "-P", "process", "smoke"), "2 images up to date, 1 tried out"),
+        (("smoke:web",), "1 image up to date"),
+        (("-s", "load:api"), "1 image, 1 loaded"),
+        (("--continue", "load:api", "image:api", "mine"),
+         "1 image up to date, 1 loaded, 1 other task failed"),
+    ],
+)  # fmt: skip
+def test_what_is_done_with_images_is_told(
+    words: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    _, out, _ = _run(_workspace(tmp_path, _SENT), *words)
+    assert out.splitlines()[-1] == f"{told}, N s"
 
 
 def test_a_bug_shows_its_traceback(tmp_path: Path) -> None:
@@ -339,7 +421,37 @@ def test_the_summary_names_what_there_was() -> None:
     assert said(4, current=2, ran=1, failed=1) == (
         "4 images, 1 rebuilt, 2 up to date, 1 failed, 0.41 s"
     )
-    assert said(2, "task", ran=1) == "2 tasks, 1 ran, 1 not built, 0.41 s"
+    assert said(2, "task", ran=1, left=1) == "2 tasks, 1 ran, 1 not looked at, 0.41 s"
+
+
+@pytest.mark.parametrize(
+    ("counts", "after", "told"),
+    [
+        ({"current": 2}, {("push", "failed"): 1}, "2 images up to date, 1 push failed"),
+        ({"current": 2}, {("push", "done"): 2}, "2 images pushed"),
+        ({"current": 2}, {("push", "done"): 1}, "2 images up to date, 1 pushed"),
+        (
+            {"current": 2},
+            {("load", "done"): 2, ("smoke", "done"): 2},
+            "2 images up to date, 2 loaded, 2 tried out",
+        ),
+        ({"ran": 1, "current": 1}, {("load", "done"): 2},
+         "2 images, 1 rebuilt, 1 up to date, 2 loaded"),
+        (
+            {"current": 2},
+            {("smoke", "failed"): 2, ("load", "failed"): 1, ("other", "failed"): 1},
+            "2 images up to date, 1 load failed, 2 smoke tests failed, 1 other task failed",
+        ),
+        ({"current": 2}, {("smoke", "done"): 2, ("other", "failed"): 2},
+         "2 images up to date, 2 tried out, 2 other tasks failed"),
+        ({"failed": 1, "left": 1}, {}, "2 images, 1 failed, 1 not looked at"),
+        ({}, {("push", "done"): 2}, "2 images, 2 pushed"),
+    ],
+)  # fmt: skip
+def test_the_summary_names_what_was_done_with_images(
+    counts: dict[str, int], after: dict[tuple[str, str], int], told: str
+) -> None:
+    assert summary(2, "image", counts, 0.411, after) == f"{told}, 0.41 s"
 
 
 def test_a_batch_is_one_line_until_its_last_member_ended() -> None:

@@ -49,7 +49,7 @@ def test_a_file_goes_to_stdout_all_else_to_stderr(two: Yard) -> None:
     ran = two.doit("resolve", "-f", "k8s/pod.yaml")
     assert ran.out == resolved(two, POD)
     assert "scratch://" not in ran.out
-    assert ran.err.splitlines()[-1].startswith("2 images, 2 rebuilt, ")
+    assert ran.err.splitlines()[-1].startswith("2 images, 2 rebuilt, 2 pushed, ")
     assert two.in_registry("web") == two.site.images()["web"]
     assert two.references("api") == [f"{two.repository('api')}:latest"]
     assert (two.site.root / "k8s/pod.yaml").read_text() == POD

@@ -31,7 +31,7 @@ def test_a_group_is_pushed_the_first_time_and_sends_nothing_the_second(
 ) -> None:
     ran = two.doit("push")
     assert ran.out == two.pushed("api", "web")
-    assert ran.err.splitlines()[-1].startswith("2 images, 2 rebuilt, ")
+    assert ran.err.splitlines()[-1].startswith("2 images, 2 rebuilt, 2 pushed, ")
     images = two.site.images()
     assert (two.in_registry("api"), two.in_registry("web")) == (images["api"], images["web"])
     assert proxy.count(*SENDING) > 0
@@ -43,10 +43,16 @@ def test_a_group_is_pushed_the_first_time_and_sends_nothing_the_second(
     assert proxy.count(*SENDING) == 0
 
 
+def test_a_load_into_no_engine_is_no_success(two: Yard) -> None:
+    two.doit()
+    ran = two.run("load")
+    assert (ran.code, ran.summary) == (1, "2 images up to date, 1 load failed")
+
+
 def test_one_image_prints_one_line_and_leaves_the_others(two: Yard) -> None:
     ran = two.doit("push:web")
     assert ran.out == two.pushed("web")
-    assert ran.err.splitlines()[-1].startswith("1 image, 1 rebuilt, ")
+    assert ran.err.splitlines()[-1].startswith("1 image, 1 rebuilt, 1 pushed, ")
     assert two.in_registry("api") == ""
     assert "api" not in two.site.images()
 
@@ -95,6 +101,9 @@ def test_a_tag_that_is_refused_leaves_every_tag_where_it_was(two: Yard, proxy: P
     assert two.site.images() != before
     assert two.references("api") == []
 
+    assert ran.err.splitlines()[-1].startswith("2 images, 2 rebuilt, 2 pushes failed, ")
+    ran = two.run("push")
+    assert ran.err.splitlines()[-1].startswith("2 images up to date, 1 push failed, ")
     proxy.faults.clear()
     two.doit("push")
     assert {name: two.in_registry(name) for name in before} == two.site.images()

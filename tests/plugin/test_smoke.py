@@ -21,7 +21,7 @@ def test_only_services_that_say_how_are_tried_and_only_once(yard: Yard) -> None:
     ran = yard.doit("smoke")
     (line,) = [line for line in ran.out.splitlines() if "  Smoke (linux/" in line]
     assert line.startswith("//services/api:image  Smoke (linux/")
-    assert ran.summary == "1 image, 1 rebuilt"
+    assert ran.summary == "1 image, 1 rebuilt, 1 tried out"
     assert "tool" not in yard.site.images()
 
     ran = yard.doit("smoke")
@@ -40,7 +40,11 @@ def test_a_failure_is_told_once_with_what_it_printed(words: tuple[str, ...], yar
     ran = yard.run(*words)
     assert ran.code == 1
     assert ran.err == FAILURE
-    assert yard.run("smoke:web").err == FAILURE  # never remembered
+    again = yard.run("smoke:web")
+    assert (again.err, again.summary) == (  # never remembered
+        FAILURE,
+        "1 image up to date, 1 smoke test failed",
+    )
     assert "web" in yard.site.images()  # it was built nevertheless
 
 

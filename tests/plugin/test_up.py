@@ -349,6 +349,18 @@ def test_a_kind_cluster_runs_no_containers() -> None:
     )
 
 
+def test_volumes_go_with_their_containers_only(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.write({"dodo.py": DODO, "pyproject.toml": LOADER})
+    ran = site.run("up", "web", "--volumes")
+    assert (ran.code, ran.out, ran.err) == (
+        3,
+        "",
+        "ERROR: up: --volumes goes with --down\n"
+        "    hint: `doit up --down --volumes` removes containers and their volumes\n",
+    )
+
+
 def test_watching_what_cannot_be_read_ends_at_once(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.write({"dodo.py": DODO, "pyproject.toml": LOADER})

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def test_a_compilers_message_appears_once_and_untouched(tmp_path: Path) -> None:
         "    hint: see the compiler's message\n"
     )
     assert "Traceback" not in ran.out
+    assert ran.summary == "2 images, 1 failed, 1 not looked at"
 
 
 @pytest.mark.parametrize("options", [("--continue",), ("--continue", "-n", "4")])
@@ -32,7 +34,7 @@ def test_with_continue_all_others_are_built(options: tuple[str, ...], tmp_path: 
     site.write({"services/api/main.go": BAD_GO})
     ran = site.run(*options)
     assert ran.code == 2  # doit's: to depend on what failed is an error
-    assert ran.summary == "2 images, 1 rebuilt, 1 not built"
+    assert ran.summary == "2 images, 1 rebuilt, 1 failed"
     assert list(site.images()) == ["web"]
     site.write({"services/api/main.go": TWO_SERVICES["services/api/main.go"]})
     assert site.doit().actions == [
@@ -105,6 +107,18 @@ def test_templates_that_cannot_be_filled(ldflag: str, message: str, tmp_path: Pa
     assert ran.code == 3
     assert ran.err.startswith(f"ERROR: services/api/service.toml: {message}")
     assert not (site.root / "dist").exists()
+
+
+def test_a_template_of_git_before_the_first_commit(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    subprocess.run(["git", "init", "-q"], cwd=site.root, check=True)
+    site.write({"services/api/service.toml": SERVICE + 'ldflags = ["-X main.v={git.short}"]\n'})
+    ran = site.run()
+    assert (ran.code, ran.err) == (
+        3,
+        "ERROR: services/api/service.toml: {git.short}: fatal: Needed a single revision\n"
+        "    hint: commit first: there is nothing to name yet\n",
+    )
 
 
 def test_two_services_of_one_name(tmp_path: Path) -> None:

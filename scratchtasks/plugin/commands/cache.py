@@ -6,7 +6,7 @@ from doit.cmd_base import DoitCmdBase
 from doit.exceptions import InvalidCommand
 
 from scratchtasks.config.quantities import parse_size
-from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.errors import ScratchError, count_of
 from scratchtasks.core.size import human_size
 from scratchtasks.plugin.session import Session
 from scratchtasks.store.collect import collect, measure, size_of
@@ -59,13 +59,16 @@ class Cache(DoitCmdBase):  # type: ignore[misc]
 def _collected(session: Session, limit: int) -> str:
     session.lock()
     done = collect(session.world.scratch, limit, session.digests_in_use())
-    return f"removed {done.blobs} blobs, {human_size(done.freed)}\n"
+    line = f"removed {count_of(done.blobs, 'blob')}, {human_size(done.freed)}"
+    left = measure(session.world.scratch).blobs_bytes
+    rest = f"; the rest is in use, or new (wanted at most {human_size(limit)})"
+    return line + (rest if left > limit else "") + "\n"
 
 
 def _usage(session: Session) -> str:
     scratch = session.world.scratch
     usage = measure(scratch)
-    about = f"{usage.files} blobs of {usage.actions} actions"
+    about = f"{count_of(usage.files, 'blob')} of {count_of(usage.actions, 'action')}"
     lines = [f"results    {human_size(usage.blobs_bytes):>10}  {about}"]
     own = "the compiler's own cache, .scratch/"
     for name, folder, what in (

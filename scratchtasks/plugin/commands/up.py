@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from doit.cmd_run import Run
 from doit.exceptions import InvalidCommand
 
-from scratchtasks.core.errors import ScratchError, SinkError, did_you_mean
+from scratchtasks.core.errors import ConfigError, ScratchError, SinkError, did_you_mean
 from scratchtasks.core.span import span
 from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.running import parse_choices, wanted
@@ -92,6 +92,9 @@ class Up(Run):  # type: ignore[misc]
             raise InvalidCommand(f'{self.name}: wanted [tool.doit] loader = "scratch"')
         if not args and not params["down"]:
             raise InvalidCommand(f"{self.name}: wanted the NAME of a service")
+        if params.get("volumes") and not params["down"]:
+            hint = "`doit up --down --volumes` removes containers and their volumes"
+            raise InvalidCommand(str(ConfigError("up", "--volumes goes with --down", hint)))
         self._args, self._is_down = args, params["down"]
         params["par_type"] = "thread"  # a process of doit's could not tell what it has loaded
         self._inputs = params["inputs"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
-from scratchtasks.core.errors import SinkError
+from scratchtasks.core.errors import SinkError, count_of
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.parallel import map_all
 from scratchtasks.core.size import human_size
@@ -279,8 +279,3 @@ def _check_store(plan: Plan, store: ContentStore) -> None:
         fault = store.fault(blob)
         if fault:
             raise SinkError("push", fault, "build the image again")
-
-
-def count_of(number: int, noun: str) -> str:
-    """`1 blob`, `2 blobs`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

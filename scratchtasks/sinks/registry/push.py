@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
-from scratchtasks.core.errors import ScratchError, SinkError
+from scratchtasks.core.errors import ScratchError, SinkError, count_of
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.parallel import Job, map_all, run_jobs
 from scratchtasks.core.size import human_size
@@ -22,7 +22,7 @@ from scratchtasks.registry.reference import Repository
 from scratchtasks.registry.uploads import NOWHERE, Uploads
 from scratchtasks.store.blobs import ContentStore
 
-from .plan import BlobStep, ImagePlan, Plan, TagMove, count_of
+from .plan import BlobStep, ImagePlan, Plan, TagMove
 from .rollback import Moved, undo
 
 _TAKEN_ALREADY = frozenset({400, 405, 409})

@@ -181,7 +181,7 @@ def test_a_login_that_is_wrong_is_told_without_its_password(
         pinned("alpine:3", user(DOCKER_CONFIG=folder))
     assert str(caught.value) == (
         "GET auth.docker.io/token: 401 ERROR: incorrect username or password\n"
-        "    hint: docker login"
+        f"    hint: the login of {folder}/config.json was sent; docker login"
     )
 
 

@@ -47,8 +47,9 @@ def test_a_group_goes_in_one_archive(engine: Engine, site: Site, names: list[str
         assert f"{each}:latest loaded\n" in ran.out + ran.err
         assert engine.run(each) == f"{each}\n"
 
+    assert ran.summary == "3 images, 3 rebuilt, 3 loaded"
     again = site.doit("load")
-    assert engine.relay.loads() == 1
+    assert (engine.relay.loads(), again.summary) == (1, "3 images up to date")
     for each in names:
         assert f"{each}:latest is already loaded\n" in again.out + again.err
 

@@ -111,7 +111,7 @@ def test_without_a_login_the_hint_names_the_command(
         bench.push(image, env={"SSL_CERT_FILE": f"{authority.folder}/ca.crt"})
     assert str(error.value) == (
         f"HEAD {locked}/v2/{team}/api/manifests/latest: 401 UNAUTHORIZED\n"
-        f"    hint: docker login {locked}"
+        f"    hint: no login was sent; docker login {locked}"
     )
 
 
@@ -122,6 +122,10 @@ def test_a_wrong_password_is_tried_once_and_not_shown(
     with pytest.raises(SinkError, match="401 UNAUTHORIZED") as error:
         bench.push(bench.image(f"{locked}/{team}/api", b"a"), env=env)
     assert "mistaken-1" not in str(error.value)
+    assert (
+        error.value.hint
+        == f"the login of {tmp_path}/docker/config.json was sent; docker login {locked}"
+    )
 
 
 def test_tokens_by_repository(
@@ -217,7 +221,7 @@ def test_a_password_that_the_token_server_refuses(
         bench.push(bench.image(f"{host}/{team}/api", b"a"), env=_env(tmp_path, host, "mistaken"))
     assert str(error.value) == (
         f"GET 127.0.0.1:{tokens.server_port}/token: 401 ERROR: incorrect username or password\n"
-        f"    hint: docker login {host}"
+        f"    hint: the login of {tmp_path}/docker/config.json was sent; docker login {host}"
     )
 
 
@@ -241,7 +245,7 @@ def test_a_token_that_allows_pull_only(
     assert lines[1:] == [
         "    every tag is where it was",
         f"    remaining: 2 blobs ({plan.size} B); 1 manifest; tag {host}/{team}/api:latest",
-        f"    hint: docker login {host}",
+        f"    hint: the login of {tmp_path}/docker/config.json was sent; docker login {host}",
     ]
 
 

@@ -61,7 +61,7 @@ def test_who_may_not_read_is_told_how_to_log_in(token_host: str, team: str) -> N
     repository = parse_reference(f"{token_host}/{team}").repository
     with Registry({}, limits=QUICK, access="pull") as client, pytest.raises(SinkError) as caught:
         fetch_manifest(client, repository, "latest")
-    assert str(caught.value).endswith(f"hint: docker login {token_host}")
+    assert str(caught.value).endswith(f"hint: no login was sent; docker login {token_host}")
 
 
 def test_what_the_store_has_is_not_asked_for(bench: Bench, proxy: Proxy, team: str) -> None:
