@@ -72,6 +72,7 @@ def test_list_is_by_name_with_labels_and_builds_nothing(tmp_path: Path) -> None:
         "binary",
         "binary:api",
         "binary:web",
+        "fetch",
         "image",
         "image:api",
         "image:web",
