@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from scratchtasks.core.errors import ScratchError
 
 from .display import write_all
+from .sources import read_anew
 from .summary import summary
 from .switches import SWITCHES
 
@@ -73,6 +74,7 @@ def _workspace(root: str) -> "Workspace | None":
     It is imported as doit does that, and doit does not do it again.
     """
     sys.path.insert(0, root)
+    read_anew(root)
     try:
         made = vars(import_module("dodo"))
     except Exception:  # doit tells of it

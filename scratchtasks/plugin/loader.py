@@ -22,6 +22,7 @@ from scratchtasks.core.errors import ScratchError
 from .events import Planned
 from .memory import Memory
 from .selection import are_apart, images_of, make_images, services_of
+from .sources import read_anew
 from .switches import SWITCHES, is_set
 from .workspace import Workspace
 
@@ -76,6 +77,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
 
     def setup(self, opt_values: Any) -> None:
         """Import dodo.py and take its Workspace out of doit's sight."""
+        read_anew(_dodo_folder(opt_values))
         super().setup(opt_values)
         self._options = opt_values
         found = {name: each for name, each in self.namespace.items() if isinstance(each, Workspace)}
@@ -299,6 +301,17 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         if has_asked:
             self.session.at_end = memory.keep
         return True
+
+
+def _dodo_folder(opt_values: Any) -> str:
+    """Where doit will find dodo.py, if it is anywhere."""
+    path: str = os.path.abspath(opt_values["dodoFile"])
+    folder, name = os.path.split(path)
+    while opt_values["seek_file"] and not os.path.exists(os.path.join(folder, name)):
+        folder, last = os.path.dirname(folder), folder
+        if folder == last:
+            break
+    return folder
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import scratchtasks
 from scratchtasks.core.action import Input
 from scratchtasks.store.notes import Notes
+from scratchtasks.store.owner import started_at
 from scratchtasks.store.signature import Meaning, Note, Watch, value_at
 
 from .memo import Known, Meanings, Memo, joined, packages, split
@@ -21,6 +22,9 @@ SUMMARY = "dist/images.json"
 """It tells of all images and is written by every run that makes one."""
 
 _NEVER = float("inf")
+
+_TICK = 50_000_000
+"""ns. Stamps of files are behind the clock by less."""
 
 _IMPORTS = 2_000_000_000
 """ns that imports ahead of a run take at most."""
@@ -220,15 +224,19 @@ def _common(session: "Session", seen: set[Input]) -> Iterator[Watch]:
 def _program(session: "Session", began: int) -> Iterator[Watch]:
     """What this program is made of, and where it finds others.
 
-    A file that has changed about when it *began* may be another program's by now: no look at one
-    like that counts.
+    A file that has changed since this process was started, long before it *began* in one kept at
+    hand, may be another program's by now: no look at one like that counts.
     """
+    try:
+        oldest = started_at(os.getpid()) - _TICK
+    except OSError:  # no /proc
+        oldest = began - _IMPORTS
     own_folder = glob.escape(os.path.dirname(scratchtasks.__file__))
     own_files = glob.glob(f"{own_folder}/**/*.py", recursive=True)
     for path, note in session.world.files.notes_of(
         [*packages(session.world.root), *own_files]
     ).items():
-        is_older = note is None or (note and max(note[1:3]) < began - _IMPORTS)
+        is_older = note is None or (note and max(note[1:3]) < oldest)
         yield path, None, note if is_older else ()
     for folder in {*map(os.path.dirname, own_files)}:
         value, note = value_at("names", folder, "*.py")  # Python writes other files there

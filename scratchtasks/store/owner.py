@@ -4,6 +4,7 @@ Source: proc_pid_stat(5), pid_namespaces(7), machine-id(5).
 """
 
 import os
+import time
 
 from scratchtasks.core.digest import key_of
 from scratchtasks.core.frozen import dataclass
@@ -75,6 +76,16 @@ def stat_of_process(pid: int) -> list[bytes]:
     """
     with open(f"/proc/{pid}/stat", "rb") as file:
         return file.read().rpartition(b")")[2].split()  # a name may hold what it likes
+
+
+def started_at(pid: int) -> int:
+    """When the process *pid* was started, in ns since the epoch, 10 ms too early at most.
+
+    Raises: OSError when there is no such process, or no /proc.
+    """
+    ticks = int(stat_of_process(pid)[_STARTED])
+    age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - ticks * 10**9 // os.sysconf("SC_CLK_TCK")
+    return time.time_ns() - age
 
 
 def _may_run(owner: Owner) -> bool:

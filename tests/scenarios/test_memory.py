@@ -123,6 +123,18 @@ SOURCES: dict[str, Callable[[Site], object]] = {
     "a service gone": lambda s: shutil.rmtree(s.root / "services/web"),
     "defaults": lambda s: s.write({"scratch.toml": QUICK + 'user = "app:1001"\n'}),
     "dodo.py": lambda s: s.write({"dodo.py": DODO.replace("services/*", "services/n*")}),
+    "dodo.py, same size, mtime set back": lambda s: same_size(
+        s.root / "dodo.py", "services/n*", "services/?*"
+    ),
+    "what dodo.py imports": lambda s: s.write(
+        {
+            "dodo.py": "from globs import GLOBS\n" + DODO.replace('["services/*"]', "GLOBS"),
+            "globs.py": 'GLOBS = ["services/a*"]\n',
+        }
+    ),
+    "that, same size, mtime set back": lambda s: same_size(
+        s.root / "globs.py", "services/a*", "services/n*"
+    ),
     "a time": lambda s: s.env.update(SOURCE_DATE_EPOCH="1700000000"),
 }
 

@@ -25,7 +25,9 @@ def test_a_compilers_message_appears_once_and_untouched(tmp_path: Path) -> None:
         "    hint: see the compiler's message\n"
     )
     assert "Traceback" not in ran.out
-    assert ran.summary == "2 images, 1 failed, 1 not looked at"
+    # Which of the two doit comes to first is not told.
+    others = {"2 images, 1 failed, 1 not looked at", "2 images, 1 rebuilt, 1 failed"}
+    assert ran.summary in others
 
 
 @pytest.mark.parametrize("options", [("--continue",), ("--continue", "-n", "4")])
