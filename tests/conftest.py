@@ -19,22 +19,24 @@ ENGINES = (
     "tests/plugin/test_refresh.py",
     "tests/plugin/test_resolve.py",
     "tests/plugin/test_round_trip.py",
-    "tests/plugin/test_smoke.py",
     "tests/plugin/test_trace.py",
     "tests/plugin/test_up.py",
     "tests/scenarios/test_platforms.py",
     "tests/sinks/docker/",
-    "tests/sinks/smoke/",
     "tests/sinks/test_kind.py",
 )
 """Where tests use a Docker Engine: what one of them removes may be what another counts on."""
 
+SMOKE = ("tests/plugin/test_smoke.py", "tests/sinks/smoke/")
+"""The same for what `smoke` makes there, which nobody else looks at."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one worker, and all that use the Docker Engines to one."""
+    """Give each file to one worker, all that use the Docker Engines to one, and all that smoke."""
     for item in items:
         place = item.nodeid.partition("::")[0]
-        group = "engines" if place.startswith(ENGINES) else place
+        shared = {"engines": place.startswith(ENGINES), "smoke": place.startswith(SMOKE)}
+        group = next((name for name, is_in in shared.items() if is_in), place)
         item.add_marker(pytest.mark.xdist_group(group))
 
 
