@@ -27,7 +27,11 @@ ENGINES = (
 )
 """Where tests use a Docker Engine: what one of them removes may be what another counts on."""
 
-SMOKE = ("tests/plugin/test_smoke.py", "tests/sinks/smoke/")
+SMOKE = (
+    "tests/plugin/test_smoke.py",
+    "tests/sinks/docker/test_leftovers.py",
+    "tests/sinks/smoke/",
+)
 """The same for what `smoke` makes there, which nobody else looks at."""
 
 
@@ -35,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each file to one worker, all that use the Docker Engines to one, and all that smoke."""
     for item in items:
         place = item.nodeid.partition("::")[0]
-        shared = {"engines": place.startswith(ENGINES), "smoke": place.startswith(SMOKE)}
+        shared = {"smoke": place.startswith(SMOKE), "engines": place.startswith(ENGINES)}
         group = next((name for name, is_in in shared.items() if is_in), place)
         item.add_marker(pytest.mark.xdist_group(group))
 
