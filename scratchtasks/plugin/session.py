@@ -263,7 +263,7 @@ class Session:
             self.build_chains(group, workers)
 
     def plan(self, names: Sequence[str], together: int = _MANY) -> Plan:
-        """What is best made together of the actions *names*, in chains of *together*."""
+        """What is best made together of the actions *names*, at most *together* chains a group."""
         with self.engine.planning():
             run_probes(self.engine, names)
             return plan(self.engine, names, together)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from scratchtasks.core.descriptor import Layer
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.frozen import dataclass
-from scratchtasks.store.atomic import read_regular, remove, write_atomic
+from scratchtasks.store.atomic import read_regular, remove, storage_error, write_atomic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ class Summary:
             if data:
                 write_atomic(self.path, data)
             else:
-                remove(self.path)
+                _remove(self.path)
             self._data, self._entries = data, entries
         return gone
 
@@ -128,6 +128,13 @@ class _Entry(NamedTuple):
 
     value: dict[str, Any]
     line: str
+
+
+def _remove(path: str) -> None:
+    try:
+        remove(path)
+    except OSError as error:
+        raise storage_error(path, error) from error
 
 
 def _is_there(layout: str, entry: dict[str, Any]) -> bool:

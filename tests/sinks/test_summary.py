@@ -1,5 +1,6 @@
 """dist/images.json: merged, sorted, and written only when it changes."""
 
+import errno
 import json
 import os
 import shutil
@@ -181,3 +182,18 @@ def test_what_others_write_meanwhile_is_kept(path: str) -> None:
     assert ours.digests() == dict.fromkeys(("api", "web"), digest_of(b""))
     ours.write([image("worker", b"new")], KNOWN)
     assert names(path) == ["api", "web", "worker"]
+
+
+def test_without_images_there_is_no_file(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Summary(path).write([image("api")], {"api"})
+
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refuse)
+        with pytest.raises(StoreError) as caught:
+            Summary(path).write([], set())
+    assert str(caught.value).startswith(f"{path}: cannot be written: permission denied")
+    assert Summary(path).write([], set()) == ["api"]
+    assert not os.path.exists(path)
