@@ -2,8 +2,10 @@
 
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.registry.proxy import Proxy
 from tests.registry.servers import registry, serving
@@ -35,13 +37,22 @@ SMOKE = (
 """The same for what `smoke` makes there, which nobody else looks at."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one worker, all that use the Docker Engines to one, and all that smoke."""
-    for item in items:
-        place = item.nodeid.partition("::")[0]
+class _Groups(LoadScopeScheduling):  # type: ignore[misc]
+    """Each file goes to one worker, all that use the Docker Engines to one, and all that smoke.
+
+    xdist's own `loadgroup` reads groups out of test ids, where pytest 9 has none any more.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        place = nodeid.partition("::")[0]
         shared = {"smoke": place.startswith(SMOKE), "engines": place.startswith(ENGINES)}
-        group = next((name for name, is_in in shared.items() if is_in), place)
-        item.add_marker(pytest.mark.xdist_group(group))
+        return next((name for name, is_in in shared.items() if is_in), place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Groups:
+    """How xdist shares the tests among its workers, whatever `--dist` says."""
+    return _Groups(config, log)
 
 
 @pytest.fixture(scope="session")
