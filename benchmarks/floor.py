@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import deflate
 
 CHUNK = 1 << 20
-LEVEL = 6
+LEVEL = 5
 
 
 def squeeze(path: str, out: str, pool: ThreadPoolExecutor | None) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from scratchtasks.core.action import (
     InputRecord,
     key_with_inputs,
 )
-from scratchtasks.core.digest import ActionKey, Json, canonical_json, digest_of, key_of
+from scratchtasks.core.digest import ActionKey, Digest, Json, canonical_json, digest_of, key_of
 from scratchtasks.core.errors import ActionFailed, ScratchError
 from scratchtasks.core.span import span
 from scratchtasks.store.atomic import storage_error
@@ -73,6 +73,7 @@ class Engine:
         self._verdicts: dict[str, Verdict] = {}
         self._stale: dict[str, Verdict] = {}
         self._keeps_stale = False
+        self._digests: dict[str, tuple[ActionResult, Digest]] = {}
         self._failures: dict[str, ScratchError] = {}
         self._lock = threading.RLock()
 
@@ -221,10 +222,17 @@ class Engine:
             "identity": operation.identity(job, self.world),
             # A dependency counts by what it gave, not by what it was made from: early cut-off.
             "deps": {
-                alias: digest_of(canonical_json(result.to_json()))
+                alias: self._digest(action.deps[alias], result)
                 for alias, result in job.deps.items()
             },
         }
+
+    def _digest(self, name: str, result: ActionResult) -> Digest:
+        """The digest of *result*, which the action *name* has given; many depend on essentials."""
+        known = self._digests.get(name)
+        if known is None or known[0] is not result:
+            known = self._digests[name] = result, digest_of(canonical_json(result.to_json()))
+        return known[1]
 
     def _compare(self, job: Job, description: dict[str, Json], known: tuple[Input, ...]) -> Verdict:
         stamp = read_stamp(self.world.scratch, job.action)

@@ -44,7 +44,7 @@ def plain_layer(
     if known is not None:
         diff_id = DiffID(parse_digest(known.facts["diff_id"]))
         return PlainLayer(known.outputs["recipe"], diff_id, known.facts["size"], kind)
-    tar = tar_chunks(whole, world.store.stream, world.epoch)
+    tar = tar_chunks(whole, world.store.open, world.epoch)
     is_aside = world.threads > 1
     if world.packs:
         layer, size = _pack(
@@ -83,7 +83,7 @@ def tar_layer(
             span(world.tell, "layer", f"write {kind}") as told,
             world.store.writer(LAYER_TAR) as out,
         ):
-            for chunk in tar_chunks(whole, open_content, world.epoch, check=False):
+            for chunk in tar_chunks(whole, open_content, world.epoch):
                 out.write(chunk)
             blob = out.commit()
             told |= {"diff_id": blob.digest, "bytes": blob.size}

@@ -66,7 +66,7 @@ def recipe_bytes(entries: Iterable[FileEntry], mtime: int) -> bytes:
     )
 
 
-def recipe_chunks(recipe: bytes, open_blob: OpenBlob, *, check: bool = True) -> Iterator[bytes]:
+def recipe_chunks(recipe: bytes, open_blob: OpenBlob) -> Iterator[bytes]:
     """The tar that *recipe* describes; see `tar_chunks`.  Raises: StoreError when it is damaged."""
     try:
         value = json.loads(recipe)
@@ -74,7 +74,7 @@ def recipe_chunks(recipe: bytes, open_blob: OpenBlob, *, check: bool = True) -> 
         mtime = int(value["mtime"])
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError("recipe of a layer", f"is damaged: {error}") from None
-    return tar_chunks(entries, open_blob, mtime, check=check)
+    return tar_chunks(entries, open_blob, mtime)
 
 
 def plain_chunks(layer: PlainLayer, open_blob: OpenBlob) -> Iterator[bytes]:
@@ -122,5 +122,4 @@ def _chunks(layer: PlainLayer, open_blob: OpenBlob) -> Iterator[bytes]:
                 raise StoreError(f"layer {layer.kind or blob.digest}", f"is damaged: {tar.fault}")
             return
         recipe = source.read()
-    # The DiffID covers the content of every file: no need to hash it twice.
-    yield from recipe_chunks(recipe, open_blob, check=False)
+    yield from recipe_chunks(recipe, open_blob)

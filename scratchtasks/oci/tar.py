@@ -4,7 +4,6 @@ Headers are packed by hand: the standard library's `tarfile` takes five times as
 Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Extended Header".
 """
 
-import hashlib
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import BinaryIO
@@ -29,17 +28,16 @@ _DEVICE = b"0000000\0"
 
 
 def tar_chunks(
-    entries: Iterable[FileEntry], open_blob: OpenBlob, mtime: int = 0, *, check: bool = True
+    entries: Iterable[FileEntry], open_blob: OpenBlob, mtime: int = 0
 ) -> Iterator[bytes]:
     """*entries* as one tar, in chunks of up to 512 KiB; the same set gives the same bytes.
 
     Sorted by path, a hard link after the file it shares and with that file's mode and owner
     (extractors apply a link's header to the shared file).  *mtime* is seconds since 1970, for
-    every entry.  Without *check* content is not hashed, which is for those who know the digest
-    of the whole.
+    every entry.  That content is what its digest says is for *open_blob* to make sure of.
 
     Raises: StageError (two entries for one path, a path that leaves the root, a hard link to
-    nothing, a path below a non-folder); StoreError (a blob that is not what its digest says).
+    nothing, a path below a non-folder); StoreError (a blob of another size than its entry).
     """
     if mtime < 0:
         raise ValueError(f"mtime: wanted seconds since 1970, got {mtime}")
@@ -53,7 +51,7 @@ def tar_chunks(
         rights = by_path[entry.link] if entry.kind == "hardlink" else entry
         yield _head(entry, rights, mtime)
         if entry.kind == "file":
-            yield from _content(entry, open_blob, check)
+            yield from _content(entry, open_blob)
     yield bytes(2 * BLOCK)
 
 
@@ -202,23 +200,18 @@ def _record(key: bytes, value: bytes) -> bytes:
     return b"%d%b" % (length, rest)
 
 
-def _content(entry: FileEntry, open_blob: OpenBlob, check: bool) -> Iterator[bytes]:
+def _content(entry: FileEntry, open_blob: OpenBlob) -> Iterator[bytes]:
     """The bytes of *entry*'s blob, padded to a block."""
     assert entry.digest is not None
-    found = hashlib.sha256()
     left = entry.size
     with open_blob(entry.digest) as blob:
         while left and (chunk := blob.read(min(READ_SIZE, left))):
             yield chunk
-            if check:
-                found.update(chunk)
             left -= len(chunk)
         is_longer = bool(blob.read(1))
-    where = f"blob {entry.digest}"
     if left or is_longer:
         has = f"more than {entry.size}" if is_longer else str(entry.size - left)
-        raise StoreError(where, f"wanted {entry.size} bytes for /{entry.path}, got {has}")
-    if check and "sha256:" + found.hexdigest() != entry.digest:
-        raise StoreError(where, f"is damaged: its bytes have sha256:{found.hexdigest()}")
+        what = f"wanted {entry.size} bytes for /{entry.path}, got {has}"
+        raise StoreError(f"blob {entry.digest}", what)
     if tail := padding(entry.size):
         yield bytes(tail)

@@ -28,6 +28,7 @@ from .signature import read_file, signature_of
 BLOB_MODE = 0o444
 """Nobody edits a blob by accident, not even through its hard link in `dist/`."""
 
+_ATTEMPTS = 10
 _CHUNK = 256 * 1024
 _FRESH = 1800
 """Seconds. A blob that is put again is touched when older, so that `collect` lets it be."""
@@ -232,12 +233,17 @@ class ContentStore:
 
     def _link_or_copy(self, source: str, temp: str, digest: Digest) -> bool:
         os.makedirs(os.path.dirname(temp), exist_ok=True)
-        try:
-            os.link(source, temp)
-        except OSError as error:
-            if error.errno not in _NO_HARD_LINK:
-                raise
-        else:
+        for _ in range(_ATTEMPTS):
+            try:
+                os.link(source, temp)
+            except FileNotFoundError:
+                # Nobody can link what has just lost its last name, to an equal blob put in its
+                # place by another thread or process: that one is there.
+                continue
+            except OSError as error:
+                if error.errno not in _NO_HARD_LINK:
+                    raise
+                break
             return True
         fd = create(temp)
         try:

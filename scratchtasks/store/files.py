@@ -217,8 +217,8 @@ class FileStates:
     def adopt(self, path: str, digest: Digest) -> None:
         """Record that *path*, which we have just written, holds *digest*.
 
-        A file as young as that is read again when this run asks for it: until the clock has
-        ticked, a write by somebody else would not show.
+        A file as young as that is read again when this run asks for it, unless it is under
+        `guard`: until the clock has ticked, a write by somebody else would not show.
 
         Raises: StoreError when *path* cannot be looked at.
         """
@@ -347,7 +347,12 @@ class FileStates:
 
     def _known(self, key: str, info: os.stat_result) -> Entry | None:
         entry = self._entries.get(key)
-        if entry is None or entry[0] != signature_of(info):
+        if entry is None:
+            return None
+        signature = signature_of(info)
+        if not entry[0] and self._young.get(key) == signature and key.startswith(self._ours):
+            return (signature, *entry[1:])
+        if entry[0] != signature:
             return None
         # A stamp in the future means that a clock was set back: the same stamp may come again.
         if max(entry[0][1], entry[0][2]) >= time.time_ns():

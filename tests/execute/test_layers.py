@@ -122,7 +122,9 @@ def test_damaged_content_is_never_packed(full: World) -> None:
     assert [path.name for path in Path(full.scratch, "blobs/tmp").iterdir()] == []
     with pytest.raises(StoreError) as caught:
         plain_layer(full, ENTRIES[1:], "files")
-    assert str(caught.value) == f"blob {TWO}: is damaged: its bytes have {digest_of(b'tow')}"
+    assert str(caught.value) == (
+        f"{full.store.path(TWO)}: blob {TWO} is damaged: its 3 bytes have {digest_of(b'tow')}"
+    )
 
 
 @settings(

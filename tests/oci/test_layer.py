@@ -89,7 +89,7 @@ def test_bytes_never_move() -> None:
     found = [layer.diff_id, layer.blob.digest, blobs.manifest([layer]).digest, blobs.image().digest]
     assert found == [
         "sha256:a043f660bbaa3f1ba19a1937b0ca8500d8be15ef1731e20dd9e43ca594bd3aba",
-        "sha256:3ebad807981275da10b80808ee74a3865d27255282062a0c0682d98ec4509235",
-        "sha256:6cad716445a80d4bb24478da4e78b3d643a579f14503b81bb6615d2f31581c2a",
-        "sha256:d0fe3c29d579838c29d7fcd1ac9d72da3fffcdd090346a94d466a0dc5a7244ef",
+        "sha256:5a48fff8de960f9490f62ddbc95601d45b75b425b28e47a949758aa00cf72764",
+        "sha256:02e9b844b345b5e45ddd875005cce269b21f51ef6c65e25fc12a25c693a7b3a9",
+        "sha256:c7189af0ca1e2663899008405abd0bd910cc1c0376e54be8875513eecfff4d6f",
     ]

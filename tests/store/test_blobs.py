@@ -357,6 +357,23 @@ class TestLink:
         disk.store.link(blob, str(disk.root / "dist" / "blob"))
         assert os.listdir(disk.root / "dist") == ["blob"]
 
+    def test_a_blob_that_is_put_again_in_that_moment(
+        self, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        link, refusals = os.link, iter((True, True, False))
+
+        def late(old: str, new: str) -> None:
+            # What link(2) does with a file that was found, and lost its last name since.
+            if next(refusals):
+                raise FileNotFoundError(errno.ENOENT, "No such file or directory", old, None, new)
+            link(old, new)
+
+        blob = disk.store.put_bytes(b"data", TYPE)
+        monkeypatch.setattr(os, "link", late)
+        dest = disk.root / "dist" / "blob"
+        disk.store.link(blob, str(dest))
+        assert dest.samefile(disk.store.path(blob.digest))
+
     def test_a_folder_in_the_way(self, disk: Disk) -> None:
         blob = disk.store.put_bytes(b"data", TYPE)
         dest = disk.root / "dist" / "blob"
