@@ -133,7 +133,7 @@ def _ask(argv: Sequence[str], cwd: str, seen: str, world: World) -> tuple[str, s
         done = world.processes.run(argv, cwd=cwd, env=env, show_stderr=False)
         return (done.stdout + b"\0" + done.stderr).decode("utf-8", "surrogateescape")
 
-    said = world.files.probe(["cc tools", list(argv), cwd, env, seen], make)
+    said = world.files.probes.ask(["cc tools", list(argv), cwd, env, seen], make)
     stdout, _, stderr = said.partition("\0")
     return stdout, stderr
 

@@ -65,7 +65,7 @@ def _unpacked(pin: Pin, world: World) -> str:
         )
     # Told once per machine: to load what knows of tags takes longer than all else here.
     host = [sys.version, *os.uname()]
-    name = world.files.probe(
+    name = world.files.probes.ask(
         ["wheel", sorted(pin.wheels), host], lambda: wheel_for_host(pin.wheels)
     )
     if not name:

@@ -96,7 +96,7 @@ def ask_tool(argv: Sequence[str], env: Mapping[str, str], key: Json, world: Worl
             raise ActionFailed(" ".join(argv), f"ended with status {done.code}")
         return done.stdout.decode("utf-8", "surrogateescape").strip()
 
-    return world.files.probe([list(argv), dict(env), key], make)
+    return world.files.probes.ask([list(argv), dict(env), key], make)
 
 
 def check_version(name: str, version: tuple[int, ...], wanted: tuple[int, ...], hint: str) -> None:

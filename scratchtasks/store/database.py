@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 
 from .atomic import write_atomic
+from .probes import SavedProbe
 from .signature import Signature
 from .trees import SavedTree
 
@@ -23,7 +24,7 @@ class Saved:
     boot: str = ""
     swept: int = 0
     entries: dict[str, Entry] = field(default_factory=dict)
-    probes: dict[str, tuple[str, int]] = field(default_factory=dict)
+    probes: dict[str, SavedProbe] = field(default_factory=dict)
     trees: dict[str, SavedTree] = field(default_factory=dict)
 
 

@@ -14,9 +14,10 @@ from threading import Lock
 from typing import TypeVar, cast
 
 from scratchtasks.core.action import Input
-from scratchtasks.core.digest import Digest, Json, digest_of, key_of
+from scratchtasks.core.digest import Digest, digest_of
 
 from .database import Entry, Saved, read_saved, write_saved
+from .probes import KEPT_DAYS, REFRESH_DAYS, Probes
 from .signature import (
     Content,
     Note,
@@ -42,8 +43,6 @@ _RECENT = ".recent"
 _LARGE = 1 << 20
 """Bytes: some 8,000 files, which take 10 ms to read and as long to write."""
 
-_KEPT_DAYS = 30
-_REFRESH_DAYS = 7
 _CACHED = frozenset({"file", "head", "names"})
 
 
@@ -71,13 +70,12 @@ class FileStates:
         self._notes: dict[tuple[str, str], Note] = {}
         self._made: dict[str, object] = {}
         self._young: dict[str, Signature] = {}
-        self._probing: dict[str, Lock] = {}
         self._boot = boot_id()
         self._few = few and _size(database) > _LARGE
         saved = Saved() if self._few else self._read(database)
         recent = self._read(database + _RECENT)
         self._entries = {**saved.entries, **recent.entries}
-        self._probes = {**saved.probes, **recent.probes}
+        self.probes = Probes({**saved.probes, **recent.probes}, self._day)
         self.trees = Trees(recent.trees)
         self._swept = max(saved.swept, recent.swept)
         self._is_dirty = False
@@ -127,7 +125,7 @@ class FileStates:
                     and info is not None
                     and (seen := entry[0]) == signature_of(info)
                     and seen[1] < clock > seen[2]
-                    and 0 <= day - entry[2] < _REFRESH_DAYS
+                    and 0 <= day - entry[2] < REFRESH_DAYS
                 ):
                     value = entry[1]
                 else:
@@ -238,24 +236,6 @@ class FileStates:
         for path, content in contents.items():
             self._learn(self._absolute(path), content)
 
-    def probe(self, key: Json, make: Callable[[], str]) -> str:
-        """What *make* returned for *key* the first time, in this run or an earlier one.
-
-        *key* must name everything that the answer depends on.  *make* is called once even if
-        several threads ask; what it raises is passed on and not remembered.
-        """
-        name = key_of(key)
-        with self._lock:
-            turn = self._probing.setdefault(name, Lock())
-        with turn:
-            known = self._probes.get(name)
-            if known is None or not 0 <= self._day - known[1] < _REFRESH_DAYS:
-                known = (make() if known is None else known[0], self._day)
-                with self._lock:
-                    self._probes[name] = known
-                    self._is_dirty = True
-        return known[0]
-
     def save(self) -> None:
         """Keep what was learnt for the next run, if there is anything new.
 
@@ -264,22 +244,21 @@ class FileStates:
         Raises: StoreError when the disk is full.
         """
         with self._lock:
-            if not (self._is_dirty or self.trees.is_dirty):
+            if not (self._is_dirty or self.probes.is_dirty or self.trees.is_dirty):
                 return
             self._settle()
             recent = self._entries
             if not self._few:
                 if self._swept != self._day:
                     self._sweep()
-                saved = Saved(self._boot, self._swept, self._entries, self._probes)
+                saved = Saved(self._boot, self._swept, self._entries, self.probes.saved())
                 write_saved(self._database, saved)
                 # Compilers and their libraries lie outside, and every run looks at them.
                 outside = (item for item in recent.items() if not item[0].startswith(self._prefix))
                 recent = dict(outside)
-            trees = self.trees.saved()
-            saved = Saved(self._boot, self._swept, recent, self._probes, trees)
-            write_saved(self._database + _RECENT, saved)
-            self._is_dirty = self.trees.is_dirty = False
+            kept = self.probes.saved(), self.trees.saved()
+            write_saved(self._database + _RECENT, Saved(self._boot, self._swept, recent, *kept))
+            self._is_dirty = self.probes.is_dirty = self.trees.is_dirty = False
 
     def _read(self, path: str) -> Saved:
         saved = read_saved(path)
@@ -303,11 +282,10 @@ class FileStates:
         for key in [
             key
             for key, entry in self._entries.items()
-            if abs(self._day - entry[2]) > _KEPT_DAYS or not os.path.exists(key.split("\0")[0])
+            if abs(self._day - entry[2]) > KEPT_DAYS or not os.path.exists(key.split("\0")[0])
         ]:
             del self._entries[key]
-        for name in [n for n, p in self._probes.items() if abs(self._day - p[1]) > _KEPT_DAYS]:
-            del self._probes[name]
+        self.probes.sweep()
         self._swept = self._day
 
     def _absolute(self, path: str) -> str:
@@ -357,7 +335,7 @@ class FileStates:
         # A stamp in the future means that a clock was set back: the same stamp may come again.
         if max(entry[0][1], entry[0][2]) >= time.time_ns():
             return None
-        if not 0 <= self._day - entry[2] < _REFRESH_DAYS:
+        if not 0 <= self._day - entry[2] < REFRESH_DAYS:
             entry = (entry[0], entry[1], self._day, entry[3])
             self._keep(key, entry)
         return entry

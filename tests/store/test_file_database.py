@@ -81,7 +81,7 @@ class TestDatabase:
         time.sleep(SETTLE)
         states = fresh()
         states.observe_all(Input("file", name) for name in ("old", "gone", "used"))
-        states.probe("old", lambda: "1")
+        states.probes.ask("old", lambda: "1")
         states.save()
         now = time.time_ns()
 
@@ -121,11 +121,11 @@ class TestProbe:
             calls.append("made")
             return f"go{len(calls)}"
 
-        assert states.probe(["go", "1"], make) == "go1"
-        assert states.probe(["go", "1"], make) == "go1"
+        assert states.probes.ask(["go", "1"], make) == "go1"
+        assert states.probes.ask(["go", "1"], make) == "go1"
         states.save()
-        assert fresh().probe(["go", "1"], make) == "go1"
-        assert fresh().probe(["go", "2"], make) == "go2"
+        assert fresh().probes.ask(["go", "1"], make) == "go1"
+        assert fresh().probes.ask(["go", "2"], make) == "go2"
 
     def test_a_failure_is_not(self, fresh: Callable[[], FileStates]) -> None:
         states = fresh()
@@ -134,8 +134,8 @@ class TestProbe:
             raise StoreError("go", "is missing")
 
         with pytest.raises(StoreError, match="go: is missing"):
-            states.probe("key", fail)
-        assert states.probe("key", lambda: "found") == "found"
+            states.probes.ask("key", fail)
+        assert states.probes.ask("key", lambda: "found") == "found"
 
     def test_threads_make_it_once(self, fresh: Callable[[], FileStates]) -> None:
         states, calls, answers = fresh(), list[int](), list[str]()
@@ -146,7 +146,7 @@ class TestProbe:
             return "value"
 
         threads = [
-            threading.Thread(target=lambda: answers.append(states.probe("key", make)))
+            threading.Thread(target=lambda: answers.append(states.probes.ask("key", make)))
             for _ in range(4)
         ]
         for thread in threads:

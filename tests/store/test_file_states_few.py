@@ -30,7 +30,7 @@ class TestFew:
         database = str(tmp_path / ".scratch" / "files")
         states = FileStates(str(tmp_path), database)
         states.observe_all([Input("file", name) for name in ("a", "b", "c")])
-        states.probe("compiler", lambda: "1.0")
+        states.probes.ask("compiler", lambda: "1.0")
         states.save()
         return database
 
@@ -41,7 +41,7 @@ class TestFew:
         for _ in range(2):
             few = FileStates(str(tmp_path), large, few=True)
             assert few.observe(Input("file", "b")) == digest_of(b"new")
-            assert few.probe("compiler", lambda: "asked again") == "1.0"
+            assert few.probes.ask("compiler", lambda: "asked again") == "1.0"
             few.save()
             assert read_saved(large) == before, "what is known of all was written"
         everything = FileStates(str(tmp_path), large)

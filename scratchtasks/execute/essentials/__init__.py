@@ -93,7 +93,7 @@ class Essentials:
             data = read_pem(path, world.root)
             # Parsed once for each content: what parses it takes long to import.
             key: Json = ["not after", digest_of(data)]
-            expiry = world.files.probe(key, lambda: repr(expiry_of(data, path)))
+            expiry = world.files.probes.ask(key, lambda: repr(expiry_of(data, path)))
         except StageError:
             return False  # running tells what is wrong with it
         return float(expiry) < self._clock()

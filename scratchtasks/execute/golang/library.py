@@ -32,7 +32,7 @@ def library_digest(root: str, world: World) -> str:
     if not _is_ours(root, world):
         return world.files.trees.digest(root, lambda: _read_by_builds(root))
     place = os.path.relpath(root, world.scratch)
-    return world.files.probe(
+    return world.files.probes.ask(
         ["go library", place], lambda: read_tree(root, lambda: _read_by_builds(root)).digest
     )
 

@@ -153,7 +153,7 @@ def _sysroot(world: World, folder: str, where: str) -> str:
             raise ToolchainMissing(where, f"rustc cannot be used: {said.removeprefix('error: ')}")
         return done.stdout.decode("utf-8", "surrogateescape").strip()
 
-    return world.files.probe(key, ask)
+    return world.files.probes.ask(key, ask)
 
 
 def find_target(world: World, rust: Rust, platform: Platform, where: str) -> Target:

@@ -43,7 +43,7 @@ def _inputs(folder: str, world: World) -> list[Input]:
     checksums = Input("file", os.path.join(folder, _CHECKSUMS))
     path = os.path.join(world.root, folder)
     key = ["vendored", world.files.observe(checksums)]
-    if world.files.probe(key, lambda: _is_checked(os.path.join(path, _CHECKSUMS))):
+    if world.files.probes.ask(key, lambda: _is_checked(os.path.join(path, _CHECKSUMS))):
         return [checksums]
     return [checksums, *world.files.once(f"vendored {folder}", lambda: list(_below(path, folder)))]
 

@@ -103,7 +103,7 @@ def root_of(image: PlatformImage, store: ContentStore, files: FileStates) -> Roo
 
     def size_of(layer: Layer) -> int:
         key: Json = ["tar size", layer.blob.digest]
-        return int(files.probe(key, lambda: str(_tar_size(layer, store))))
+        return int(files.probes.ask(key, lambda: str(_tar_size(layer, store))))
 
     layers = tuple(
         PlainLayer(layer.blob, layer.diff_id, size_of(layer), layer.kind) for layer in image.layers
