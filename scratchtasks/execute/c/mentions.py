@@ -89,7 +89,10 @@ def _members(data: bytes) -> list[str]:
     place = len(_THIN)
     while header := data[place : place + _HEADER]:
         place += _HEADER
-        size = int(header[48:58])
+        digits = header[48:58].strip()
+        if not digits.isdigit():  # damaged: the linker will say so
+            break
+        size = int(digits)
         if header.startswith(b"// "):
             return [os.fsdecode(name) for name in _MEMBER.findall(data[place : place + size])]
         place += size + size % 2
