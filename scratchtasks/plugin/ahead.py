@@ -8,7 +8,6 @@ from importlib import import_module
 _BUILDING = (
     "elftools.construct",
     "elftools.elf.structs",
-    "elftools.elf.elffile",
     "scratchtasks.execute.elf",
     "scratchtasks.execute.rootfs",
     "scratchtasks.execute.image",
