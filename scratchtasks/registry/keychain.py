@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import SinkError
 
+from .credentials import is_unicode
 from .errors import clean
 
 if TYPE_CHECKING:
@@ -132,7 +133,11 @@ def _answer(output: bytes, program: str, server: str) -> tuple[str, str] | None:
         value = None
     username = value.get("Username") if isinstance(value, dict) else None
     secret = value.get("Secret") if isinstance(value, dict) else None
-    if not isinstance(username, str) or not isinstance(secret, str):
+    if (
+        not isinstance(username, str)
+        or not isinstance(secret, str)
+        or not is_unicode(username + secret)
+    ):
         # What it printed may be a secret in another form: never shown.
         raise SinkError(
             f"{program} get",
