@@ -197,6 +197,20 @@ def test_a_helper_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     raise AssertionError("the child still runs")
 
 
+@pytest.mark.parametrize("script", ["sleep 60", "exec >&-; sleep 60"])
+def test_a_helper_that_hangs_ends_with_the_push(tmp_path: Path, script: str) -> None:
+    env = _helper(tmp_path / "bin", "slow", script)
+    start = time.monotonic()
+
+    def check() -> None:
+        if time.monotonic() > start + 0.2:
+            raise SinkError("push", "interrupted")
+
+    with pytest.raises(SinkError, match=r"^push: interrupted$"):
+        ask_helper("slow", "registry.example.com", "config.json", env, 60, check)
+    assert time.monotonic() - start < 5
+
+
 def test_a_helper_whose_child_keeps_its_output_open(tmp_path: Path) -> None:
     answer = """'{"Username": "team", "Secret": "s3cret"}'"""
     env = _helper(
