@@ -154,6 +154,24 @@ def test_what_is_put_is_what_is_fetched(proxy: Proxy, team: str) -> None:
         assert fetch_manifest(client, api, "absent") is None
 
 
+def test_a_page_instead_of_an_answer_is_no_yes(proxy: Proxy, team: str) -> None:
+    api = parse_repository(f"{proxy.host}/{team}/api")
+    manifest = Manifest(media.INDEX, b'{"schemaVersion": 2, "manifests": []}')
+    page = b"<html>please log in</html>"
+    with Registry({}, limits=QUICK) as client:
+        proxy.faults.append(Fault(lambda s: s.method == "PUT", 1, 200, body=page))
+        with pytest.raises(RegistryError) as error:
+            put_manifest(client, api, manifest, "latest")
+        assert str(error.value) == (
+            f"PUT {proxy.host}/v2/{team}/api/manifests/latest: answered 200, but did not store it "
+            f"(wanted {digest_of(manifest.data)}, got none)\n"
+            "    hint: something before the registry may have answered in its place"
+        )
+        put_manifest(client, api, manifest, "latest")
+        proxy.faults.append(Fault(lambda s: s.method == "PUT", 1, 202))
+        put_manifest(client, api, manifest, "latest")  # it is there
+
+
 def test_two_challenges_in_two_headers(proxy: Proxy) -> None:
     head = (
         b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n"
