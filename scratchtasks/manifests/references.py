@@ -6,7 +6,8 @@ mentions it: it stays, but may have been meant otherwise (`--image=scratch://api
 
 A Helm chart joins an image from several values, so the neighbours of `repository: scratch://NAME`
 get their parts: `digest` the digest; else `tag` what stands after the last colon, so that
-`{{ .repository }}:{{ .tag }}` gives `repository@sha256:…`; `registry` the host.
+`{{ .repository }}:{{ .tag }}` gives `repository@sha256:…`; `registry` the host, or "" for a local
+image, which has none.
 """
 
 import re
@@ -154,15 +155,13 @@ def resolve(text: str, origin: str, lookup: Callable[[str], str]) -> str:
     edits: dict[Span, str] = {}
     for reference in references(text, origin):
         try:
-            image = lookup(reference.name)
+            image = _checked(lookup(reference.name))
         except ConfigError as error:
             errors.append(ConfigError(reference.where, error.what, error.hint))
             continue
         parts = _parts(image, reference.neighbours)
         span, repository = reference.span, parts.pop("repository")
-        edits[span] = (
-            _checked(repository) if reference.is_block else _written(repository, text, span)
-        )
+        edits[span] = repository if reference.is_block else _written(repository, text, span)
         for key, part in parts.items():
             edits[reference.neighbours[key]] = _written(part, text, reference.neighbours[key])
     if errors:
@@ -195,8 +194,8 @@ def _parts(image: str, neighbours: Collection[str]) -> dict[str, str]:
         before, _, after = image.rpartition(":")
         parts = {"repository": before, "tag": after}
     host, slash, path = parts["repository"].partition("/")
-    if "registry" in neighbours and slash:
-        parts |= {"registry": host, "repository": path}
+    if "registry" in neighbours:
+        parts |= {"registry": host, "repository": path} if slash else {"registry": ""}
     return parts
 
 
@@ -205,8 +204,8 @@ def _written(value: str, text: str, span: Span) -> str:
     first, last = span
     old = text[first:last]
     if old[:1] in ("'", '"'):
-        return old[0] + _checked(value) + old[0]
-    new = value if _PLAIN.fullmatch(value) else f'"{_checked(value)}"'
+        return old[0] + value + old[0]
+    new = value if _PLAIN.fullmatch(value) else f'"{value}"'
     return new if old else f" {new}"
 
 

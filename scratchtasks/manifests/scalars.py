@@ -177,8 +177,16 @@ def _scan_lines(text: str, base: int, word: str) -> Iterator[Scalar]:
             lead = header["lead"]
             floor = len(lead) if header["key"] else max(lead.rfind("-"), 0)
         elif word in content:
-            yield from _scan(line[0], base + line.start()) or ()
+            found = _scan(line[0], base + line.start())
+            yield from [_whole(line[0], base + line.start())] if found is None else found
     yield from _block(text, (first, last), base)
+
+
+def _whole(line: str, base: int) -> Scalar:
+    """A *line* that is no YAML either, as one value: what it mentions is to be told."""
+    content = line.strip()
+    first = base + line.index(content)
+    return Scalar(content, (first, first + len(content)))
 
 
 def _block(text: str, lines: Span, base: int) -> Iterator[Scalar]:

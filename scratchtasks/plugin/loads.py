@@ -31,6 +31,7 @@ class Loads:
         self._turn = Lock()
         self._planned: tuple[str, ...] = ()
         self._done: dict[str, docker.How] = {}
+        self._taken: dict[str, tuple[str, str]] = {}
         self._pid = os.getpid()
         self._open = ExitStack()
         self._engine: Target | None = None
@@ -63,9 +64,9 @@ class Loads:
     def id_of(self, name: str) -> str:
         """The engine's own id of the image of the service *name*, which this run has loaded.
 
-        Raises: SinkError.
+        `NAME:latest` may be somebody else's by now.  Raises: SinkError.
         """
-        return self.engine.id_of(f"{name}:latest")
+        return self.engine.id_of(self._loadable(name, self.engine.architectures))
 
     @property
     def engine(self) -> "Target":
@@ -115,10 +116,10 @@ class Loads:
     def _load(self, name: str) -> None:
         store, engine = self._session.world.store, self.engine
         architectures = engine.architectures
-        wanted = {name: self._loadable(name, architectures)}
+        wanted = {name: self._own(name, architectures)}
         for other in self._ready():
             try:
-                wanted.setdefault(other, self._loadable(other, architectures))
+                wanted.setdefault(other, self._own(other, architectures))
             except ScratchError:
                 continue  # its own task tells
         try:
@@ -141,6 +142,27 @@ class Loads:
             if name not in self._done
             and not session.why_unmade(session.graph.tasks[f"rootfs:{name}"])
         ]
+
+    def _own(self, name: str, architectures: Sequence[str]) -> "docker.Loadable":
+        """The image of the service *name*; its references are its own from now on.
+
+        Raises: SinkError when another image of this run has one of them, and as `_loadable`.
+        """
+        from scratchtasks.sinks.docker.engine import familiar
+
+        loadable = self._loadable(name, architectures)
+        label, image = str(self._session.graph.services[name].image_label), loadable.root.config
+        for reference in loadable.references:
+            other, theirs = self._taken.get(familiar(reference), (label, image.digest))
+            if theirs != image.digest:
+                raise SinkError(
+                    reference,
+                    f"both {other} and {label} are to be loaded as that",
+                    "give one of them another push.repository, or other push.tags",
+                )
+        for reference in loadable.references:
+            self._taken[familiar(reference)] = label, image.digest
+        return loadable
 
     def _loadable(self, name: str, architectures: Sequence[str]) -> "docker.Loadable":
         from scratchtasks.sinks import docker

@@ -5,7 +5,6 @@ OAuth 2 variant (POST with a refresh token); OCI distribution-spec v1.1.
 """
 
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from .challenge import Challenge, parse_challenge
-from .credentials import NOBODY, Credentials
+from .credentials import NOBODY, Credentials, is_token
 from .errors import RegistryError, Secrets, explain
 from .patience import Patience, retry_after_of
 from .reference import DOCKER_HUB, Repository
@@ -22,7 +21,6 @@ from .transport import NO_BODY, Answer, Body, body_of, shown
 Exchange = Callable[[str, str, Mapping[str, str], Body, int], Answer]
 
 _TOKEN_LIMIT = 1 << 20
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 _SHORTEST, _LONGEST = 60, 24 * 60 * 60
 """Seconds that a token is believed to live: a missing time means a minute, by the specification."""
 
@@ -141,7 +139,7 @@ class Authorization:
             is_url = realm.scheme in ("http", "https") and realm.hostname and realm.port != 0
         except ValueError:
             is_url = False
-        if not is_url or "@" in host or not _TOKEN.fullmatch(challenge.realm):
+        if not is_url or "@" in host or not is_token(challenge.realm):
             raise RegistryError(where, "names a token server that is not a URL")
         is_secure = urlsplit(refusal.url).scheme == "https"
         if realm.scheme == "http" and (is_secure or not self._is_plain_allowed(host)):
@@ -166,7 +164,7 @@ class Authorization:
         if not isinstance(value, dict) or answer.is_cut:
             raise RegistryError(where, "wanted a JSON object with a token, got something else")
         token = value.get("access_token") or value.get("token")
-        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        if not isinstance(token, str) or not is_token(token):
             raise RegistryError(where, "wanted a token in its answer, got none")
         self._secrets.add(token)
         seconds = value.get("expires_in")

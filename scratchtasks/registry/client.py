@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
+from scratchtasks.core.errors import SinkError
+
 from .authorization import Authorization, login_hint, unknown_hint
 from .credentials import Credentials, find_credentials
 from .errors import RegistryError, Secrets, explain
@@ -55,7 +57,7 @@ class Registry:
         self._secrets = Secrets()
         self._sites: dict[str, Site] = {}
         self._found: dict[Repository, Credentials] = {}
-        self._answers: dict[tuple[str, str], tuple[str, str] | None] = {}
+        self._answers: dict[tuple[str, str], tuple[str, str] | SinkError | None] = {}
         self._lock = threading.Lock()
         self._finding = threading.Lock()
 
@@ -218,8 +220,15 @@ class Registry:
     def _ask(self, helper: str, server: str, origin: str) -> tuple[str, str] | None:
         key = helper, server
         if key not in self._answers:
-            self._answers[key] = ask_helper(helper, server, origin, self._env, self.limits.helper)
-        return self._answers[key]
+            seconds, check = self.limits.helper, self.patience.check
+            try:
+                self._answers[key] = ask_helper(helper, server, origin, self._env, seconds, check)
+            except SinkError as error:  # which all requests would wait for, one after another
+                self._answers[key] = error
+        answer = self._answers[key]
+        if isinstance(answer, SinkError):
+            raise answer
+        return answer
 
     def _is_plain_allowed(self, host: str) -> bool:
         return host.lower() in self._insecure or is_loopback(host)

@@ -6,6 +6,7 @@ Source: the docker CLI's `config.json`; containers-auth.json(5).
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
 from typing import Any
@@ -19,6 +20,8 @@ AskHelper = Callable[[str, str, str], tuple[str, str] | None]
 """(helper, server, file that names the helper) → user name and secret, if it has them."""
 
 _FILE_LIMIT = 4 << 20
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_HALF = re.compile("[\ud800-\udfff]")
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 
 
@@ -49,6 +52,16 @@ class Credentials:
 
 
 NOBODY = Credentials()
+
+
+def is_token(text: str) -> bool:
+    """Whether *text* can stand after `Bearer`; http.client would show it where it cannot."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def is_unicode(text: str) -> bool:
+    """Whether *text* can be sent: JSON may hold halves of characters."""
+    return text.isascii() or not _HALF.search(text)
 
 
 def find_credentials(repository: Repository, env: Mapping[str, str], ask: AskHelper) -> Credentials:
@@ -180,8 +193,11 @@ def _from_entry(entry: object, where: str) -> Credentials:
         for key in ("auth", "username", "password", "identitytoken", "registrytoken")
     }
     for key, text in texts.items():
-        if not isinstance(text, str):
+        if not isinstance(text, str) or not is_unicode(text):
             raise SinkError(f"{where}.{key}", "wanted text")
+    if texts["registrytoken"] and not is_token(texts["registrytoken"]):
+        what = "wanted a token of printable ASCII without spaces"
+        raise SinkError(f"{where}.registrytoken", what, "log in again, or repair it")
     username, password = texts["username"], texts["password"]
     if texts["auth"]:
         try:

@@ -48,6 +48,8 @@ def failure_of(where: str, url: str, error: Exception, limits: "Limits") -> Regi
         return RegistryError(
             where, f"no answer within {limits.idle:g} s", is_transient=True, is_timeout=True
         )
+    elif isinstance(error, exceptions.DecodeError):
+        return RegistryError(where, "its answer is not compressed as it says")
     elif isinstance(error, exceptions.LocationValueError):
         return RegistryError(where, "is not a URL that can be asked")
     else:

@@ -9,11 +9,12 @@ import os
 import re
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import SinkError
 
+from .credentials import is_unicode
 from .errors import clean
 
 if TYPE_CHECKING:
@@ -28,14 +29,20 @@ _NOT_FOUND = "credentials not found"
 
 
 def ask_helper(
-    name: object, server: str, origin: str, env: Mapping[str, str], seconds: float
+    name: object,
+    server: str,
+    origin: str,
+    env: Mapping[str, str],
+    seconds: float,
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[str, str] | None:
     """The user name and secret that helper *name* has for *server*, None when it has none.
 
     *origin* is the file that names the helper.  The program is looked for on *env*'s PATH, gets
-    *env*, and is ended with all its children after *seconds*.
+    *env*, and is ended with all its children after *seconds*, or once *check*, asked all the time,
+    raises.
 
-    Raises: SinkError when it is not there, fails, hangs, or says something else.
+    Raises: SinkError when it is not there, fails, hangs, or says something else; what *check* does.
     """
     import shutil
     import subprocess
@@ -63,7 +70,7 @@ def ask_helper(
         raise SinkError(path, f"cannot be started: {error.strerror}") from None
     with process:
         try:
-            output = _talk(process, server, time.monotonic() + seconds)
+            output = _talk(process, server, time.monotonic() + seconds, check)
         finally:
             if process.poll() is None:
                 _end(process.pid)
@@ -83,7 +90,9 @@ def ask_helper(
     return _answer(output, program, server)
 
 
-def _talk(process: "Popen[bytes]", server: str, until: float) -> bytes | None:
+def _talk(
+    process: "Popen[bytes]", server: str, until: float, check: Callable[[], None]
+) -> bytes | None:
     """What *process* says of *server*, up to a byte too many; None when it has not ended *until*.
 
     A child that it leaves behind (an agent, say) may hold its output open for ever: what was
@@ -103,6 +112,7 @@ def _talk(process: "Popen[bytes]", server: str, until: float) -> bytes | None:
     pipe.register(process.stdout, select.POLLIN)
     output, piece = b"", b"?"
     while piece and len(output) <= _OUTPUT_LIMIT and time.monotonic() < until:
+        check()
         has_ended = process.poll() is not None
         if pipe.poll(_LOOK):
             piece = os.read(process.stdout.fileno(), 65536)
@@ -111,11 +121,15 @@ def _talk(process: "Popen[bytes]", server: str, until: float) -> bytes | None:
             return output
     if len(output) > _OUTPUT_LIMIT:
         return output
-    try:
-        process.wait(max(0.0, until - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        return None
-    return output
+    while True:
+        try:
+            process.wait(_LOOK / 1000)
+        except subprocess.TimeoutExpired:
+            check()
+            if time.monotonic() >= until:
+                return None
+        else:
+            return output
 
 
 def _end(group: int) -> None:
@@ -132,7 +146,11 @@ def _answer(output: bytes, program: str, server: str) -> tuple[str, str] | None:
         value = None
     username = value.get("Username") if isinstance(value, dict) else None
     secret = value.get("Secret") if isinstance(value, dict) else None
-    if not isinstance(username, str) or not isinstance(secret, str):
+    if (
+        not isinstance(username, str)
+        or not isinstance(secret, str)
+        or not is_unicode(username + secret)
+    ):
         # What it printed may be a secret in another form: never shown.
         raise SinkError(
             f"{program} get",

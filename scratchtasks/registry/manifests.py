@@ -103,7 +103,18 @@ def put_manifest(
         body=body_of(manifest.data),
         tries=tries,
     )
-    check_stored(answer, "PUT", digest_of(manifest.data))
+    wanted = digest_of(manifest.data)
+    check_stored(answer, "PUT", wanted)
+    # Whatever stands before a registry (a page to log in at, say) may answer 200, too.
+    if answer.status != 201 and "docker-content-digest" not in answer.headers:
+        found = digest_at(registry, repository, reference)
+        if found != wanted:
+            raise RegistryError(
+                shown("PUT", answer.url),
+                f"answered {answer.status}, but did not store it "
+                f"(wanted {wanted}, got {found or 'none'})",
+                "something before the registry may have answered in its place",
+            )
 
 
 def delete_manifest(registry: Registry, repository: Repository, reference: str) -> bool:

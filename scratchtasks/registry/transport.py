@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from scratchtasks.core.frozen import dataclass
 
+from .credentials import Credentials
 from .failures import failure_of, too_slow
 from .surroundings import proxy_of, tls_of
 
@@ -157,10 +158,13 @@ class Transport:
     ) -> Answer:
         data = bytearray()
         size = 0
+        is_received = receive is not None and response.status in (200, 206)
         try:
-            for piece in response.stream(_DRAIN, decode_content=False):
+            # Some compress though identity was asked for: what is received is held to its digest,
+            # everything else is read.
+            for piece in response.stream(_DRAIN, decode_content=not is_received):
                 size += len(piece)
-                if receive is None or response.status not in (200, 206):
+                if receive is None or not is_received:
                     data += piece
                 elif size <= limit:
                     receive(response.status, piece)
@@ -195,8 +199,11 @@ class Transport:
         proxy = proxy_of(scheme, host, self._env)
         if proxy:
             address = urlsplit(proxy)
-            pair = f"{unquote(address.username or '')}:{unquote(address.password or '')}"
-            secret = urllib3.make_headers(proxy_basic_auth=pair) if address.username else None
+            login = Credentials(
+                username=unquote(address.username or ""), password=unquote(address.password or "")
+            )
+            # Not urllib3's make_headers, which takes Latin-1 only.
+            secret = {"proxy-authorization": login.basic} if login else None
             plain = f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
             manager: PoolManager = urllib3.ProxyManager(plain, proxy_headers=secret, **options)
         else:

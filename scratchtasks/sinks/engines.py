@@ -39,8 +39,8 @@ class Target(Protocol):
         """Bring *images* there, only what is lacking; what was done for each."""
         ...
 
-    def id_of(self, reference: str) -> str:
-        """What names the image *reference* there, and will never name another."""
+    def id_of(self, image: Loadable) -> str:
+        """What names *image*, once it is loaded, there, and will never name another."""
         ...
 
 
@@ -97,5 +97,5 @@ class _ByApi:
     def load(self, images: Sequence[Loadable], store: ContentStore) -> list[How]:
         return docker.load(images, self._engine, store)
 
-    def id_of(self, reference: str) -> str:
-        return docker.image_id(self._engine, reference)
+    def id_of(self, image: Loadable) -> str:
+        return docker.image_id(image, self._engine)

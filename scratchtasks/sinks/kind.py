@@ -74,17 +74,9 @@ class Kind:
         known = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
         return natives(known.get(machine, machine), is_here=False)
 
-    def id_of(self, reference: str) -> str:
-        """A name of the image *reference* in the cluster that will never mean another one.
-
-        Raises: SinkError when no node has it.
-        """
-        name = canonical(reference)
-        for node in self._nodes():
-            found = self._images(node, [name]).get(name)
-            if found is not None:
-                return f"{_repository(name)}@{found}"
-        raise SinkError("kind", f"{reference} is not in the cluster {self._cluster}")
+    def id_of(self, image: Loadable) -> str:
+        """The name of *image* in the cluster that will never mean another one."""
+        return _wanted(image).names[-1]
 
     def load(self, images: Sequence[Loadable], store: ContentStore) -> list[How]:
         """Bring *images* to each node with all their references; what was done for each.

@@ -89,6 +89,14 @@ def test_a_local_image_id_is_joined_too() -> None:
     assert image["digest"] == ""
 
 
+@pytest.mark.parametrize("host", ["ghcr.io", "'ghcr.io'"])
+def test_a_local_image_is_in_no_registry(host: str) -> None:
+    before = f"registry: {host}\nrepository: scratch://api\ntag:\n"
+    image = yaml.safe_load(_resolve(before, LOCAL))
+    assert image["registry"] == ""
+    assert f"{image['repository']}:{image['tag']}" == LOCAL["api"]
+
+
 @pytest.mark.parametrize(
     "before",
     [

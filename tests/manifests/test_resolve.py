@@ -315,6 +315,9 @@ def test_values_of_which_a_reference_is_a_part_are_told_and_stay() -> None:
 def test_so_they_are_in_text_that_is_no_yaml() -> None:
     text = "\t@\na: b scratch://api\nc: |\n  # scratch://api\n  x\n#d: scratch://api\n"
     assert _mentions(text) == ["2:6: scratch://api", "4:5: scratch://api"]
+    text = 'services:\n\tapi:\n\t\timage: scratch://api\r\n  b: "scratch://web\n'
+    assert _mentions(text) == ["3:10: scratch://api", "4:7: scratch://web"]
+    assert _resolve(text) == text
 
 
 def test_text_that_only_mentions_a_reference_stays() -> None:

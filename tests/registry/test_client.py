@@ -154,6 +154,24 @@ def test_what_is_put_is_what_is_fetched(proxy: Proxy, team: str) -> None:
         assert fetch_manifest(client, api, "absent") is None
 
 
+def test_a_page_instead_of_an_answer_is_no_yes(proxy: Proxy, team: str) -> None:
+    api = parse_repository(f"{proxy.host}/{team}/api")
+    manifest = Manifest(media.INDEX, b'{"schemaVersion": 2, "manifests": []}')
+    page = b"<html>please log in</html>"
+    with Registry({}, limits=QUICK) as client:
+        proxy.faults.append(Fault(lambda s: s.method == "PUT", 1, 200, body=page))
+        with pytest.raises(RegistryError) as error:
+            put_manifest(client, api, manifest, "latest")
+        assert str(error.value) == (
+            f"PUT {proxy.host}/v2/{team}/api/manifests/latest: answered 200, but did not store it "
+            f"(wanted {digest_of(manifest.data)}, got none)\n"
+            "    hint: something before the registry may have answered in its place"
+        )
+        put_manifest(client, api, manifest, "latest")
+        proxy.faults.append(Fault(lambda s: s.method == "PUT", 1, 202))
+        put_manifest(client, api, manifest, "latest")  # it is there
+
+
 def test_two_challenges_in_two_headers(proxy: Proxy) -> None:
     head = (
         b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n"
@@ -210,3 +228,20 @@ def test_a_registry_that_reads_nothing_has_the_time_of_an_answer(is_first: bool)
     what = "takes nothing of what is sent for 0.5 s"
     assert str(error.value) == f"PUT {host}/v2/team/api/manifests/x: {what}"
     assert time.monotonic() - start > 0.5
+
+
+def test_a_helper_that_fails_is_asked_once(proxy: Proxy, tmp_path: Path) -> None:
+    helper = tmp_path / "docker-credential-bad"
+    helper.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/log\nexit 1\n")
+    helper.chmod(0o755)
+    (tmp_path / "config.json").write_text('{"credsStore": "bad"}')
+    env = {"DOCKER_CONFIG": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    proxy.faults.append(Fault(lambda s: True, 99, 401, {"Www-Authenticate": 'Basic realm="x"'}))
+    with Registry(env, limits=QUICK) as client:
+        for name in ("api", "web"):
+            with pytest.raises(SinkError) as error:
+                digest_at(client, parse_repository(f"{proxy.host}/team/{name}"), "latest")
+            assert str(error.value) == (
+                f"docker-credential-bad get: failed for {proxy.host} with exit status 1"
+            )
+    assert (tmp_path / "log").read_text() == "asked\n"

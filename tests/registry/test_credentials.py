@@ -115,6 +115,11 @@ def test_tokens(tmp_path: Path) -> None:
          "    hint: log in again, or repair it"),
         ({"auths": {"registry.example.com": {"password": 1}}},
          "{}: auths['registry.example.com'].password: wanted text"),
+        ({"auths": {"registry.example.com": {"username": "a", "password": "secret\ud800"}}},
+         "{}: auths['registry.example.com'].password: wanted text"),
+        ({"auths": {"registry.example.com": {"registrytoken": "secret\n"}}},
+         "{}: auths['registry.example.com'].registrytoken: wanted a token of printable ASCII "
+         "without spaces\n    hint: log in again, or repair it"),
         ({"credsStore": "../evil"}, "{}: wanted the name of a credential helper, got '../evil'"),
         ({"credsStore": "absent"}, "{0}: the credential helper docker-credential-absent is not "
          "on PATH\n    hint: install it, or edit {0}"),
@@ -163,6 +168,8 @@ def test_a_store_without_credentials_leaves_the_file(tmp_path: Path) -> None:
          "failed for registry.example.com with exit status 1"),
         ("echo shown?", "wanted JSON with Username and Secret for registry.example.com, "
          "got something else"),
+        (r"""printf '%s' '{"Username": "a", "Secret": "shown?\ud800"}'""",
+         "wanted JSON with Username and Secret for registry.example.com, got something else"),
         ("yes", "wanted at most 1048576 bytes for registry.example.com"),
     ],
 )  # fmt: skip
@@ -188,6 +195,20 @@ def test_a_helper_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
             return
         time.sleep(0.02)
     raise AssertionError("the child still runs")
+
+
+@pytest.mark.parametrize("script", ["sleep 60", "exec >&-; sleep 60"])
+def test_a_helper_that_hangs_ends_with_the_push(tmp_path: Path, script: str) -> None:
+    env = _helper(tmp_path / "bin", "slow", script)
+    start = time.monotonic()
+
+    def check() -> None:
+        if time.monotonic() > start + 0.2:
+            raise SinkError("push", "interrupted")
+
+    with pytest.raises(SinkError, match=r"^push: interrupted$"):
+        ask_helper("slow", "registry.example.com", "config.json", env, 60, check)
+    assert time.monotonic() - start < 5
 
 
 def test_a_helper_whose_child_keeps_its_output_open(tmp_path: Path) -> None:

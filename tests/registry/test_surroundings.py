@@ -40,14 +40,21 @@ def test_plain_http_is_refused_unless_asked_for(registry_host: str) -> None:
         assert digest_at(registry, api, "latest") is None
 
 
-def test_through_a_proxy_with_a_password(proxy: Proxy) -> None:
+@pytest.mark.parametrize(
+    ("password", "shown"),
+    [
+        ("pa%3Ass", "Basic dXNAZXI6cGE6c3M="),  # us@er:pa:ss
+        ("%E2%82%AC", "Basic dXNAZXI64oKs"),  # us@er:€
+    ],
+)
+def test_through_a_proxy_with_a_password(proxy: Proxy, password: str, shown: str) -> None:
     name = "registry.example.com"
-    env = {"http_proxy": f"http://us%40er:pa%3Ass@{proxy.host}", "NO_PROXY": "other.example"}
+    env = {"http_proxy": f"http://us%40er:{password}@{proxy.host}", "NO_PROXY": "other.example"}
     with Registry(env, insecure=[name], limits=QUICK) as registry:
         assert digest_at(registry, parse_repository(f"{name}/team/api"), "latest") is None
     (seen,) = proxy.seen
     headers = {name.lower(): value for name, value in seen.headers.items()}
-    assert headers["proxy-authorization"] == "Basic dXNAZXI6cGE6c3M="  # us@er:pa:ss
+    assert headers["proxy-authorization"] == shown
     assert headers["host"] == name
 
 

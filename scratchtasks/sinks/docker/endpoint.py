@@ -84,7 +84,9 @@ def _chosen_context(path: str) -> str:
         value = _read_json(path)
     except FileNotFoundError:
         return ""
-    name = value.get("currentContext", "")
+    name = value.get("currentContext")
+    if name is None:
+        return ""
     if not isinstance(name, str):
         raise SinkError(path, f"currentContext: wanted the name of a context, got {name!r}")
     return name
@@ -120,6 +122,8 @@ def _read_json(path: str) -> dict[str, Any]:
         raise SinkError(path, f"cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise SinkError(path, f"is not JSON: {error}") from None
+    except RecursionError:
+        raise SinkError(path, "is not JSON: nested too deeply") from None
     if not isinstance(value, dict):
         raise SinkError(path, f"wanted a JSON object, got {type(value).__name__}")
     return value

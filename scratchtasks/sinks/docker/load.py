@@ -47,12 +47,9 @@ def architectures_of(engine: Engine) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*its_own, *foreign)))
 
 
-def image_id(engine: Engine, reference: str) -> str:
-    """*engine*'s own id of the image *reference*.  Raises: SinkError when there is none."""
-    found = engine.find(reference)
-    if found is None:
-        raise SinkError("docker", f"{reference} is not in the engine")
-    return found.id
+def image_id(image: Loadable, engine: Engine) -> str:
+    """*engine*'s own id of *image*, whatever its references mean there.  Raises: SinkError."""
+    return _id_of(PlainImage(image.root), engine)
 
 
 def for_engine(roots: Sequence[Rootfs], architectures: Sequence[str], where: str) -> Rootfs:

@@ -35,6 +35,10 @@ _FORMAT = "exec format error"
 _LARGEST = 1 << 40
 """Bytes of the largest layer that is believed."""
 
+_LOG = {"max-size": "64m", "max-file": "2"}
+"""What an engine's disk has to hold of a program that prints without end.  The engine writes up to
+50 bytes for one: this much has the KEPT ones in any case."""
+
 
 class InEngine:
     """Runs trials of one image in the engine that *env* names; leaving it as a context manager
@@ -163,7 +167,7 @@ def _run(
         healthcheck={"test": ["NONE"]},
         read_only=wanted.read_only,
         labels=own_labels(),
-        log_config=LogConfig(type="json-file"),  # others cannot be read back
+        log_config=LogConfig(type="json-file", config=_LOG),  # others cannot be read back
         **options,
     )
     try:

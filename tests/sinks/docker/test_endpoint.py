@@ -128,6 +128,7 @@ def test_an_unknown_context(folder: Path) -> None:
             "line 1 column 2 (char 1)",
         ),
         ("[]", "wanted a JSON object, got list"),
+        ("[" * 100_000, "is not JSON: nested too deeply"),
         ('{"currentContext": 7}', "currentContext: wanted the name of a context, got 7"),
         (
             "\udc80",
@@ -138,6 +139,11 @@ def test_an_unknown_context(folder: Path) -> None:
 def test_a_config_that_is_damaged(tmp_path: Path, text: str, what: str) -> None:
     (tmp_path / "config.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     assert _refusal({"DOCKER_CONFIG": str(tmp_path)}) == f"{tmp_path}/config.json: {what}"
+
+
+def test_a_config_that_chooses_no_context(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"currentContext": null}')
+    assert endpoint({"DOCKER_CONFIG": str(tmp_path)}).host == DEFAULT_HOST
 
 
 @pytest.mark.parametrize("text", ["{}", '{"Endpoints": []}', '{"Endpoints": {"docker": {}}}'])

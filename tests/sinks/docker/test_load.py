@@ -99,6 +99,14 @@ def test_a_tag_that_means_something_else_is_moved(engine: Engine, name: str) -> 
     assert engine.read(f"{name}-other") == "theirs"
 
 
+def test_an_id_is_that_of_the_image_whatever_its_tag_means(engine: Engine, name: str) -> None:
+    ours = engine.made.named(name, "ours")
+    engine.load(ours)
+    wanted = engine.id(name)
+    engine.load(engine.made.named(name, "theirs"))
+    assert docker.image_id(ours, docker.Engine(engine.client)) == wanted != engine.id(name)
+
+
 def test_all_references_are_set_and_seen(engine: Engine, name: str) -> None:
     image = Loadable(
         engine.made.say("hello"),

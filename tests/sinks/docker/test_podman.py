@@ -202,7 +202,7 @@ def test_a_service_is_run_where_none_listens(made: Made, name: str, tmp_path: Pa
         with open_engine("podman", env) as target:
             assert target.architectures[:2] == ("amd64", "386")
             assert target.load([image], made.store) == [said]
-            assert target.id_of(f"{name}:latest") == image.root.config.digest
+            assert target.id_of(image) == image.root.config.digest
 
 
 def test_podman_that_does_not_answer_or_is_not_there(tmp_path: Path) -> None:

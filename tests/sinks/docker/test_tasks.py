@@ -81,6 +81,28 @@ def test_an_image_that_cannot_be_built_keeps_none_back(
 
 
 @CLASSIC
+def test_one_reference_is_never_two_images(engine: Engine, site: Site, names: list[str]) -> None:
+    place = "registry.example.com/" + names[0]
+    push = f'[push]\nrepository = "{place}"\ntags = ["1.0"]\n'
+    for each in names[:2]:
+        site.write({f"services/{each}/service.toml": SERVICE + push})
+    first, second, third = names
+    for _ in range(2):
+        ran = site.run("--continue", "load")
+        assert ran.code != 0
+        (fault, hint) = [line for line in ran.err.splitlines() if "error" in line or "hint" in line]
+        assert fault == (
+            f"error: {place}:1.0: both //services/{first}:image and //services/{second}:image "
+            "are to be loaded as that"
+        )
+        assert hint == "    hint: give one of them another push.repository, or other push.tags"
+        assert engine.id(f"{place}:1.0") == engine.id(first)
+        assert engine.run(third) == f"{third}\n"
+    tags = {tag for image in engine.client.api.images() for tag in image["RepoTags"] or ()}
+    assert f"{second}:latest" not in tags
+
+
+@CLASSIC
 def test_parallel_loads(engine: Engine, site: Site, names: list[str]) -> None:
     site.doit("-n", "3", "load")
     tags = {tag for image in engine.client.api.images() for tag in image["RepoTags"] or ()}

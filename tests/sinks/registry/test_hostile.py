@@ -1,5 +1,6 @@
 """Registries that mean harm: what they say is bounded, and secrets go nowhere else."""
 
+import gzip
 import json
 import time
 from collections.abc import Iterator
@@ -217,3 +218,22 @@ def test_something_that_is_no_registry(bench: Bench, answer: bytes) -> None:
         image = bench.image(f"{host}/team/hostile", b"x")
         with pytest.raises(SinkError, match=r"HEAD 127\.0\.0\.1:\d+/v2/"):
             bench.push(image, limits=LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (gzip.compress(b'{"errors": [{"code": "DENIED", "message": "no"}]}'), "400 DENIED: no"),
+        (gzip.compress(b" " * (64 << 20)), "400 BAD REQUEST"),
+        (b"no", "its answer is not compressed as it says"),
+    ],
+    ids=["an error", "a bomb", "none"],
+)
+def test_an_answer_that_is_compressed_unasked(
+    proxy: Proxy, bench: Bench, body: bytes, said: str
+) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    proxy.faults.append(Fault(lambda s: s.method == "POST", 99, 400, headers, body))
+    assert _push_fails(bench, proxy) == (
+        f"POST {proxy.host}/v2/team/hostile/blobs/uploads/: {said}"
+    )

@@ -1,6 +1,8 @@
 """One image, one definition, each way to try it: the verdicts must be the same."""
 
 import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,15 @@ import pytest
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.target import User
 from scratchtasks.core.tree import FileEntry
+from scratchtasks.sinks.docker import connect
+from scratchtasks.sinks.smoke.leftovers import own_labels
 from scratchtasks.sinks.smoke.verdict import Way
+from tests.sinks.docker.conftest import HOSTS
 
 from .images import Bench
 
 WHERE = "//services/api:image: smoke"
+LABELS = own_labels().items()
 
 
 def processes_with(word: str) -> list[str]:
@@ -126,6 +132,21 @@ def test_every_fault_is_named_and_the_output_shown_once_and_bounded(bench: Bench
         f"{WHERE}: stdout, the last 4096 bytes:\n" + "x" * 4092 + "end\n"
         f"{WHERE}: stderr:\nwhy\n"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("way", HOSTS, indirect=True)
+def test_an_engine_keeps_no_more_of_the_output_than_is_looked_at(bench: Bench, way: Way) -> None:
+    client = connect(bench.env)
+    with ThreadPoolExecutor() as pool:
+        trial = pool.submit(bench.smoke, bench.image(), way, "say", "here", "sleep", "2s")
+        found: list[Mapping[str, Any]] = []
+        while not found and not trial.done():
+            found = client.api.containers(filters={"label": [f"{k}={v}" for k, v in LABELS]})
+        options = client.api.inspect_container(found[0]["Id"])["HostConfig"]["LogConfig"]
+        assert trial.result().passed
+    client.close()
+    wanted = {"max-size": "64m", "max-file": "2"}
+    assert options == {"Type": "json-file", "Config": wanted}
 
 
 def test_a_program_that_is_not_there(bench: Bench, way: Way) -> None:
