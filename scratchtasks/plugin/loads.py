@@ -154,7 +154,7 @@ class Loads:
         label, image = str(self._session.graph.services[name].image_label), loadable.root.config
         for reference in loadable.references:
             other, theirs = self._taken.get(familiar(reference), (label, image.digest))
-            if theirs != image.digest:
+            if other != label and theirs != image.digest:
                 raise SinkError(
                     reference,
                     f"both {other} and {label} are to be loaded as that",
