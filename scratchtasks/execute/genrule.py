@@ -25,20 +25,21 @@ class Genrule:
     Fact `modes`: 0755 or 0644 for each output, by name, for blobs have none.
     """
 
-    version = 3
+    version = 4
 
     def identity(self, job: Job, world: World) -> Json:
         """The bytes of the program, so that a new generator means new files."""
         return {"program": tool_digests([_program(job, world)], world)[0]}
 
     def inputs(self, job: Job, world: World) -> Iterable[Input]:
-        """The files that cmd names itself, such as a script after `python3`."""
+        """The files that cmd names itself, such as a script after `python3` or after `--in=`."""
         params: Mapping[str, Any] = job.action.params
-        for word in params["cmd"][1:]:
+        words = [part for word in params["cmd"][1:] for part in (word, word.partition("=")[2])]
+        for word in filter(None, words):
             path = os.path.normpath(os.path.join(world.root, params["folder"], word))
             if is_file(path, world):
                 inside = path.startswith(os.path.join(world.root, ""))
-                yield Input("file", os.path.relpath(path, world.root) if inside else path)
+                yield from _read(os.path.relpath(path, world.root) if inside else path)
 
     def batch_key(self, job: Job, world: World) -> str:
         return ""
@@ -67,7 +68,7 @@ def _run(job: Job, world: World) -> Done:
         if not os.path.isfile(os.path.join(world.root, name)):
             raise StageError(where, f"there is no file {name!r}")
     paths = sorted({*matches.paths, *files})
-    inputs = (*matches.inputs, *(Input("file", name) for name in files))
+    inputs = (*matches.inputs, *(item for path in paths for item in _read(path)))
     folder = os.path.join(world.root, params["folder"])
     os.makedirs(os.path.join(world.scratch, "tmp"), exist_ok=True)
     out = tempfile.mkdtemp(dir=os.path.join(world.scratch, "tmp"))
@@ -84,6 +85,11 @@ def _run(job: Job, world: World) -> Done:
         return _kept(where, params["outs"], out, inputs, world)
     finally:
         shutil.rmtree(out, ignore_errors=True)
+
+
+def _read(path: str) -> tuple[Input, Input]:
+    """What counts of a file that cmd may copy: what it makes is executable where that was."""
+    return Input("file", path), Input("mode", path)
 
 
 def _expanded(cmd: Sequence[str], out: str, srcs: Sequence[str]) -> list[str]:

@@ -120,6 +120,11 @@ CASES = {
         cflags=("-Ib",),
         change={"b/opt/y.h": say("new")},
     ),
+    "__has_include in a flag": Case(
+        files={"src/main.c": main("#if Y", say("old"), "#else", say("new"), "#endif"), "y.h": ""},
+        cflags=("-I.", '-DY=__has_include("y.h")'),
+        change={"y.h": None},
+    ),
     "a response file": Case(
         files={"src/main.c": main(), "flags.txt": '-DSAY=__FILE__ "-O1"'},
         cflags=("@flags.txt",),
@@ -223,6 +228,32 @@ def put(world: World, files: Any) -> None:
             subprocess.run(["gcc", "-O2", "-xc-header", source, "-o", path], check=True)
         else:
             write(world.root, {f"{HOME}/{name}": text})
+
+
+@pytest.mark.parametrize("cc", ["gcc", ""])
+def test_when_a_source_was_written_is_no_input(
+    cc: str, tmp_path: Path, world_at: Callable[..., World], zig_cache: Path
+) -> None:
+    world = with_zig(world_at(tmp_path / "ws"), zig_cache)
+    put(world, {"src/main.c": main("#define SAY __TIMESTAMP__")})
+    action = c_action(cc=cc)
+    before = build(world, action)
+    os.utime(Path(world.root, MAIN), (1e9, 1e9))
+    assert verdict(world, action).fresh
+    shutil.copytree(Path(world.root, HOME), tmp_path / "copy" / HOME)
+    copy = with_zig(world_at(tmp_path / "copy"), zig_cache)
+    assert build(copy, action) == before
+    assert b"Thu Jan  1 00:00:00 1970" in before
+
+
+@pytest.mark.parametrize("flag", ["-MMD", "-Wp,-MMD,main.d", "@flags.txt"])
+def test_flags_for_dep_files_are_refused(
+    flag: str, tmp_path: Path, world_at: Callable[..., World]
+) -> None:
+    """With -MMD they would have nothing of what -isystem finds."""
+    world = world_at(tmp_path / "ws")
+    put(world, {"src/main.c": main(say("x")), "flags.txt": "-MMD"})
+    assert "(wanted none, got '-MMD')" in failure(world, c_action(cflags=[flag], cc="gcc"))
 
 
 def archive(folder: Path, name: str, value: int, *kind: str) -> None:

@@ -64,9 +64,9 @@ def test_sources_are_relative_to_its_folder_and_inputs(world: World) -> None:
     assert isinstance(outcome, Done)
     assert set(outcome.inputs) == {
         Input("names", "gen", ".txt"),
-        Input("file", "gen/a.txt"),
-        Input("file", "gen/b.txt"),
+        *(Input(kind, f"gen/{name}.txt") for name in "ab" for kind in ("file", "mode")),
         Input("file", "other/c.txt"),
+        Input("mode", "other/c.txt"),
     }
 
 
@@ -136,12 +136,12 @@ def test_files_that_the_command_names_are_inputs(world: World, tmp_path: Path) -
     Path(world.root, "shared.json").write_text("{}")
     outside = tmp_path / "outside.txt"
     outside.write_text("")
-    words = ["./make.py", "../shared.json", str(outside), "missing.py", "..", "{out}/o", "a\0b"]
+    words = ["./make.py", "--in=../shared.json", str(outside), "missing.py", "..", "{out}/o", "=\0"]
     each = job("python3", *words, f"{world.root}/gen/make.py")
     assert set(Genrule().inputs(each, world)) == {
-        Input("file", "gen/make.py"),
-        Input("file", "shared.json"),
-        Input("file", str(outside)),
+        Input(kind, path)
+        for path in ("gen/make.py", "shared.json", str(outside))
+        for kind in ("file", "mode")
     }
 
 
@@ -157,3 +157,18 @@ def test_environment_with_an_empty_mapping(world: World) -> None:
         text_of(run(job("sh", "-c", 'echo "$HOME." > "$0"', "{out}/o", env=env), world), world)
         == ".\n"
     )
+
+
+def test_whether_a_source_is_a_program_counts(world: World) -> None:
+    source = Path(world.root, "gen", "tool")
+    source.parent.mkdir()
+    source.write_text("")
+    before = run(job("cp", "{srcs}", "{out}/o", srcs=["tool"]), world)
+    assert isinstance(before, Done)
+    observed = world.files.observe_all(before.inputs)
+    source.chmod(0o755)
+    world.files.forget_scan()
+    after = run(job("cp", "{srcs}", "{out}/o", srcs=["tool"]), world)
+    assert isinstance(after, Done)
+    assert after.facts != before.facts
+    assert world.files.observe_all(before.inputs) != observed

@@ -198,6 +198,6 @@ other text
     folders = ("/sys", "/more", f"{root}/lib")
     files = {f"{folder}/{name}" for folder in folders for name in ("libz.a", "v.a", "libm.a")}
     files |= {f"{root}/lib/libown.a", f"{tmp_path}/x.o"}
-    assert linked_by([text], str(root), f"{root}/.scratch") == Linked(
+    assert linked_by([text], [str(root)], str(root), f"{root}/.scratch") == Linked(
         frozenset(files), frozenset([f"{root}/lib"])
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchtasks.execute.rust.toolchain import Rust
+from scratchtasks.execute.rust.toolchain import Rust, find_rust
 
 from .golang_workspace import write
 from .rust_workspace import Run, WorldAt, execute, lock, manifest, rust_actions
@@ -121,3 +121,22 @@ def test_a_linker_of_the_configuration(tmp_path: Path, world_at: WorldAt, name: 
     run = Run(world, rust_actions("s"))
     assert "identity.linkers changed" in reason(run)
     run.build()
+
+
+def test_a_toolchain_that_is_linked_anew(
+    toolchain: Path, tmp_path: Path, world_at: WorldAt
+) -> None:
+    """As `rustup toolchain link` does it, under the name that it had."""
+    rustup, root = tmp_path / "rustup", tmp_path / "x"
+    real = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True)
+    places = (real.stdout.decode().strip(), str(toolchain))
+    write(rustup, {"settings.toml": 'version = "12"\ndefault_toolchain = "ours"\n'})
+    link = rustup / "toolchains/ours"
+    link.parent.mkdir()
+    root.mkdir()
+    world = world_at(root, {**os.environ, "RUSTUP_HOME": str(rustup)})
+    for place in places:
+        link.unlink(missing_ok=True)
+        os.symlink(place, link)
+        world.files.forget_scan()
+        assert find_rust(world, str(root), "//s:binary").sysroot == place

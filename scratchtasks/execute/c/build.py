@@ -3,12 +3,13 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import ActionFailed, ScratchError
+from scratchtasks.core.errors import ActionFailed, ConfigError, ScratchError
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.parallel import map_all
 
@@ -30,7 +31,7 @@ class CBuild:
     both: zig), `name`.
     """
 
-    version = 2
+    version = 3
 
     def identity(self, job: Job, world: World) -> Json:
         compiler = compiler_of(job, world, _sources(job, world)[0])
@@ -78,7 +79,8 @@ class _Build:
     out: str
 
     def run(self) -> Done:
-        """Raises: ActionFailed, NotStatic."""
+        """Raises: ActionFailed, ConfigError, NotStatic."""
+        self._check_flags()
         codes = map_all(self._compile, range(len(self.sources)))
         failed = [name for name, code in zip(self.sources, codes, strict=True) if code]
         if failed:
@@ -90,6 +92,16 @@ class _Build:
         blob = ship(binary, self.job.action.platform, self._label, self.world.store, moves=True)
         return Done(outputs={"binary": blob}, inputs=inputs)
 
+    def _check_flags(self) -> None:
+        """Of several flags for dep files the last may win, and leave out what is read."""
+        for word in read_flags(self._flags("cflags"), self._folder).words:
+            if word.startswith("-M") and not word.startswith("-Map"):
+                raise ConfigError(
+                    self._label,
+                    f"cflags: a flag for dep files (wanted none, got {word!r})",
+                    "leave it out: each source has its dep file, which decides what is compiled",
+                )
+
     def _compile(self, number: int) -> int:
         source = self.sources[number]
         argv = [
@@ -99,6 +111,7 @@ class _Build:
             # second the names that gcc makes up.
             f"-ffile-prefix-map={self.world.root}=/workspace",
             f"-frandom-seed={source}",
+            *_fixed_timestamp(self.world.epoch),
             *self._flags("cflags"),
             *([uncached()] if self.compiler.home else []),
             *("-c", source, "-o", f"{self.out}/{number}.o"),
@@ -185,6 +198,13 @@ class _Build:
     @property
     def _label(self) -> str:
         return str(self.job.action.label)
+
+
+def _fixed_timestamp(epoch: int) -> tuple[str, str]:
+    """Makes `__TIMESTAMP__` the time of the build, as SOURCE_DATE_EPOCH does for `__DATE__`: gcc
+    takes the source's own, which differs in every checkout."""
+    said = time.asctime(time.gmtime(epoch))
+    return "-Wno-builtin-macro-redefined", f'-D__TIMESTAMP__="{said}"'
 
 
 def _text(output: bytes) -> str:

@@ -16,7 +16,7 @@ from scratchtasks.core.frozen import dataclass
 from ..globs import match
 from ..rust.depinfo import input_path
 from .flags import LIBRARY_FOLDERS, Flags, library_files
-from .mentions import Mentions, linked_by, mentions_of
+from .mentions import Mentions, linked_by, mentions_in, mentions_of
 
 _PRECOMPILED = (".gch", ".pch")
 """End the names of what compilers take instead of a header; no dep file tells of it."""
@@ -42,6 +42,8 @@ class Reads:
         each language."""
         searches = [list(folders) for folders in searches]
         texts = {path: mentions_of(self.at(path)) for path in read}
+        # A macro that a flag defines may ask for a header.
+        texts["."] = mentions_in(os.fsencode("\n".join(flags.words)))
         searched = [place for folders in searches for place in folders]
         found, forced = self._named_in(texts, searched), set(flags.forced())
         asked = {name for text in texts.values() for name in text.asked}

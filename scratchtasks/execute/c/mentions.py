@@ -48,7 +48,12 @@ class Mentions:
 
 def mentions_of(path: str) -> Mentions:
     """What the file *path* mentions; nothing when it cannot be read."""
-    text = _SPLICE.sub(b"", _bytes_of(path))
+    return mentions_in(_bytes_of(path))
+
+
+def mentions_in(source: bytes) -> Mentions:
+    """What the text *source* mentions."""
+    text = _SPLICE.sub(b"", source)
     included = _INCLUDED.findall(text)
     quoted = {quote for quote, _, _ in included if quote}
     angled = {angle for _, angle, _ in included if angle}

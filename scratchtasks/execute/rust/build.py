@@ -32,7 +32,7 @@ class CargoBuild:
     its answer, which is part of the key: versions and features of the whole closure.
     """
 
-    version = 3
+    version = 4
 
     def identity(self, job: Job, world: World) -> Json:
         kit = _kit(job, world)

@@ -12,14 +12,14 @@ from scratchtasks.core.frozen import dataclass
 from ..operation import World
 from ..process import Finished
 from . import offline
-from .config import config_files, is_set, variables
+from .config import config_files, is_set, linking, variables
 from .ctools import CTools, c_variables
 from .declared import env_inputs
 from .depinfo import input_path
 from .environment import cargo_home, color_flags, compiling_env, fetching_env, given_env
 from .freshness import TargetFolder
 from .linked import Linked, linked_by
-from .sources import is_silent, local_sources, output_of
+from .sources import is_silent, local_sources, output_of, spelt_sources
 from .toolchain import Rust, Target
 from .vendored import vendored_inputs
 from .wrappers import rustc_wrapper
@@ -73,6 +73,9 @@ class CargoCall:
         self._names: dict[str, str] = {
             folder: name for crate in crates for name, _, folder in crate["packages"]
         }
+        # rustc starts in the workspace's root, but for packages outside of it in their own.
+        places = {crates[0]["workspace"], *self._names}
+        self._places = sorted(os.path.normpath(os.path.join(world.root, p)) for p in places)
         # cargo does not notice when these change, so another state of them is another folder.
         vendored = {folder for crate in crates for folder in crate["vendored"]}
         states = world.files.observe_all(vendored_inputs(sorted(vendored), world))
@@ -124,7 +127,8 @@ class CargoCall:
         return results
 
     def _linked_by(self, outputs: Iterable[str]) -> Linked:
-        return linked_by(outputs, self._world.root, self._world.scratch)
+        says = (*outputs, *linking(self._configs))
+        return linked_by(says, self._places, self._world.root, self._world.scratch)
 
     def _made(
         self,
@@ -135,6 +139,9 @@ class CargoCall:
         env: frozenset[Input],
     ) -> Made:
         files, folders = self._sources(crate, path, messages)
+        home = cargo_home(self._world)
+        spelt = spelt_sources(self.folder.path, self._places, files, home)
+        files = (*files, *sorted(spelt))
         return Made(path, (*files, *linked.files), (*folders, *linked.folders), env)
 
     def _build(

@@ -113,15 +113,22 @@ def root_parts(root: Mapping[str, Any], own: Sequence[Mapping[str, Any]]) -> dic
 
     Of the dependencies it offers only those that the members' manifests *own* inherit.
     """
-    workspace = root.get("workspace", {})
-    inherited = {name for manifest in own for name in _inherited(manifest)}
-    offered = workspace.get("dependencies", {})
     return {
         "profile": _plain(root.get("profile")),
         "patch": _plain(root.get("patch")),
         "replace": _plain(root.get("replace")),
         "cargo-features": _plain(root.get("cargo-features")),
         "edition": _plain([root.get("package", {}).get(k) for k in ("edition", "resolver")]),
+        **inherited_parts(root, own),
+    }
+
+
+def inherited_parts(root: Mapping[str, Any], own: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
+    """What of a workspace's *root* manifest the members with the manifests *own* inherit."""
+    workspace = root.get("workspace", {})
+    inherited = {name for manifest in own for name in _inherited(manifest)}
+    offered = workspace.get("dependencies", {})
+    return {
         "shared": {key: _plain(workspace.get(key)) for key in _SHARED},
         "dependencies": {name: _plain(offered[name]) for name in inherited if name in offered},
     }

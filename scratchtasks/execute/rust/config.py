@@ -11,6 +11,7 @@ from ..operation import World
 from .depinfo import input_path
 
 _CONFIGS = (".cargo/config.toml", ".cargo/config")
+_LINKING = ("rustc-link-search", "rustc-link-lib", "rustc-flags")
 
 
 def ancestors(folder: str) -> Iterator[str]:
@@ -61,6 +62,34 @@ def linkers(files: Sequence[str]) -> list[str]:
                 above = os.path.dirname(os.path.dirname(path))
                 found[os.path.join(above, name) if "/" in name else name] = None
     return list(found)
+
+
+def linking(files: Sequence[str]) -> list[str]:
+    """What the configuration *files* have linked, put as build scripts would: `rustflags`, and
+    what stands for a build script, `[target.TRIPLE.LINKS]`."""
+    found: list[str] = []
+    for path in files:
+        config = _read(path)
+        targets = config.get("target")
+        targets = list(targets.values()) if isinstance(targets, Mapping) else []
+        for table in filter(_is_table, (config.get("build"), *targets)):
+            found += _of_rustc(table.get("rustflags", ()))
+            for override in filter(_is_table, table.values()):
+                for key, value in override.items():
+                    values = value if isinstance(value, list) else [value]
+                    found += [f"cargo::{key}={each}" for each in values if key in _LINKING]
+    return found
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _of_rustc(flags: Any) -> Iterator[str]:
+    """Each word of *flags* as what it may be: it has a library searched, or is for the linker."""
+    words = flags.split() if isinstance(flags, str) else [str(word) for word in flags]
+    yield f"cargo::rustc-flags={' '.join(words)}"
+    yield from (f"cargo::rustc-link-arg={word}" for word in words)
 
 
 def split_inputs(paths: Sequence[str], world: World) -> tuple[list[Input], list[Json]]:

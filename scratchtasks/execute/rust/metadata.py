@@ -28,7 +28,7 @@ class CargoMetadata:
     params: `folder`, `crate` (relative to it), `bin`, `features`, `default_features`.
     """
 
-    version = 2
+    version = 3
 
     def identity(self, job: Job, world: World) -> Json:
         rust, triple = toolchain_of(job, world)
@@ -139,9 +139,39 @@ class _Probe:
             "vendored": vendored_folders(closure, root, cargo_home(self._world)),
             "lock": made_of.lock_entries(lock, tree),
             "root": made_of.root_parts(_manifest(os.path.join(workspace, "Cargo.toml")), own),
+            "other_roots": self._other_roots(workspace, closure),
             "c": made_of.c_need(closure),
             "steered": self._is_steered(workspace),
         }
+
+    def _other_roots(self, workspace: str, closure: Iterable[made_of.Package]) -> dict[str, Any]:
+        """What packages inherit that belong to another workspace, by their folders."""
+        found: dict[str, Any] = {}
+        for package in closure:
+            if package["source"] is None:
+                path = self._roots_of(package)[-1]
+                root, own = _manifest(path), _manifest(package["manifest_path"])
+                if "workspace" in root and os.path.dirname(path) != workspace:
+                    folder = made_of.package_folder(package, self._world.root)
+                    found[folder] = made_of.inherited_parts(root, [own])
+        return found
+
+    def _roots_of(self, package: made_of.Package) -> list[str]:
+        """The manifests that may be the root of the local *package*'s workspace, there or not,
+        up to the one that is; above the user's workspace they count as `_steering` has them."""
+        folder, root = os.path.dirname(package["manifest_path"]), self._world.root
+        named = _manifest(package["manifest_path"]).get("package", {}).get("workspace")
+        if isinstance(named, str):
+            return [os.path.normpath(os.path.join(folder, named, "Cargo.toml"))]
+        is_inside = not os.path.isabs(made_of.package_folder(package, root))
+        found: list[str] = []
+        for place in ancestors(folder):
+            if found and is_inside and os.path.isabs(input_path(place, root)):
+                break
+            found.append(os.path.join(place, "Cargo.toml"))
+            if "workspace" in _manifest(found[-1]):
+                break
+        return found
 
     def _is_steered(self, workspace: str) -> bool:
         """Whether cargo started at the workspace's root would miss what steers this crate."""
@@ -161,6 +191,8 @@ class _Probe:
             if package["source"] is None:
                 folder = made_of.package_folder(package, root)
                 inputs += package_inputs(folder)
+                roots = self._roots_of(package)
+                inputs += (Input("file", input_path(path, root)) for path in roots)
         for folder in vendored_folders(closure, root, cargo_home(self._world)):
             inputs += manifest_inputs(folder)
         return tuple(dict.fromkeys(inputs))

@@ -1,8 +1,9 @@
 """Which local files a finished binary was made of, by what cargo wrote beside it."""
 
+import glob
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from .depinfo import parse_rust_deps
 
@@ -24,17 +25,44 @@ def local_sources(
         named = parse_rust_deps(file.read())
     folders: set[str] = set()
     files = {path for path in named if not os.path.isdir(path)}
-    walks = [*map(_below, filter(os.path.isdir, named))]
-    walks += [_below(folder, is_package=True) for folder in silent]
+    made = tuple(f"{folder}/" for folder in ours)
+
+    def is_made(path: str) -> bool:
+        return f"{os.path.normpath(path)}/".startswith(made)
+
+    walks = [_below(path, is_made) for path in named if os.path.isdir(path)]
+    walks += [_below(folder, is_made, package=folder) for folder in silent]
     for place, names in itertools.chain(*walks):
         folders.add(place)
         files.update(os.path.join(place, name) for name in names)
-    made = tuple(f"{folder}/" for folder in ours)
 
     def theirs(paths: Iterable[str]) -> tuple[str, ...]:
-        return tuple(sorted(p for p in paths if not f"{os.path.normpath(p)}/".startswith(made)))
+        return tuple(sorted(path for path in paths if not is_made(path)))
 
     return theirs(files), theirs(folders)
+
+
+def spelt_sources(
+    target_folder: str, places: Collection[str], files: Iterable[str], home: str
+) -> frozenset[str]:
+    """Those paths of *files* that have symlinks in them: rustc tells them, cargo where they lead.
+
+    rustc was started in one of *places*; what is in cargo's *home* nobody edits.  What an older
+    dep file in *target_folder* spells so counts too, if it is still one of *files*.
+    """
+    known = frozenset(files)
+    found: set[str] = set()
+    for place in ("release", "*/release"):
+        for dep_file in glob.glob(f"{glob.escape(target_folder)}/{place}/deps/*.d"):
+            with open(dep_file, encoding="utf-8", errors="surrogateescape") as file:
+                found.update(parse_rust_deps(file.read()))
+    theirs = (name for name in found if not name.startswith(f"{home}/"))
+    paths = {os.path.join(place, name) for name in theirs for place in places}
+    return frozenset(
+        path
+        for path in paths
+        if os.path.normpath(path) not in known and os.path.realpath(path) in known
+    )
 
 
 def is_silent(out_dir: str) -> bool:
@@ -56,16 +84,36 @@ def output_of(out_dir: str) -> str:
         return ""
 
 
-def _below(folder: str, is_package: bool = False) -> Iterator[tuple[str, list[str]]]:
-    """*folder* and those below it, each with the names of its files."""
-    for place, folders, names in os.walk(folder):
-        if is_package:
-            # As cargo lists a package's files: neither hidden ones nor packages inside it.
-            folders[:] = [
-                name
-                for name in folders
-                if not name.startswith(".")
-                and name != "target"
-                and not os.path.exists(os.path.join(place, name, "Cargo.toml"))
-            ]
-        yield place, names
+def _below(
+    folder: str,
+    is_made: Callable[[str], bool],
+    *,
+    package: str = "",
+    above: tuple[str, ...] = (),
+) -> Iterator[tuple[str, list[str]]]:
+    """*folder* and those below it, each with the names of its files; of *package*, its sources.
+
+    Symlinks are followed, as cargo and build scripts do, unless they lead to a folder *above*.
+    """
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError:
+        return  # gone since cargo looked, or not ours to read
+    above = (*above, os.path.realpath(folder))
+    names: list[str] = []
+    for name in entries:
+        path = os.path.join(folder, name)
+        if not os.path.isdir(path):
+            names.append(name)
+        elif not (is_made(path) or os.path.realpath(path) in above or _is_other(path, package)):
+            yield from _below(path, is_made, package=package, above=above)
+    yield folder, names
+
+
+def _is_other(path: str, package: str) -> bool:
+    """Whether folder *path* in that of *package* has none of its sources: another package has
+    them, cargo has made it, or git keeps it."""
+    if not package:
+        return False
+    is_kept = os.path.basename(path) == ".git" or path == os.path.join(package, "target")
+    return is_kept or os.path.exists(os.path.join(path, "Cargo.toml"))

@@ -142,7 +142,7 @@ def _sysroot(world: World, folder: str, where: str) -> str:
         [proxy, folder, rustup],
         tool_digests([proxy, os.path.join(rustup, "settings.toml"), *chosen], world),
         {name: value for name, value in env.items() if name.startswith("RUSTUP_")},
-        world.files.observe(Input("names", os.path.join(rustup, "toolchains"), "*")),
+        _toolchains(os.path.join(rustup, "toolchains"), world),
     ]
 
     def ask() -> str:
@@ -154,6 +154,15 @@ def _sysroot(world: World, folder: str, where: str) -> str:
         return done.stdout.decode("utf-8", "surrogateescape").strip()
 
     return world.files.probes.ask(key, ask)
+
+
+def _toolchains(folder: str, world: World) -> Json:
+    """Which there are in rustup's *folder*, and where those lead that `rustup toolchain link` has
+    made: made anew, one keeps its name."""
+    listed = world.files.observe(Input("names", folder, "*"))
+    names = sorted(os.listdir(folder)) if listed else []
+    links = (world.files.observe(Input("link", os.path.join(folder, name))) for name in names)
+    return [listed, *links]
 
 
 def find_target(world: World, rust: Rust, platform: Platform, where: str) -> Target:

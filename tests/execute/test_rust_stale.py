@@ -1,0 +1,162 @@
+"""Whatever changes, a build in the changed tree gives what a clean build of a copy gives."""
+
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from .golang_workspace import write
+from .rust_workspace import Run, WorldAt, lock, manifest, rust_actions
+from .test_rust_sources import CALLS, library
+
+PRINTS = 'fn main() { println!("{}", SAID); }\n'
+READS = """fn main() {{
+    {says}
+    println!("cargo:rustc-env=SAID={{}}", std::fs::read_to_string("{file}").unwrap());
+}}
+"""
+LINKS = """fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-link-search=native=lib");
+    println!("cargo:rustc-link-lib=static=numbers");
+}
+"""
+IN_SOURCE = '#[link(name = "numbers", kind = "static")]\n' + CALLS
+OVERRIDE = """[target.{}.numbers]
+rustc-link-search = ["lib"]
+rustc-link-lib = ["static=numbers"]
+"""
+
+
+def check(
+    tmp_path: Path, world_at: WorldAt, files: dict[str, str], *states: Callable[[Path], None]
+) -> None:
+    """In each of *states* of the crate s, which all differ, a build gives what a clean one does."""
+    root, copy = tmp_path / "x", tmp_path / "copy"
+    write(root, {"s/Cargo.toml": manifest("s"), **files})
+    seen: set[bytes] = set()
+    for make in states:
+        make(root)
+        if not seen:
+            lock(root / "s")
+        made = Run(world_at(root), rust_actions("s")).build()
+        shutil.copytree(root, copy, symlinks=True, ignore=shutil.ignore_patterns(".scratch"))
+        assert made == Run(world_at(copy), rust_actions("s")).build()
+        assert made not in seen
+        assert Run(world_at(root), rust_actions("s")).verdict().fresh
+        seen.add(made)
+        shutil.rmtree(copy)
+
+
+def writes(name: str, *texts: str) -> list[Callable[[Path], None]]:
+    return [partial(write, files={name: text}) for text in texts]
+
+
+def points(name: str, *targets: str) -> list[Callable[[Path], None]]:
+    def point(root: Path, target: str) -> None:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).unlink(missing_ok=True)
+        os.symlink(target, root / name)
+
+    return [partial(point, target=target) for target in targets]
+
+
+@pytest.mark.parametrize("key", ["", 'workspace = "../libs"'])
+def test_what_a_crate_inherits_from_a_workspace_of_its_own(
+    tmp_path: Path, world_at: WorldAt, key: str
+) -> None:
+    place = "elsewhere/util" if key else "libs/util"
+    root = '[workspace]\nmembers = ["{}"]\n[workspace.package]\ndescription = "{}"\n'
+    member = f"../{place}" if key else "util"
+    extra = f"description.workspace = true\n{key.replace('../', '../../')}"
+    files = {
+        "s/Cargo.toml": manifest("s", f'util = {{ path = "../{place}" }}'),
+        "s/src/main.rs": PRINTS.replace("SAID", "util::SAID"),
+        f"{place}/Cargo.toml": manifest("util", extra=extra),
+        f"{place}/src/lib.rs": 'pub const SAID: &str = env!("CARGO_PKG_DESCRIPTION");\n',
+    }
+    texts = (root.format(member, word) for word in ("old", "new"))
+    check(tmp_path, world_at, files, *writes("libs/Cargo.toml", *texts))
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"s/src/main.rs": CALLS, "s/build.rs": LINKS},
+        {
+            "s/src/main.rs": IN_SOURCE,
+            "s/.cargo/config.toml": '[build]\nrustflags = ["-L", "native=lib"]\n',
+        },
+        {
+            "s/src/main.rs": IN_SOURCE,
+            "s/.cargo/config.toml": "[target.'cfg(unix)']\nrustflags = '-Lnative=lib'\n",
+        },
+        {
+            "s/src/main.rs": CALLS,
+            "s/Cargo.toml": manifest("s", extra='links = "numbers"'),
+            "s/build.rs": "fn main() { panic!() }\n",
+            "s/.cargo/config.toml": "".join(
+                OVERRIDE.format(f"x86_64-unknown-linux-{libc}") for libc in ("musl", "gnu")
+            ),
+        },
+    ],
+    ids=["a relative folder", "flags", "flags of a target", "instead of a build script"],
+)
+def test_a_library_that_is_linked(tmp_path: Path, world_at: WorldAt, files: dict[str, str]) -> None:
+    files = {name: text.replace("unsafe extern", "extern") for name, text in files.items()}
+    files = {name: text.replace("safe fn", "fn") for name, text in files.items()}
+    main = files["s/src/main.rs"].replace("number())", "unsafe { number() })")
+
+    def made(number: int) -> Callable[[Path], None]:
+        def make(root: Path) -> None:
+            library(root / "s/lib", number)
+
+        return make
+
+    check(tmp_path, world_at, {**files, "s/src/main.rs": main}, made(1), made(2))
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        (".words/said", ""),
+        ("words/target/said", ""),
+        ("words/linked/said", ""),
+        ("words/linked/said", 'println!("cargo:rerun-if-changed=words");'),
+    ],
+)
+def test_what_a_build_script_may_have_read(
+    tmp_path: Path, world_at: WorldAt, file: str, says: str
+) -> None:
+    files = {
+        "s/build.rs": READS.format(says=says, file=file),
+        "s/src/main.rs": PRINTS.replace("SAID", 'env!("SAID")'),
+    }
+    states = writes(f"s/{file}", "old", "new")
+    if "linked" in file:
+        states = points("s/words/linked", "../../one", "../../two")
+        states += writes("two/said", "newer")
+        write(tmp_path / "x", {"one/said": "old", "two/said": "new"})
+        # It leads back to where it is.
+        points("s/words/again", "..")[0](tmp_path / "x")
+    check(tmp_path, world_at, files, *states)
+
+
+@pytest.mark.parametrize(
+    ("link", "main"),
+    [
+        ("s/words", PRINTS.replace("SAID", 'include_str!("../words/said.rs")')),
+        ("s/src/words", "mod words { pub mod said; }\n" + PRINTS.replace("SAID", "words::said::X")),
+    ],
+)
+def test_a_symlink_among_the_sources(
+    tmp_path: Path, world_at: WorldAt, link: str, main: str
+) -> None:
+    text = "pub const X: u8 = {};\n"
+    files = {f"{name}/said.rs": text.format(n) for n, name in enumerate(("one", "two"))}
+    up = "../" * link.count("/")
+    states = points(link, f"{up}one", f"{up}two")
+    check(tmp_path, world_at, {**files, "s/src/main.rs": main}, *states)
