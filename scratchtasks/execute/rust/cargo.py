@@ -19,7 +19,7 @@ from .depinfo import input_path
 from .environment import cargo_home, color_flags, compiling_env, fetching_env, given_env
 from .freshness import TargetFolder
 from .linked import Linked, linked_by
-from .sources import is_silent, local_sources, output_of, spelt_sources
+from .sources import is_silent, local_sources, output_of, paths_through_links
 from .toolchain import Rust, Target
 from .vendored import vendored_inputs
 from .wrappers import rustc_wrapper
@@ -74,8 +74,9 @@ class CargoCall:
             folder: name for crate in crates for name, _, folder in crate["packages"]
         }
         # rustc starts in the workspace's root, but for packages outside of it in their own.
-        places = {crates[0]["workspace"], *self._names}
-        self._places = sorted(os.path.normpath(os.path.join(world.root, p)) for p in places)
+        self._workspace = os.path.normpath(os.path.join(world.root, crates[0]["workspace"]))
+        own = (os.path.normpath(os.path.join(world.root, folder)) for folder in self._names)
+        self._places = sorted({self._workspace, *own})
         # cargo does not notice when these change, so another state of them is another folder.
         vendored = {folder for crate in crates for folder in crate["vendored"]}
         states = world.files.observe_all(vendored_inputs(sorted(vendored), world))
@@ -119,8 +120,9 @@ class CargoCall:
         outputs = [output_of(folder) for folder in _out_dirs(messages)]
         env = env_inputs(self.folder.path, outputs)
         linked = self._linked_by(outputs)
+        leads = paths_through_links(self.folder.path, self._workspace, cargo_home(self._world))
         results: list[Made | None] = [
-            self._made(crate, path, messages, linked, env) if path else None
+            self._made(crate, path, messages, leads, linked, env) if path else None
             for crate, path in zip(self._crates, made, strict=True)
         ]
         self._remember(results, before)
@@ -135,13 +137,13 @@ class CargoCall:
         crate: Mapping[str, Any],
         path: str,
         messages: Sequence[Message],
+        leads: Mapping[str, str],
         linked: Linked,
         env: frozenset[Input],
     ) -> Made:
         files, folders = self._sources(crate, path, messages)
-        home = cargo_home(self._world)
-        spelt = spelt_sources(self.folder.path, self._places, files, home)
-        files = (*files, *sorted(spelt))
+        known = frozenset(files)
+        files = (*files, *sorted(link for link, real in leads.items() if real in known))
         return Made(path, (*files, *linked.files), (*folders, *linked.folders), env)
 
     def _build(

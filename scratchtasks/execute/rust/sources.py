@@ -3,7 +3,7 @@
 import glob
 import itertools
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from .depinfo import parse_rust_deps
 
@@ -42,27 +42,21 @@ def local_sources(
     return theirs(files), theirs(folders)
 
 
-def spelt_sources(
-    target_folder: str, places: Collection[str], files: Iterable[str], home: str
-) -> frozenset[str]:
-    """Those paths of *files* that have symlinks in them: rustc tells them, cargo where they lead.
+def paths_through_links(target_folder: str, workspace: str, home: str) -> dict[str, str]:
+    """The paths that rustc's dep files in *target_folder* spell with symlinks in them, each with
+    where it leads, which is all that cargo tells of it.
 
-    rustc was started in one of *places*; what is in cargo's *home* nobody edits.  What an older
-    dep file in *target_folder* spells so counts too, if it is still one of *files*.
+    rustc is started in cargo's *workspace*, but for packages outside of it, whose paths are
+    absolute; what is in cargo's *home* nobody edits.
     """
-    known = frozenset(files)
-    found: set[str] = set()
+    named: set[str] = set()
     for place in ("release", "*/release"):
         for dep_file in glob.glob(f"{glob.escape(target_folder)}/{place}/deps/*.d"):
             with open(dep_file, encoding="utf-8", errors="surrogateescape") as file:
-                found.update(parse_rust_deps(file.read()))
-    theirs = (name for name in found if not name.startswith(f"{home}/"))
-    paths = {os.path.join(place, name) for name in theirs for place in places}
-    return frozenset(
-        path
-        for path in paths
-        if os.path.normpath(path) not in known and os.path.realpath(path) in known
-    )
+                named.update(parse_rust_deps(file.read()))
+    paths = (os.path.join(workspace, name) for name in named if not name.startswith(f"{home}/"))
+    leads = {path: os.path.realpath(path) for path in paths}
+    return {path: real for path, real in leads.items() if os.path.normpath(path) != real}
 
 
 def is_silent(out_dir: str) -> bool:
