@@ -25,20 +25,21 @@ class Genrule:
     Fact `modes`: 0755 or 0644 for each output, by name, for blobs have none.
     """
 
-    version = 3
+    version = 4
 
     def identity(self, job: Job, world: World) -> Json:
         """The bytes of the program, so that a new generator means new files."""
         return {"program": tool_digests([_program(job, world)], world)[0]}
 
     def inputs(self, job: Job, world: World) -> Iterable[Input]:
-        """The files that cmd names itself, such as a script after `python3`."""
+        """The files that cmd names itself, such as a script after `python3`, and their modes."""
         params: Mapping[str, Any] = job.action.params
         for word in params["cmd"][1:]:
             path = os.path.normpath(os.path.join(world.root, params["folder"], word))
             if is_file(path, world):
                 inside = path.startswith(os.path.join(world.root, ""))
-                yield Input("file", os.path.relpath(path, world.root) if inside else path)
+                name = os.path.relpath(path, world.root) if inside else path
+                yield from (Input("file", name), Input("mode", name))
 
     def batch_key(self, job: Job, world: World) -> str:
         return ""
@@ -68,6 +69,8 @@ def _run(job: Job, world: World) -> Done:
             raise StageError(where, f"there is no file {name!r}")
     paths = sorted({*matches.paths, *files})
     inputs = (*matches.inputs, *(Input("file", name) for name in files))
+    # `cp` gives what it writes the mode of what it reads, and an output's is kept.
+    inputs += tuple(Input("mode", path) for path in paths)
     folder = os.path.join(world.root, params["folder"])
     os.makedirs(os.path.join(world.scratch, "tmp"), exist_ok=True)
     out = tempfile.mkdtemp(dir=os.path.join(world.scratch, "tmp"))

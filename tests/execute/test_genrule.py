@@ -67,6 +67,9 @@ def test_sources_are_relative_to_its_folder_and_inputs(world: World) -> None:
         Input("file", "gen/a.txt"),
         Input("file", "gen/b.txt"),
         Input("file", "other/c.txt"),
+        Input("mode", "gen/a.txt"),
+        Input("mode", "gen/b.txt"),
+        Input("mode", "other/c.txt"),
     }
 
 
@@ -138,10 +141,10 @@ def test_files_that_the_command_names_are_inputs(world: World, tmp_path: Path) -
     outside.write_text("")
     words = ["./make.py", "../shared.json", str(outside), "missing.py", "..", "{out}/o", "a\0b"]
     each = job("python3", *words, f"{world.root}/gen/make.py")
+    names = ("gen/make.py", "shared.json", str(outside))
     assert set(Genrule().inputs(each, world)) == {
-        Input("file", "gen/make.py"),
-        Input("file", "shared.json"),
-        Input("file", str(outside)),
+        *(Input("file", name) for name in names),
+        *(Input("mode", name) for name in names),
     }
 
 
