@@ -26,6 +26,7 @@ from scratchtasks.core.errors import ActionFailed, ScratchError
 from scratchtasks.core.span import span
 from scratchtasks.store.atomic import storage_error
 
+from .changes import changed_at, is_swapped
 from .explain import why_stale
 from .operation import Job, Operation, Outcome, World
 from .stamp import Stamp, read_stamp, write_stamp
@@ -307,29 +308,17 @@ class Engine:
 
     def _is_disturbed(self, verdict: Verdict, record: InputRecord, clock: int) -> bool:
         """Whether an input changed while the action ran, so that its result may be a mixture."""
+        root, folders = self.world.root, set[str]()
         for item, value in record.items():
             if item in verdict.record:
                 if value != verdict.record[item]:
                     return True
             # What only the run could name was not observed before it: its time has to tell.
-            elif self._changed_at(item) >= clock:
+            elif changed_at(root, item) >= clock:
                 return True
-        return False
-
-    def _changed_at(self, item: Input) -> int:
-        """When *item* last changed, in ns; for one that is not there, when it can have gone."""
-        if item.kind == "env":
-            return 0  # it was read once, before all runs
-        path = os.path.join(self.world.root, item.path)
-        try:
-            # A symlink put in the place of a file may lead to an old one.
-            return max(os.stat(path).st_ctime_ns, os.lstat(path).st_ctime_ns)
-        except OSError:
-            if os.path.isabs(item.path):
-                return 0  # folders outside the workspace never rest
-            while not os.path.isdir(path):
-                path = os.path.dirname(path)
-            return os.stat(path).st_ctime_ns
+            else:
+                folders.add(os.path.dirname(item.path))
+        return is_swapped(root, folders, clock)
 
     def _is_still(self, verdict: Verdict) -> bool:
         """Whether the description still holds: a compiler may be upgraded while it is at work."""
