@@ -1,4 +1,4 @@
-"""What stat tells of changes while an action ran, for what was not observed before it."""
+"""What stat tells of changes while an action ran, where values alone do not."""
 
 import os
 from contextlib import suppress
@@ -21,6 +21,16 @@ def changed_at(root: str, item: Input) -> int:
         while not os.path.isdir(path):
             path = os.path.dirname(path)
         return os.stat(path).st_ctime_ns
+
+
+def is_written(root: str, item: Input, clock: int) -> bool:
+    """Whether the file or link *item*, which is there, was written after *clock* (in ns); False
+    outside the workspace *root*.
+
+    Listings do not count: programs make files for a while beside those that they read.
+    """
+    is_file = item.kind not in ("names", "env") and not os.path.isabs(item.path)
+    return is_file and changed_at(root, item) > clock
 
 
 def is_swapped(root: str, folders: set[str], clock: int) -> bool:

@@ -140,6 +140,35 @@ def test_a_file_that_changes_meanwhile_is_read_again(name: str, ledger: Ledger) 
     assert one.concat.ran == []
 
 
+def test_what_changes_meanwhile_and_changes_back_is_read_again(ledger: Ledger) -> None:
+    """The run may have read either."""
+    ledger.build("a")
+    ledger.write(x="X 2\n")
+    time.sleep(0.05)  # until a clock's tick has passed
+
+    def during() -> None:
+        ledger.concat.during = lambda: None
+        time.sleep(0.05)
+        ledger.write(x="other\n")
+        ledger.write(x="X 2\n")
+
+    ledger.concat.during = during
+    ledger.build("a")
+    assert len(ledger.concat.ran) == 2
+
+
+def test_a_run_that_writes_what_it_reads_is_believed_the_second_time(ledger: Ledger) -> None:
+    def during() -> None:
+        time.sleep(0.05)
+        ledger.write(x="X 2\n")
+
+    ledger.build("a")
+    ledger.write(x="X 2\n")
+    ledger.concat.during = during
+    ledger.build("a")
+    assert len(ledger.concat.ran) == 2
+
+
 @pytest.mark.parametrize("change", ["removed", "replaced by a symlink to an old file"])
 def test_what_the_run_alone_names_may_go_meanwhile(change: str, ledger: Ledger) -> None:
     one = ledger.with_actions(action("a", "x", late=["h"]))
