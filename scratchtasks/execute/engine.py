@@ -26,6 +26,7 @@ from scratchtasks.core.errors import ActionFailed, ScratchError
 from scratchtasks.core.span import span
 from scratchtasks.store.atomic import storage_error
 
+from .changes import changed_at, is_swapped, is_written
 from .explain import why_stale
 from .operation import Job, Operation, Outcome, World
 from .stamp import Stamp, read_stamp, write_stamp
@@ -75,6 +76,7 @@ class Engine:
         self._keeps_stale = False
         self._digests: dict[str, tuple[ActionResult, Digest]] = {}
         self._failures: dict[str, ScratchError] = {}
+        self._touched = set[str]()
         self._lock = threading.RLock()
 
     def operation(self, action: Action) -> Operation:
@@ -294,7 +296,7 @@ class Engine:
             return outcome
         inputs = {*verdict.known, *outcome.inputs}
         record = self.world.files.observe_all(inputs, fresh=True)
-        if self._is_disturbed(verdict, record, clock) or not self._is_still(verdict):
+        if self._is_disturbed(name, verdict, record, clock) or not self._is_still(verdict):
             self._forget(name)
             return None
         result = ActionResult(outputs=outcome.outputs, facts=outcome.facts)
@@ -305,31 +307,25 @@ class Engine:
         self._remember(self.actions[name], verdict, key, record, result)
         return result
 
-    def _is_disturbed(self, verdict: Verdict, record: InputRecord, clock: int) -> bool:
+    def _is_disturbed(self, name: str, verdict: Verdict, record: InputRecord, clock: int) -> bool:
         """Whether an input changed while the action ran, so that its result may be a mixture."""
+        root, folders, is_touched = self.world.root, set[str](), False
         for item, value in record.items():
             if item in verdict.record:
                 if value != verdict.record[item]:
                     return True
+                is_touched = is_touched or bool(value and is_written(root, item, clock))
             # What only the run could name was not observed before it: its time has to tell.
-            elif self._changed_at(item) >= clock:
+            elif changed_at(root, item) >= clock:
                 return True
-        return False
-
-    def _changed_at(self, item: Input) -> int:
-        """When *item* last changed, in ns; for one that is not there, when it can have gone."""
-        if item.kind == "env":
-            return 0  # it was read once, before all runs
-        path = os.path.join(self.world.root, item.path)
-        try:
-            # A symlink put in the place of a file may lead to an old one.
-            return max(os.stat(path).st_ctime_ns, os.lstat(path).st_ctime_ns)
-        except OSError:
-            if os.path.isabs(item.path):
-                return 0  # folders outside the workspace never rest
-            while not os.path.isdir(path):
-                path = os.path.dirname(path)
-            return os.stat(path).st_ctime_ns
+            else:
+                folders.add(os.path.dirname(item.path))
+        # What was changed and changed back may have been read in between; but an action that
+        # writes what it reads does so each time.
+        is_first = name not in self._touched
+        if is_touched:
+            self._touched.add(name)
+        return (is_touched and is_first) or is_swapped(root, folders, clock)
 
     def _is_still(self, verdict: Verdict) -> bool:
         """Whether the description still holds: a compiler may be upgraded while it is at work."""

@@ -55,6 +55,9 @@ def plain_layer(
         with span(world.tell, "layer", f"hash {kind}") as told:
             diff_id, size = measure(tar, is_aside=is_aside)
             told |= {"diff_id": diff_id, "bytes": size}
+    for entry in whole:
+        if entry.digest is not None:  # still whole: nobody has written there while it was read
+            world.store.open(entry.digest).close()
     source = world.store.put_bytes(recipe, RECIPE)
     facts = {"diff_id": diff_id, "size": size}
     world.cache.put(key, ActionResult(outputs={"recipe": source}, facts=facts))

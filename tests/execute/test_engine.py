@@ -1,6 +1,7 @@
 """Verdicts and builds: what runs, what is a hit, what is fresh, and why."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +140,35 @@ def test_a_file_that_changes_meanwhile_is_read_again(name: str, ledger: Ledger) 
     assert one.concat.ran == []
 
 
+def test_what_changes_meanwhile_and_changes_back_is_read_again(ledger: Ledger) -> None:
+    """The run may have read either."""
+    ledger.build("a")
+    ledger.write(x="X 2\n")
+    time.sleep(0.05)  # until a clock's tick has passed
+
+    def during() -> None:
+        ledger.concat.during = lambda: None
+        time.sleep(0.05)
+        ledger.write(x="other\n")
+        ledger.write(x="X 2\n")
+
+    ledger.concat.during = during
+    ledger.build("a")
+    assert len(ledger.concat.ran) == 2
+
+
+def test_a_run_that_writes_what_it_reads_is_believed_the_second_time(ledger: Ledger) -> None:
+    def during() -> None:
+        time.sleep(0.05)
+        ledger.write(x="X 2\n")
+
+    ledger.build("a")
+    ledger.write(x="X 2\n")
+    ledger.concat.during = during
+    ledger.build("a")
+    assert len(ledger.concat.ran) == 2
+
+
 @pytest.mark.parametrize("change", ["removed", "replaced by a symlink to an old file"])
 def test_what_the_run_alone_names_may_go_meanwhile(change: str, ledger: Ledger) -> None:
     one = ledger.with_actions(action("a", "x", late=["h"]))
@@ -155,6 +185,38 @@ def test_what_the_run_alone_names_may_go_meanwhile(change: str, ledger: Ledger) 
     expected = ["x\nno h\n" if change == "removed" else "x\nold\n"]
     assert one.build("a") == expected
     assert one.build("a") == expected
+
+
+@pytest.mark.parametrize("place", ["sub", "sub/deep"])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_folder_of_what_the_run_alone_names_may_be_swapped(
+    place: str, is_link: bool, ledger: Ledger
+) -> None:
+    """What is in the new one may be of long ago."""
+    one = ledger.with_actions(action("a", "x", late=[f"{place}/h"]))
+    root = Path(ledger.world.root)
+    for name in ("new", "old"):
+        (root / place.replace("sub", name)).mkdir(parents=True)
+        one.write(**{f"{place.replace('sub', name)}/h": f"{name}\n"})
+
+    def put(name: str) -> None:
+        if is_link:
+            (root / "link").symlink_to(name)
+            (root / "link").rename(root / "sub")
+        else:
+            (root / name).rename(root / "sub")
+
+    def during() -> None:
+        one.concat.during = lambda: None
+        if not is_link:
+            (root / "sub").rename(root / "old")
+        put("new")
+
+    put("old")
+    time.sleep(0.05)  # until a clock's tick has passed
+    one.concat.during = during
+    assert one.build("a") == ["x\nnew\n"]
+    assert one.build("a") == ["x\nnew\n"]
 
 
 def test_a_compiler_that_is_upgraded_at_work(ledger: Ledger) -> None:

@@ -5,6 +5,7 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -125,6 +126,30 @@ def test_damaged_content_is_never_packed(full: World) -> None:
     assert str(caught.value) == (
         f"{full.store.path(TWO)}: blob {TWO} is damaged: its 3 bytes have {digest_of(b'tow')}"
     )
+
+
+@pytest.mark.parametrize("packs", [False, True])
+def test_content_that_is_damaged_while_it_is_read_gives_no_layer(
+    packs: bool, full: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not later either, when the content is whole again."""
+    world = replace(full, packs=packs)
+    opened = full.store.open
+
+    def open_and_damage(digest: Digest) -> BinaryIO:
+        file = opened(digest)
+        damage(full, digest, b"tow")
+        return file
+
+    with monkeypatch.context() as patched:
+        patched.setattr(full.store, "open", open_and_damage)
+        with pytest.raises(StoreError, match=f"blob {ONE} is damaged"):
+            plain_layer(world, ENTRIES, "files")
+    for digest, data in ((ONE, b"one"), (TWO, b"two")):
+        lose(full, digest)
+        full.store.put_bytes(data, "")
+    plain = plain_layer(world, ENTRIES, "files")
+    assert b"tow" not in b"".join(plain_chunks(plain, full.store.open))
 
 
 @settings(

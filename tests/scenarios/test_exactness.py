@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .workspaces import ETC, SERVICE, TWO_SERVICES, Site, lone_go, site_of
+from .workspaces import ETC, LOADER, QUICK, SERVICE, TWO_SERVICES, Site, lone_go, site_of
 
 EMBED = """package main
 
@@ -125,6 +125,33 @@ def test_the_executable_bit_of_a_staged_file_counts_and_no_other(built: Site) ->
     for mode, actions in ((0o600, []), (0o755, WEB_IMAGE), (0o644, [])):
         page.chmod(mode)
         assert built.doit().actions == actions
+
+
+def test_the_executable_bit_of_what_a_genrule_copies_counts(tmp_path: Path) -> None:
+    files = {
+        "dodo.py": """from scratchtasks import Workspace, genrule
+
+copied = genrule(name="copied", srcs=["in"], outs=["in"], cmd=["cp", "{srcs}", "{out}"])
+task_images = Workspace(services=["services/*"], rules=[copied])
+""",
+        "pyproject.toml": LOADER,
+        "scratch.toml": QUICK,
+        "in": "",
+        "services/web/run": "",
+        "services/web/service.toml": '[image]\nentrypoint = ["/run"]\nfiles = [\n'
+        '    { src = "run", dest = "/run", mode = "0755" }, { src = "//:copied", dest = "/in" },\n'
+        "]\n",
+    }
+    site = site_of(tmp_path / "ws", files)
+    site.doit()
+    images = site.images()
+    (site.root / "in").chmod(0o755)
+    site.doit()
+    assert site.images() == site.clean_build(tmp_path / "clean")
+    assert site.images() != images
+    (site.root / "in").chmod(0o600)
+    assert site.doit().actions == []
+    assert site.images() == images
 
 
 def test_an_edit_that_gives_the_same_result_stops_there(tmp_path: Path) -> None:
