@@ -51,7 +51,7 @@ _C = (
     Field(key="srcs", check=array(GLOB, is_full=True), required=True, wrong=[],
           meaning="sources; `.cc .cpp .cxx` are C++"),
     Field(key="cflags", check=array(TEXT), default="[]", wrong="-O2",
-          meaning="flags for the compiler"),
+          meaning="flags for the compiler, but for dep files (`-MMD` …), which each source has"),
     Field(key="ldflags", check=array(TEXT), default="[]", wrong=[1], meaning="flags for linking"),
     Field(key="cc", check=COMPILER, default="zig cc", wrong="gcc -m32",
           meaning="a C compiler of your own; it must link statically"),

@@ -42,8 +42,8 @@ GENRULE = (
     Field(key="folder", check=FOLDER, default='"", the workspace root', wrong="../gen",
           meaning="where the command runs, and what srcs are relative to"),
     Field(key="cmd", check=array(TEXT, is_full=True), required=True, wrong="protoc api.proto",
-          meaning="the program and its arguments, watched where they are files; `{out}` is the "
-          "folder to write to, `{srcs}` stands for all sources"),
+          meaning="the program and its arguments, watched where they are files, or what stands "
+          "after a `=` is; `{out}` is the folder to write to, `{srcs}` stands for all sources"),
     Field(key="srcs", check=array(SOURCE), default="[]", wrong=["/usr/share/x"],
           meaning="all else that it reads: globs, labels, other genrules"),
     Field(key="outs", check=array(_OUT, is_full=True, is_set=True), required=True,
