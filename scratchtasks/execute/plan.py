@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.frozen import dataclass
+from scratchtasks.core.parallel import map_all
+from scratchtasks.core.platform import Platform
 
 from .engine import Engine
 
@@ -13,6 +15,9 @@ Batch = tuple[str, ...]
 Chain = tuple[str, ...]
 """Names of actions each of which needs the one before."""
 
+_COMPILERS = frozenset({"c_build", "cargo_build", "go_build"})
+"""Operations that wait for a program, which leaves cores idle while it links."""
+
 _OWN_WORK = frozenset({"prebuilt", "rootfs", "image"})
 """Operations that do their work in this process, and leave cores idle if made one by one: while
 one layer is compressed, Python is free for another image's small files."""
@@ -20,7 +25,8 @@ one layer is compressed, Python is free for another image's small files."""
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """*batches* first; then *groups* of chains, one after the other, the chains side by side.
+    """*batches* first, side by side; then *groups* of chains, one after the other, the chains side
+    by side.
 
     Or *later*: the actions for which that can only be told when the run gets to them.  Nothing in
     a plan is needed for a right result, only for a quick one.
@@ -32,13 +38,13 @@ class Plan:
 
 
 def run_probes(engine: Engine, names: Iterable[str]) -> None:
-    """Run the stale probes among *names* (`go list` …), those that go together in one call.
+    """Run the stale probes among *names* (`go list` …), those that go together in one call, and
+    the calls side by side.
 
     A probe that fails keeps its error for the action that asks for it.
     """
     probes = [name for name in names if engine.actions[name].is_probe]
-    for batch in _batches(engine, probes):
-        engine.run(batch)
+    map_all(engine.run, _batches(engine, probes))
     for name in probes:
         try:
             engine.build(name)
@@ -46,21 +52,39 @@ def run_probes(engine: Engine, names: Iterable[str]) -> None:
             continue
 
 
-def plan(engine: Engine, names: Sequence[str], together: int) -> Plan:
+def run_batches(engine: Engine, batches: Sequence[Batch], workers: int) -> None:
+    """Run *batches* on *workers* threads (0: one for each core).  Raises: Cancelled.
+
+    The first of each operation and platform goes ahead of its like: what the others need too, of
+    a standard library say, is in the compiler's cache by then, and is compiled once.
+    """
+    first: dict[tuple[str, Platform | None], Batch] = {}
+    for batch in batches:
+        action = engine.actions[batch[0]]
+        first.setdefault((action.op, action.platform), batch)
+    ahead = list(first.values())
+    map_all(engine.run, ahead, workers)
+    map_all(engine.run, [batch for batch in batches if batch not in ahead], workers)
+
+
+def plan(engine: Engine, names: Sequence[str], together: int, *, is_alone: bool = True) -> Plan:
     """What is best made together of the actions *names*, which come after those they need.
 
-    A group has *together* chains at most.
+    A group has *together* chains at most.  Unless this is *is_alone*, something else runs actions
+    side by side, and compiler calls that make a single one are left to it.
     """
     others = [name for name in names if not engine.actions[name].is_probe]
-    batches = tuple(batch for batch in _batches(engine, others) if len(batch) > 1)
+    batches = _batches(engine, others)
+    if not is_alone or len(batches) < 2:
+        batches = [batch for batch in batches if len(batch) > 1]
     shared = [name for name in others if _is_shared(engine, name)]
     chains = _chains(engine, others, {*shared, *(name for batch in batches for name in batch)})
     if len(chains) < 2:
-        return Plan(batches)
+        return Plan(tuple(batches))
     groups = [chains[at : at + together] for at in range(0, len(chains), together)]
     if shared:
         groups.insert(0, [(name,) for name in shared])
-    return Plan(batches, tuple(map(tuple, groups)))
+    return Plan(tuple(batches), tuple(map(tuple, groups)))
 
 
 def _batches(engine: Engine, names: Iterable[str]) -> list[Batch]:
@@ -74,8 +98,8 @@ def _batches(engine: Engine, names: Iterable[str]) -> list[Batch]:
             key = engine.operation(action).batch_key(verdict.job, engine.world)
         except ScratchError:
             continue  # the action itself reports it when it is built
-        if key:
-            groups.setdefault((action.op, key), []).append(name)
+        if key or action.op in _COMPILERS:
+            groups.setdefault((action.op, key or name), []).append(name)
     return [tuple(group) for group in groups.values()]
 
 

@@ -18,7 +18,7 @@ from scratchtasks.core.task import Task, name_of_label
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
-from scratchtasks.execute.plan import Chain, Plan, plan, run_probes
+from scratchtasks.execute.plan import Batch, Chain, Plan, plan, run_batches, run_probes
 from scratchtasks.execute.process import Processes
 from scratchtasks.execute.stamp import read_stamp, stamp_path
 from scratchtasks.store.actions import ActionCache
@@ -242,10 +242,13 @@ class Session:
         self.engine.build(image)
         self.exports.export(task, how)
 
-    def build_batch(self, names: Sequence[str]) -> None:
-        """Run the stale actions *names* together.  Raises: Cancelled."""
+    def build_batches(self, batches: Sequence[Batch], workers: int) -> None:
+        """Run *batches* of stale actions, on *workers* threads (0: one for each core).
+
+        Raises: Cancelled.
+        """
         self.lock()
-        self.engine.run(names)
+        run_batches(self.engine, batches, workers)
 
     def build_planned(self, names: Sequence[str], workers: int) -> None:
         """Plan for the actions *names* as they are found now, and make what is best made
@@ -255,18 +258,18 @@ class Session:
         """
         self.lock()
         planned = self.plan(names)
-        for batch in planned.batches:
-            self.engine.run(batch)
+        self.build_batches(planned.batches, workers)
         if planned.groups:
             self.use_threads(1)
         for group in planned.groups:
             self.build_chains(group, workers)
 
-    def plan(self, names: Sequence[str], together: int = _MANY) -> Plan:
-        """What is best made together of the actions *names*, at most *together* chains a group."""
+    def plan(self, names: Sequence[str], together: int = _MANY, *, is_alone: bool = True) -> Plan:
+        """What is best made together of the actions *names*, at most *together* chains a group;
+        *is_alone* as for `execute.plan.plan`."""
         with self.engine.planning():
             run_probes(self.engine, names)
-            return plan(self.engine, names, together)
+            return plan(self.engine, names, together, is_alone=is_alone)
 
     def build_chains(self, chains: Sequence[Chain], workers: int) -> None:
         """Build *chains*, each in its order, on *workers* threads (0: one for each core).

@@ -1,7 +1,9 @@
 """Tasks for doit: one for each task of the graph, fresh or stale by one key."""
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from doit.action import BaseAction
@@ -15,7 +17,7 @@ from .backend import OUR_VALUE
 from .reporter import META
 
 if TYPE_CHECKING:
-    from scratchtasks.execute.plan import Chain, Plan
+    from scratchtasks.execute.plan import Batch, Plan
 
     from .late import LateSession
     from .session import Session
@@ -111,30 +113,18 @@ class BuildAction(_OurAction):
         return f"build {self._task.label}"
 
 
-class BatchAction(_OurAction):
-    """Make several stale actions by one compiler call; each failure is its own task's."""
+class TogetherAction(_OurAction):
+    """Make the actions *names* by *make*, several at once; each failure is its own task's."""
 
-    def __init__(self, session: "Session", names: Sequence[str]) -> None:
+    def __init__(
+        self, session: "Session", names: Iterable[str], make: Callable[[], object]
+    ) -> None:
         super().__init__(session)
-        self._names = names
+        self._names = tuple(names)
+        self._make = make
 
     def do(self) -> None:
-        self.session.build_batch(self._names)
-
-    def __str__(self) -> str:
-        return "build " + ", ".join(self._names)
-
-
-class PlannedAction(_OurAction):
-    """Make what is best made together of *names*; each failure is its own task's."""
-
-    def __init__(self, session: "Session", names: Sequence[str], workers: int) -> None:
-        super().__init__(session)
-        self._names = names
-        self._workers = workers
-
-    def do(self) -> None:
-        self.session.build_planned(self._names, self._workers)
+        self._make()
 
     def __str__(self) -> str:
         return "build " + ", ".join(self._names)
@@ -160,21 +150,6 @@ class AfterAction(_OurAction):
 
     def __str__(self) -> str:
         return f"{self._kind} {self._task.label}"
-
-
-class GroupAction(_OurAction):
-    """Make *chains* of actions, several at a time; each failure is its own task's."""
-
-    def __init__(self, session: "Session", chains: "Sequence[Chain]", workers: int) -> None:
-        super().__init__(session)
-        self._chains = chains
-        self._workers = workers
-
-    def do(self) -> None:
-        self.session.build_chains(self._chains, self._workers)
-
-    def __str__(self) -> str:
-        return "build " + ", ".join(name for chain in self._chains for name in chain)
 
 
 class CleanAction:
@@ -206,7 +181,7 @@ def task_dicts(
 
     *with_labels* adds a task for each label, for when nobody translates the command line.
     """
-    before = _hidden_tasks(plan) if plan else {}
+    before = _hidden_tasks(plan, workers) if plan else {}
     used = {name.partition(":")[0] for name in session.graph.tasks}
     used |= {"image", "binary", "rootfs", "load", "smoke", "push", "fetch"}
     for basename, doc in GROUPS.items():
@@ -230,10 +205,18 @@ def task_dicts(
             yield _label_dict(task)
 
 
-def _hidden_tasks(plan: "Plan") -> dict[str, str]:
+def _calls(plan: "Plan", workers: int) -> "list[tuple[Batch, ...]]":
+    """The batches of *plan* by the task that runs them: with one worker, doit has several."""
+    if workers == 1:
+        return [(batch,) for batch in plan.batches]
+    return [plan.batches] if plan.batches else []
+
+
+def _hidden_tasks(plan: "Plan", workers: int) -> dict[str, str]:
     """The hidden task that makes an action, for all that *plan* has."""
     found = dict.fromkeys(plan.later, "_build")
-    found |= {name: f"_compile_{n}" for n, names in enumerate(plan.batches) for name in names}
+    for number, batches in enumerate(_calls(plan, workers)):
+        found |= {name: f"_compile_{number}" for batch in batches for name in batch}
     for number, chains in enumerate(plan.groups):
         found |= {name: f"_assemble_{number}" for chain in chains for name in chain}
     return found
@@ -242,15 +225,21 @@ def _hidden_tasks(plan: "Plan") -> dict[str, str]:
 def _hidden_dicts(
     session: "Session", plan: "Plan", before: Mapping[str, str], workers: int
 ) -> Iterator[TaskDict]:
+    def together(names: Iterable[str], make: Callable[..., object], what: object) -> TogetherAction:
+        return TogetherAction(session, names, partial(make, what, workers))
+
     if plan.later:
-        yield _hidden_dict("_build", PlannedAction(session, plan.later, workers), session.after)
-    for number, names in enumerate(plan.batches):
-        yield _hidden_dict(f"_compile_{number}", BatchAction(session, names), ())
+        action = together(plan.later, session.build_planned, plan.later)
+        yield _hidden_dict("_build", action, session.after)
+    for number, batches in enumerate(_calls(plan, workers)):
+        action = together(chain.from_iterable(batches), session.build_batches, batches)
+        yield _hidden_dict(f"_compile_{number}", action, ())
     for number, chains in enumerate(plan.groups):
-        made = {name for chain in chains for name in chain}
+        made = dict.fromkeys(chain.from_iterable(chains))
         deps = (dep for name in made for dep in session.graph.actions[name].deps.values())
         needed = sorted({before[dep] for dep in deps if dep in before and dep not in made})
-        yield _hidden_dict(f"_assemble_{number}", GroupAction(session, chains, workers), needed)
+        action = together(made, session.build_chains, chains)
+        yield _hidden_dict(f"_assemble_{number}", action, needed)
 
 
 def _hidden_dict(name: str, action: _OurAction, needed: Iterable[str]) -> TaskDict:

@@ -17,7 +17,8 @@ from scratchtasks.execute.operation import Done, Job, Outcome, World
 class Concat:
     """Joins its sources and its deps' outputs; params: `srcs`, `late` (found by running only).
 
-    *ran* lists what ran, call by call; *during* is called in the middle of each.
+    *batch* is each job's batch key, `{name}` in it its action's.  *ran* lists what ran, call by
+    call; *during* is called in the middle of each.
     """
 
     version: int = 1
@@ -36,7 +37,7 @@ class Concat:
         return [Input("file", name) for name in params.get("srcs", ())]
 
     def batch_key(self, job: Job, world: World) -> str:
-        return self.batch
+        return self.batch.format(name=job.action.name)
 
     def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
         self.ran.append(tuple(job.action.name for job in jobs))
@@ -119,6 +120,8 @@ class Ledger:
             actions,
             {
                 "concat": self.concat,
+                "c_build": self.concat,
+                "go_build": self.concat,
                 "probe": self.probe,
                 "essentials": self.own,
                 "prebuilt": self.own,

@@ -1,11 +1,12 @@
 """Batches: stale actions that one call can make, and no others."""
 
+import threading
 from dataclasses import replace
 
 import pytest
 
 from scratchtasks.execute.operation import World
-from scratchtasks.execute.plan import Plan, plan, run_probes
+from scratchtasks.execute.plan import Plan, plan, run_batches, run_probes
 
 from .ledger import Ledger, action
 
@@ -63,6 +64,57 @@ def test_probes_run_in_one_call_and_leave_their_failures_for_later(world: World)
     assert ledger.concat.ran == []
     assert str(engine.verdict("//:a").error) == "//:q: found an error"
     assert engine.verdict("//:r").fresh
+
+
+def test_probes_that_need_a_call_each_are_run_side_by_side(world: World) -> None:
+    ledger = Ledger(world, [action(name, name, op="probe") for name in ("p", "q")])
+    ledger.probe.batch = "{name}"
+    ledger.write(p="P\n", q="Q\n")
+    both = threading.Barrier(2, timeout=30)
+
+    def during() -> None:
+        both.wait()
+
+    ledger.probe.during = during
+    run_probes(ledger.engine(), ["//:p", "//:q"])
+    assert sorted(ledger.probe.ran) == [("//:p",), ("//:q",)]
+
+
+@pytest.fixture
+def compilers(world: World) -> Ledger:
+    """Three programs of one compiler and one of another, none of which go together."""
+    ops = {"a": "c_build", "b": "c_build", "c": "c_build", "d": "go_build"}
+    found = Ledger(world, [action(name, name, op=op) for name, op in ops.items()])
+    found.write(a="A\n", b="B\n", c="C\n", d="D\n")
+    return found
+
+
+def test_compiler_calls_that_make_one_each_are_made_side_by_side(compilers: Ledger) -> None:
+    names = ["//:a", "//:b", "//:c", "//:d"]
+    alone = tuple((name,) for name in names)
+    assert plan(compilers.engine(), names, 16) == Plan(alone)
+    assert plan(compilers.engine(), names, 16, is_alone=False) == Plan()
+    assert plan(compilers.engine(), names[:1], 16) == Plan()
+
+
+def test_what_compilers_have_made_alone_is_assembled_side_by_side(compilers: Ledger) -> None:
+    roots = [action(f"r{name}", deps=[name], op="rootfs") for name in ("a", "d")]
+    both = compilers.with_actions(*compilers.actions, *roots)
+    planned = plan(both.engine(), ["//:a", "//:d", "//:ra", "//:rd"], 16)
+    assert planned == Plan((("//:a",), ("//:d",)), ((("//:ra",), ("//:rd",)),))
+
+
+def test_the_first_call_of_a_compiler_fills_its_cache_for_the_others(compilers: Ledger) -> None:
+    pairs = {name: threading.Barrier(2, timeout=30) for name in ("ahead", "after")}
+    turn = iter(("ahead", "ahead", "after", "after"))
+
+    def during() -> None:
+        pairs[next(turn)].wait()
+
+    compilers.concat.during = during
+    run_batches(compilers.engine(), [("//:a",), ("//:b",), ("//:c",), ("//:d",)], 4)
+    first, second = compilers.concat.ran[:2], compilers.concat.ran[2:]
+    assert (sorted(first), sorted(second)) == ([("//:a",), ("//:d",)], [("//:b",), ("//:c",)])
 
 
 ROOTS = ["//:a", "//:b", "//:ra", "//:rb"]
