@@ -23,6 +23,12 @@ from .compiler import Compiler, compiler_of, is_cxx
 from .flags import HEADER_FOLDERS, parse_libraries, parse_search, parse_trace, read_flags
 from .inputs import Reads
 
+_DEP_FILES = (
+    "-M", "--dependencies", "--user-dependencies", "--write-dependencies",
+    "--write-user-dependencies", "--print-missing-file-dependencies",
+)  # fmt: skip
+"""How flags for dep files start, gcc's long forms included; zig takes those, too."""
+
 
 class CBuild:
     """Compiles and links one binary.
@@ -95,7 +101,7 @@ class _Build:
     def _check_flags(self) -> None:
         """Of several flags for dep files the last may win, and leave out what is read."""
         for word in read_flags(self._flags("cflags"), self._folder).words:
-            if word.startswith("-M") and not word.startswith("-Map"):
+            if word.startswith(_DEP_FILES) and not word.startswith("-Map"):
                 raise ConfigError(
                     self._label,
                     f"cflags: a flag for dep files (wanted none, got {word!r})",
