@@ -31,6 +31,7 @@ BENCHMARKS = {
         Benchmark("listing", f"{_ROWS}.listing", "doit list and doit info in a large tree"),
         Benchmark("edit-one", f"{_ROWS}.edit_one", "one Go file edited in a large tree"),
         Benchmark("edit-shared", f"{_ROWS}.edit_shared", "a library edited that all share"),
+        Benchmark("modules", f"{_ROWS}.modules", "many Go modules of a service each, all edited"),
         Benchmark("cold", f"{_ROWS}.cold", "Go services and Rust crates from nothing"),
         Benchmark("assembly", f"{_ROWS}.assembly", "one image assembled: time and memory"),
         Benchmark("image", f"{_ROWS}.image", "one image: umoci, crane, BuildKit, buildah"),

@@ -14,6 +14,7 @@ SHORT = {
     "listing": ["list", "list-all", "info"],
     "edit-one": ["edit-one"],
     "edit-shared": ["edit-shared"],
+    "modules": ["modules"],
     "assembly": ["assembly-6mb", "assembly-plain-6mb", "assembly-memory"],
     "many": ["many", "many-gain"],
 }
@@ -22,6 +23,7 @@ PROFILED = {
     "noop": {"doit"},
     "edit-one": {"doit", "doit image:NAME"},
     "edit-shared": {"doit", "doit -n 2"},
+    "modules": {"doit"},
     "many": {"doit -n 1", "doit -n 2"},
 }
 """Whose time is broken down, by the name of the table."""
