@@ -30,7 +30,7 @@ class RootfsOperation:
     Fact `versions`: for `certs` and `zoneinfo`, the versions of what they are from, by name.
     """
 
-    version = 3
+    version = 4
 
     def identity(self, job: Job, world: World) -> Json:
         """The form of tars, and the clock that images carry."""
