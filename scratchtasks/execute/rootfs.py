@@ -90,13 +90,15 @@ def _for_platform(
             blob = job.deps[binary["dep"]].outputs["binary"]
             outputs[blob.digest] = blob
             binaries.append(_binary_entry(binary["dest"], blob))
-    merged = merge_trees([*lower, staging.entries, binaries], where)
+    tops = [top for top in staging.tops if not _is_made(top.path, [*lower, binaries])]
+    merged = merge_trees([*lower, tops, staging.entries, binaries], where)
     root = {entry.path: entry for entry in merged}
     check_root(image, root, where)
     _check_zone(image, params["layers"], job, where)
     dirs = {path: entry for path, entry in root.items() if entry.kind == "dir"}
     # What was staged twice, such as a folder that two sources share, is one entry by now.
-    own = [root[path] for path in dict.fromkeys(entry.path for entry in staging.entries)]
+    staged = [*tops, *staging.entries]
+    own = [root[path] for path in dict.fromkeys(entry.path for entry in staged)]
     layers = [plain_layer_from_json(result.facts["layer"]) for result in shared]
     if staging.is_handier_in_one:
         opener = staging.opener(world.store)
@@ -106,6 +108,16 @@ def _for_platform(
     layers += [plain_layer(world, [entry], "binary", dirs) for entry in binaries]
     config = config_bytes(image, platform, layers, world.epoch)
     return Rootfs(platform, world.store.put_bytes(config, media.CONFIG), tuple(layers))
+
+
+def _is_made(folder: str, trees: Iterable[Iterable[FileEntry]]) -> bool:
+    """Whether *trees* have the *folder*, or something in it."""
+    inside = f"{folder}/"
+    return any(
+        entry.path.startswith(inside) or (entry.path == folder and entry.kind == "dir")
+        for tree in trees
+        for entry in tree
+    )
 
 
 def _check_zone(image: Image, kinds: Sequence[str], job: Job, where: str) -> None:
