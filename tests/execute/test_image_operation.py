@@ -248,6 +248,47 @@ def test_images_that_cannot_start(
     assert str(error) == f"//s:rootfs: {message}"
 
 
+@pytest.mark.parametrize(
+    ("mode", "owner", "user", "is_open"),
+    [
+        (0o700, "", ["app", 1001, 1002], False),
+        (0o700, "", ["root", 0, 0], True),
+        (0o700, "app", ["app", 1001, 1002], True),
+        (0o711, "", ["app", 1001, 1002], True),
+        (0o710, "7:1002", ["app", 1001, 1002], True),
+        (0o701, "7:1002", ["app", 1001, 1002], False),  # whom the group has, others' bit is not for
+        (0o677, "app", ["app", 1001, 1002], False),
+    ],
+)
+@pytest.mark.parametrize("closed", ["/srv/run", "/srv"])
+def test_a_program_is_started_by_the_user(
+    closed: str,
+    mode: int,
+    owner: str,
+    user: list[Any],
+    is_open: bool,
+    linked: dict[str, Any],
+    world: World,
+) -> None:
+    wished: dict[str, Any] = {"files": [file("links", "/srv")], "user": user}
+    if closed == "/srv":
+        wished["dirs"] = [{"path": closed, "mode": mode, "owner": owner}]
+    else:
+        wished["files"] = [file("links/run", closed, mode, owner)]
+    for config in ({"entrypoint": ["/srv/run"]}, {"healthcheck": health("/srv/run")}):
+        done = outcome(world, **wished, **config)
+        assert isinstance(done, Done) == is_open, done
+        if not is_open:
+            (key,) = config
+            key = f"{key}.command" if key == "healthcheck" else key
+            ids = {"": "0:0", "app": "1001:1002"}.get(owner, owner)
+            assert str(done) == (
+                f"//s:rootfs: image.{key}: 1001:1002 (image.user) may not start /srv/run: "
+                f"{closed} has mode {mode:04o} and owner {ids}\n"
+                "    hint: give it another mode or owner"
+            )
+
+
 def test_images_that_are_too_large(world: World) -> None:
     error = outcome(world, max_size=10)
     assert isinstance(error, ScratchError)
