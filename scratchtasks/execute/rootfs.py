@@ -16,8 +16,8 @@ from scratchtasks.core.tree import FileEntry, check_path, merge_trees
 from scratchtasks.oci import media
 from scratchtasks.oci.image import config_bytes
 
-from .essentials import check_tz
 from .essentials.tree import tree_of
+from .essentials.zoneinfo import FOLDER, check_tz
 from .layers import plain_layer, tar_identity, tar_layer
 from .operation import Done, Job, Outcome, World, each_alone
 from .staging import Owners, Staging, stage
@@ -94,7 +94,7 @@ def _for_platform(
     merged = merge_trees([*lower, tops, staging.entries, binaries], where)
     root = {entry.path: entry for entry in merged}
     check_root(image, root, where)
-    _check_zone(image, params["layers"], job, where)
+    _check_zone(image, staging.entries, job, where)
     dirs = {path: entry for path, entry in root.items() if entry.kind == "dir"}
     # What was staged twice, such as a folder that two sources share, is one entry by now.
     staged = [*tops, *staging.entries]
@@ -120,9 +120,11 @@ def _is_made(folder: str, trees: Iterable[Iterable[FileEntry]]) -> bool:
     )
 
 
-def _check_zone(image: Image, kinds: Sequence[str], job: Job, where: str) -> None:
-    zones = job.deps["layer:zoneinfo"].facts["zones"] if "zoneinfo" in kinds else None
-    check_tz(image.env, zones, where)
+def _check_zone(image: Image, staged: Iterable[FileEntry], job: Job, where: str) -> None:
+    layer, inside = job.deps.get("layer:zoneinfo"), f"{FOLDER}/"
+    made = layer.facts["zones"] if layer else ()
+    own = [each.path.removeprefix(inside) for each in staged if each.path.startswith(inside)]
+    check_tz(image.env, [*made, *own] or None, where)
 
 
 def _binary_entry(dest: str, blob: Descriptor) -> FileEntry:
