@@ -123,7 +123,11 @@ def _is_made(folder: str, trees: Iterable[Iterable[FileEntry]]) -> bool:
 def _check_zone(image: Image, staged: Iterable[FileEntry], job: Job, where: str) -> None:
     layer, inside = job.deps.get("layer:zoneinfo"), f"{FOLDER}/"
     made = layer.facts["zones"] if layer else ()
-    own = [each.path.removeprefix(inside) for each in staged if each.path.startswith(inside)]
+    own = [
+        each.path.removeprefix(inside)
+        for each in staged
+        if each.path.startswith(inside) and each.kind != "dir"
+    ]
     check_tz(image.env, [*made, *own] or None, where)
 
 
