@@ -3,6 +3,7 @@
 import re
 
 from scratchtasks.core.errors import ConfigError, did_you_mean
+from scratchtasks.core.hosts import plain_address
 from scratchtasks.core.platform import KNOWN, Platform, parse_platform
 
 from .fields import TEXT, Check, mapping, matching
@@ -107,12 +108,10 @@ def _host_name(value: object, spot: Spot) -> str:
 
 
 def _address(value: object, spot: Spot) -> str:
-    import ipaddress
-
     if not isinstance(value, str) or "%" in value:
         raise spot.wanted(ADDRESS.wants, value)
     try:
-        return str(ipaddress.ip_address(value))
+        return plain_address(value)
     except ValueError:
         raise spot.wanted(ADDRESS.wants, value) from None
 

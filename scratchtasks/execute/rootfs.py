@@ -16,8 +16,8 @@ from scratchtasks.core.tree import FileEntry, check_path, merge_trees
 from scratchtasks.oci import media
 from scratchtasks.oci.image import config_bytes
 
-from .essentials import check_tz
 from .essentials.tree import tree_of
+from .essentials.zoneinfo import FOLDER, check_tz
 from .layers import plain_layer, tar_identity, tar_layer
 from .operation import Done, Job, Outcome, World, each_alone
 from .staging import Owners, Staging, stage
@@ -30,7 +30,7 @@ class RootfsOperation:
     Fact `versions`: for `certs` and `zoneinfo`, the versions of what they are from, by name.
     """
 
-    version = 3
+    version = 4
 
     def identity(self, job: Job, world: World) -> Json:
         """The form of tars, and the clock that images carry."""
@@ -90,13 +90,15 @@ def _for_platform(
             blob = job.deps[binary["dep"]].outputs["binary"]
             outputs[blob.digest] = blob
             binaries.append(_binary_entry(binary["dest"], blob))
-    merged = merge_trees([*lower, staging.entries, binaries], where)
+    tops = [top for top in staging.tops if not _is_made(top.path, [*lower, binaries])]
+    merged = merge_trees([*lower, tops, staging.entries, binaries], where)
     root = {entry.path: entry for entry in merged}
     check_root(image, root, where)
-    _check_zone(image, params["layers"], job, where)
+    _check_zone(image, staging.entries, job, where)
     dirs = {path: entry for path, entry in root.items() if entry.kind == "dir"}
     # What was staged twice, such as a folder that two sources share, is one entry by now.
-    own = [root[path] for path in dict.fromkeys(entry.path for entry in staging.entries)]
+    staged = [*tops, *staging.entries]
+    own = [root[path] for path in dict.fromkeys(entry.path for entry in staged)]
     layers = [plain_layer_from_json(result.facts["layer"]) for result in shared]
     if staging.is_handier_in_one:
         opener = staging.opener(world.store)
@@ -108,9 +110,25 @@ def _for_platform(
     return Rootfs(platform, world.store.put_bytes(config, media.CONFIG), tuple(layers))
 
 
-def _check_zone(image: Image, kinds: Sequence[str], job: Job, where: str) -> None:
-    zones = job.deps["layer:zoneinfo"].facts["zones"] if "zoneinfo" in kinds else None
-    check_tz(image.env, zones, where)
+def _is_made(folder: str, trees: Iterable[Iterable[FileEntry]]) -> bool:
+    """Whether *trees* have the *folder*, or something in it."""
+    inside = f"{folder}/"
+    return any(
+        entry.path.startswith(inside) or (entry.path == folder and entry.kind == "dir")
+        for tree in trees
+        for entry in tree
+    )
+
+
+def _check_zone(image: Image, staged: Iterable[FileEntry], job: Job, where: str) -> None:
+    layer, inside = job.deps.get("layer:zoneinfo"), f"{FOLDER}/"
+    made = layer.facts["zones"] if layer else ()
+    own = [
+        each.path.removeprefix(inside)
+        for each in staged
+        if each.path.startswith(inside) and each.kind != "dir"
+    ]
+    check_tz(image.env, [*made, *own] or None, where)
 
 
 def _binary_entry(dest: str, blob: Descriptor) -> FileEntry:

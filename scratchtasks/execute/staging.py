@@ -35,11 +35,13 @@ _AGAIN = "run doit again"
 class Staging:
     """*entries* of the image, *inputs* they depend on, and *contents* of files among them.
 
+    *tops* are the folders that folders were copied to; each counts if nobody else makes it.
     Those in *paths* are in the workspace alone, which may change; the others are in the store.
     *is_own*: some content is of the workspace, and nobody else keeps it.
     """
 
     entries: tuple[FileEntry, ...]
+    tops: tuple[FileEntry, ...]
     inputs: tuple[Input, ...]
     contents: tuple[Descriptor, ...]
     paths: Mapping[Digest, str]
@@ -94,9 +96,14 @@ def stage(job: Job, owners: Owners, world: World, platform: Platform | None = No
             stager.add_files(wanted)
     for folder in params["dirs"]:
         stager.add_folder(folder)
-    contents = tuple(stager.contents.values())
+    said = {entry.path for entry in stager.entries if entry.kind == "dir"}
     return Staging(
-        tuple(stager.entries), tuple(stager.inputs), contents, stager.paths, stager.is_own
+        tuple(stager.entries),
+        tuple(top for path, top in stager.tops.items() if path not in said),
+        tuple(stager.inputs),
+        tuple(stager.contents.values()),
+        stager.paths,
+        stager.is_own,
     )
 
 
@@ -107,6 +114,7 @@ class _Stager:
         self.owners = owners
         self.world = world
         self.entries: list[FileEntry] = []
+        self.tops: dict[str, FileEntry] = {}
         self.inputs: dict[Input, None] = {}
         self.contents: dict[Digest, Descriptor] = {}
         self.paths: dict[Digest, str] = {}
@@ -131,6 +139,7 @@ class _Stager:
             return
         src: str = wanted["src"]
         if os.path.isdir(os.path.join(self.world.root, src)):
+            self.tops.setdefault(dest, _folder(dest, src, owner))
             for name in self._walk(src):
                 place = f"{dest}/{_in_utf8(name)}"
                 check_length(place, self.where)
@@ -186,9 +195,7 @@ class _Stager:
                 )
             )
         elif stat.S_ISDIR(status.st_mode):
-            self.entries.append(
-                FileEntry(path=dest, kind="dir", mode=0o755, uid=uid, gid=gid, origin=src)
-            )
+            self.entries.append(_folder(dest, src, owner))
         elif stat.S_ISREG(status.st_mode):
             self.inputs[Input("file", src)] = None
             if mode is None:
@@ -243,6 +250,11 @@ class _Stager:
             f"{dest}: unknown owner {owner!r} (wanted a user of the image, or uid:gid)",
             did_you_mean(owner, tuple(self.owners)),
         )
+
+
+def _folder(dest: str, src: str, owner: tuple[int, int]) -> FileEntry:
+    uid, gid = owner
+    return FileEntry(path=dest, kind="dir", mode=0o755, uid=uid, gid=gid, origin=src)
 
 
 def plain_mode(mode: int) -> int:

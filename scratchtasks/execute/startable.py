@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from scratchtasks.core.errors import StageError, did_you_mean
 from scratchtasks.core.links import End, TooManyLinks, follow
-from scratchtasks.core.target import Image
+from scratchtasks.core.target import Image, User
 from scratchtasks.core.tree import FileEntry
 
 _FOLDER = FileEntry(path="", kind="dir", mode=0o755)
@@ -18,10 +18,10 @@ def check_root(image: Image, root: Mapping[str, FileEntry], where: str) -> None:
     Symlinks are followed.  What is missing may come with a volume or the runtime, programs
     excepted.
 
-    Raises: StageError for a program that is not in the image or not executable, and for a
-    working folder or volume at something else than a folder.
+    Raises: StageError for a program that is not in the image or not executable by its user, and
+    for a working folder or volume at something else than a folder.
     """
-    checks = _Checks(root, where)
+    checks = _Checks(root, image.user, where)
     command = [*image.entrypoint, *image.cmd]
     if not command:
         raise StageError(where, "image.entrypoint: wanted a program to start, got nothing")
@@ -34,8 +34,9 @@ def check_root(image: Image, root: Mapping[str, FileEntry], where: str) -> None:
 
 
 class _Checks:
-    def __init__(self, root: Mapping[str, FileEntry], where: str) -> None:
+    def __init__(self, root: Mapping[str, FileEntry], user: User, where: str) -> None:
         self._root = root
+        self._user = user
         self._paths = list(root)
         self._where = where
 
@@ -43,7 +44,8 @@ class _Checks:
         """Raises: StageError when *program* cannot be started."""
         if not program.startswith("/"):
             return  # looked up by the runtime on the image's PATH
-        end = self._follow(program, key)
+        way: list[FileEntry] = []
+        end = self._follow(program, key, way)
         if end.node is None:
             hint = did_you_mean(_real(end), self._programs())
             raise self._fault(f"{key}: {_led(program, end)} is not in the image", hint)
@@ -51,10 +53,16 @@ class _Checks:
             raise self._fault(f"{key}: {_blocked(program, end.node)}")
         if end.node.kind != "file" or not end.node.mode & 0o111:
             raise self._fault(f"{key}: {_led(program, end)} is not executable")
+        for entry in way:
+            if not _is_open(entry, self._user):  # few runtimes start it nevertheless
+                who = f"{self._user.uid}:{self._user.gid} (image.user)"
+                what = f"/{entry.path} has mode {entry.mode:04o} and owner {entry.uid}:{entry.gid}"
+                hint = "give it another mode or owner"
+                raise self._fault(f"{key}: {who} may not start {program}: {what}", hint)
 
     def check_folder(self, path: str, key: str) -> None:
         """Raises: StageError when *path* is there and no folder, or can be none."""
-        end = self._follow(path, key)
+        end = self._follow(path, key, [])
         if end.node is None or end.node.kind == "dir":
             return
         what = f"{_led(path, end)} is {_shown(end.node)}"
@@ -63,9 +71,16 @@ class _Checks:
             "name a folder of the image, or one that it lacks: engines make it",
         )
 
-    def _follow(self, path: str, key: str) -> End[FileEntry]:
+    def _follow(self, path: str, key: str, way: list[FileEntry]) -> End[FileEntry]:
+        """Where *path* leads to; *way* gets each entry that it leads over."""
+
+        def look(plain: str) -> FileEntry | None:
+            found = self._look(plain)
+            way.extend([found] if found else [])
+            return found
+
         try:
-            return follow(path, self._look)
+            return follow(path, look)
         except TooManyLinks:
             raise self._fault(f"{key}: {path} leads in a circle of symlinks") from None
 
@@ -87,6 +102,14 @@ class _Checks:
 
     def _fault(self, what: str, hint: str = "") -> StageError:
         return StageError(self._where, what, hint)
+
+
+def _is_open(entry: FileEntry, user: User) -> bool:
+    """Whether *user* may execute the file *entry*, or go through the folder."""
+    if user.uid == 0:
+        return True  # some x bit is enough, and folders need none
+    shift = 6 if user.uid == entry.uid else 3 if user.gid == entry.gid else 0
+    return bool(entry.mode >> shift & 1)
 
 
 def _real(end: End[FileEntry]) -> str:

@@ -38,14 +38,13 @@ def complete(
     is no folder there.
     """
     present = list(entries)
-    for entry in present:
+    given = {entry.path for entry in present}
+    parents = []
+    for entry in with_parents(present):
         if entry.path.rpartition("/")[2].startswith(".wh."):
             raise StageError(
                 f"/{entry.path}", "a name that begins with '.wh.' means deletion in an image layer"
             )
-    given = {entry.path for entry in present}
-    parents = []
-    for entry in with_parents(present):
         if entry.path in given:
             continue
         known = known_dirs.get(entry.path, entry)

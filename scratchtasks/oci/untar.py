@@ -89,7 +89,7 @@ class TarReader:
                 raise Malformed(f"holds more than {MAX_ENTRIES} entries")
             target = given.get("linkpath") or _decoded(link.split(b"\0", 1)[0])
             if kind == "hardlink":
-                target = _plain(target.lstrip("/"))
+                target = _plain(target)
             yield Member(_plain(path), kind, _number(mode) & 0o7777, self._left, target)
             if not self._source.skip(self._left + self._padding):
                 raise Malformed("ends in the middle of a file")
@@ -135,8 +135,9 @@ def _joined(name: bytes, prefix: bytes, magic: bytes) -> str:
 
 
 def _plain(path: str) -> str:
+    # An absolute path counts from the root, as engines take it: ko writes such.
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if path.startswith("/") or ".." in parts or "\0" in path:
+    if ".." in parts or "\0" in path:
         raise Malformed(f"holds the path {path[:200]!a}, which leads out of its root")
     return "/".join(parts)
 

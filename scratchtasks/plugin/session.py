@@ -362,7 +362,8 @@ def _epoch(env: Mapping[str, str]) -> int:
     Source: reproducible-builds.org/specs/source-date-epoch.
     """
     text = env.get("SOURCE_DATE_EPOCH", "") or "0"
-    if not text.isascii() or not text.isdigit() or int(text) >= 253402300800:
+    is_number = text.isascii() and text.isdigit() and len(text) <= 12  # int refuses thousands
+    if not is_number or int(text) >= 253402300800:
         raise ConfigError(
             "SOURCE_DATE_EPOCH", f"wanted seconds since 1970 up to the year 9999, got {text!r}"
         )

@@ -71,7 +71,8 @@ def _given_params(given: Given | None) -> dict[str, Json]:
 
 
 def _layer(kind: str, params: dict[str, Json], given: Given | None) -> Action:
-    name = f"{kind}-{key_of(params)[:8]}"
+    # Long enough that no two of a workspace share it: one image would get the other's layer.
+    name = f"{kind}-{key_of(params)[:12]}"
     return Action(
         label=Label("", name),
         mnemonic="Stage",

@@ -21,7 +21,7 @@ def fetch(source: Fetched, what: str, platform: Platform | None = None) -> Actio
     word = re.sub(r"[^A-Za-z0-9._-]", "_", last[:40]) if what == "file" else what
     return Action(
         # The platform is part of it, so that each has a task of its own.
-        label=Label("", f"{word}-{key_of(params, str(platform or ''))[:8]}"),
+        label=Label("", f"{word}-{key_of(params, str(platform or ''))[:12]}"),
         mnemonic="Fetch",
         op="fetch",
         params=params,

@@ -254,7 +254,7 @@ def test_values_get_one_canonical_form() -> None:
         volumes = ["/data/"]
         ports = ["53/udp", "80/tcp"]
         [hosts]
-        entries = { v6 = "2001:0DB8::0001" }
+        entries = { v6 = "2001:0DB8::0001", v4 = "::ffff:a00:7" }
         [smoke]
         http_path = "/health"
         timeout = "2m"
@@ -264,7 +264,7 @@ def test_values_get_one_canonical_form() -> None:
     assert service.image.platforms == (Platform("linux", "arm64"),)
     assert service.image.stop_signal == "15"
     assert service.image.volumes == ("/data",)
-    assert service.hosts == {"v6": "2001:db8::1"}
+    assert service.hosts == {"v6": "2001:db8::1", "v4": "::ffff:10.0.0.7"}
     assert service.smoke == Smoke(
         http_path="/health", http_port=80, timeout_seconds=120, read_only=True
     )

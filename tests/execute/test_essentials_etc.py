@@ -107,6 +107,9 @@ def test_hosts_holds_loopback_and_sorted_entries() -> None:
     assert (entry.path, entry.mode) == ("etc/hosts", 0o644)
     assert data.decode() == LOOPBACK + "2001:db8::1\tweb\n10.0.0.7\tdb.internal\n"
     assert hosts_file({})[1].decode() == LOOPBACK
+    # Versions of Python show this one in two forms.
+    for mapped in ("::ffff:10.0.0.7", "::FFFF:A00:7"):
+        assert hosts_file({"db": mapped})[1].decode() == f"{LOOPBACK}::ffff:10.0.0.7\tdb\n"
 
 
 @pytest.mark.parametrize(

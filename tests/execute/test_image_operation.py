@@ -1,6 +1,8 @@
 """rootfs and image: what the composed root has to hold, and what config and manifest say."""
 
+import io
 import json
+import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,16 @@ from typing import Any
 import pytest
 
 from scratchtasks.core.action import Action, ActionResult
-from scratchtasks.core.digest import digest_of
+from scratchtasks.core.digest import canonical_json, digest_of
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.label import Label
+from scratchtasks.core.rootfs import plain_layer_from_json
+from scratchtasks.core.tree import FileEntry
 from scratchtasks.execute.image import ImageOperation
+from scratchtasks.execute.layers import plain_layer
 from scratchtasks.execute.operation import Done, Job, World
 from scratchtasks.execute.rootfs import RootfsOperation
+from scratchtasks.oci.layer import plain_chunks
 
 CONFIG: Mapping[str, Any] = {
     "user": ["app", 1001, 1002],
@@ -32,8 +38,8 @@ CONFIG: Mapping[str, Any] = {
 OPT = {"path": "/opt", "mode": 0o755, "owner": ""}
 
 
-def file(src: str, dest: str, mode: int | None = None) -> dict[str, Any]:
-    return {"src": src, "dest": dest, "mode": mode, "owner": ""}
+def file(src: str, dest: str, mode: int | None = None, owner: str = "") -> dict[str, Any]:
+    return {"src": src, "dest": dest, "mode": mode, "owner": owner}
 
 
 def root_of(
@@ -42,11 +48,12 @@ def root_of(
     platforms: tuple[str, ...] = ("linux/amd64",),
     files: Sequence[Any] = (),
     dirs: Sequence[Any] = (OPT,),
+    lower: Sequence[FileEntry] = (),
     **config: Any,
 ) -> Any:
     binary = world.store.put_bytes(b"\x7fELF", "application/octet-stream")
     params: dict[str, Any] = {
-        "layers": [],
+        "layers": ["etc"] if lower else [],
         "binaries": [
             {"dep": f"binary@{each}", "dest": "/usr/bin/x", "platform": each} for each in platforms
         ],
@@ -57,6 +64,12 @@ def root_of(
     }
     action = Action(label=Label("s", "rootfs"), mnemonic="Rootfs", op="rootfs", params=params)
     deps = {f"binary@{each}": ActionResult(outputs={"binary": binary}) for each in platforms}
+    layer = plain_layer(world, lower, "etc")
+    tree = canonical_json([entry.to_json() for entry in lower])
+    deps["layer:etc"] = ActionResult(
+        outputs={"tree": world.store.put_bytes(tree, ""), "layer": layer.source},
+        facts={"layer": layer.to_json(), "versions": {}},
+    )
     return RootfsOperation().run([Job(action, deps)], world)["//s:rootfs"]
 
 
@@ -235,6 +248,47 @@ def test_images_that_cannot_start(
     assert str(error) == f"//s:rootfs: {message}"
 
 
+@pytest.mark.parametrize(
+    ("mode", "owner", "user", "is_open"),
+    [
+        (0o700, "", ["app", 1001, 1002], False),
+        (0o700, "", ["root", 0, 0], True),
+        (0o700, "app", ["app", 1001, 1002], True),
+        (0o711, "", ["app", 1001, 1002], True),
+        (0o710, "7:1002", ["app", 1001, 1002], True),
+        (0o701, "7:1002", ["app", 1001, 1002], False),  # whom the group has, others' bit is not for
+        (0o677, "app", ["app", 1001, 1002], False),
+    ],
+)
+@pytest.mark.parametrize("closed", ["/srv/run", "/srv"])
+def test_a_program_is_started_by_the_user(
+    closed: str,
+    mode: int,
+    owner: str,
+    user: list[Any],
+    is_open: bool,
+    linked: dict[str, Any],
+    world: World,
+) -> None:
+    wished: dict[str, Any] = {"files": [file("links", "/srv")], "user": user}
+    if closed == "/srv":
+        wished["dirs"] = [{"path": closed, "mode": mode, "owner": owner}]
+    else:
+        wished["files"] = [file("links/run", closed, mode, owner)]
+    for config in ({"entrypoint": ["/srv/run"]}, {"healthcheck": health("/srv/run")}):
+        done = outcome(world, **wished, **config)
+        assert isinstance(done, Done) == is_open, done
+        if not is_open:
+            (key,) = config
+            key = f"{key}.command" if key == "healthcheck" else key
+            ids = {"": "0:0", "app": "1001:1002"}.get(owner, owner)
+            assert str(done) == (
+                f"//s:rootfs: image.{key}: 1001:1002 (image.user) may not start /srv/run: "
+                f"{closed} has mode {mode:04o} and owner {ids}\n"
+                "    hint: give it another mode or owner"
+            )
+
+
 def test_images_that_are_too_large(world: World) -> None:
     error = outcome(world, max_size=10)
     assert isinstance(error, ScratchError)
@@ -286,6 +340,63 @@ def test_what_is_staged_twice_is_one_entry(size: int, sources: Path, world: Worl
         again = root_of(world, files=twice, dirs=dirs)
         assert isinstance(again, Done), again
         assert again.facts == found.facts
+
+
+def folders_of(done: Done, world: World) -> dict[str, str]:
+    """`mode uid:gid` of each folder of the root, by path, upper layers' last."""
+    found: dict[str, str] = {}
+    (root,) = done.facts["roots"]
+    for value in root["layers"]:
+        tar = b"".join(plain_chunks(plain_layer_from_json(value), world.store.open))
+        with tarfile.open(fileobj=io.BytesIO(tar)) as read:
+            found |= {m.name: f"{m.mode:o} {m.uid}:{m.gid}" for m in read if m.isdir()}
+    return found
+
+
+def test_a_folder_is_copied_with_all_that_is_in_it(sources: Path, world: World) -> None:
+    (sources / "none").mkdir()
+    lower = [
+        FileEntry(path="tmp", kind="dir", mode=0o1777),
+        FileEntry(path="etc/opt", kind="dir", mode=0o755),
+    ]
+    own = {"path": "/own", "mode": 0o700, "owner": ""}
+    files = [
+        file("none", "/var/none", owner="app"),  # as empty as it is
+        file("d", "/srv", owner="app"),  # who may write there from now on
+        file("e/sub/e", "/srv/e"),
+        # Folders that others make are theirs.
+        *(file("d/sub", dest, owner="app") for dest in ("/tmp", "/etc", "/usr/bin", "/own")),
+    ]
+    done = root_of(world, files=files, dirs=[own], lower=lower)
+    assert isinstance(done, Done), done
+    assert folders_of(done, world) == {
+        "etc": "755 0:0",
+        "etc/opt": "755 0:0",
+        "own": "700 0:0",
+        "srv": "755 1001:1002",
+        "srv/sub": "755 1001:1002",
+        "tmp": "1777 0:0",
+        "usr": "755 0:0",
+        "usr/bin": "755 0:0",
+        "var": "755 0:0",
+        "var/none": "755 1001:1002",
+    }
+
+
+@pytest.mark.parametrize("dest", ["/usr/bin/x", "/usr/bin/x/below"])
+def test_an_empty_folder_cannot_be_where_something_else_is(
+    dest: str, sources: Path, world: World
+) -> None:
+    (sources / "none").mkdir()
+    assert "/usr/bin/x" in str(root_of(world, files=[file("none", dest)]))
+
+
+def test_a_zone_may_be_the_users_own(sources: Path, world: World) -> None:
+    own = [file("d/sub/d", "/usr/share/zoneinfo/Our/Zone")]
+    assert isinstance(root_of(world, files=own, env={"TZ": "Our/Zone"}), Done)
+    for zone in ("Our/sub", "Our/Zome"):
+        error = root_of(world, files=[file("d", "/usr/share/zoneinfo/Our")], env={"TZ": zone})
+        assert str(error).startswith(f"//s:rootfs: TZ='{zone}' is not in the image\n")
 
 
 def test_two_sources_for_one_path_are_both_named(sources: Path, world: World) -> None:

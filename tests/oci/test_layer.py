@@ -62,6 +62,10 @@ def test_refusals() -> None:
             [blobs.file("etc/.wh.passwd", b"")],
             "/etc/.wh.passwd: a name that begins with '.wh.' means deletion in an image layer",
         ),
+        (
+            [blobs.file("srv/.wh.etc/a", b"")],
+            "/srv/.wh.etc: a name that begins with '.wh.' means deletion in an image layer",
+        ),
         ([blobs.file("a", b"")] * 2, "/a: two entries for one path"),
         ([blobs.file("bin/api", b"")], "/bin: a symlink in a lower layer, a folder in this one"),
         (

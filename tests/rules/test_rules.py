@@ -219,6 +219,17 @@ def test_another_wish_is_another_action_with_another_name(
     assert {each for each in changed if changed[each].name != layers(SERVICE)[each].name} == {kind}
 
 
+def test_no_two_wishes_of_a_workspace_share_a_name() -> None:
+    # Their keys begin with the same eight digits: one image would get the other's hosts.
+    image = replace(IMAGE, essentials=("hosts",))
+    one, two = (
+        layers(replace(SERVICE, image=image, hosts={"db": address}))["etc"]
+        for address in ("10.0.162.67", "10.1.83.146")
+    )
+    assert one.name != two.name
+    assert one.name[: len("//:etc-3c0d42af")] == two.name[: len("//:etc-3c0d42af")]
+
+
 def test_paths_of_certificates_are_below_the_root() -> None:
     found = layers(replace(SERVICE, certs=Certs(extra=("x.pem",))))
     assert found["certs"].params == {"kind": "certs", "public": True, "extra": ["root/x.pem"]}

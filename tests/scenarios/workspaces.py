@@ -18,7 +18,7 @@ DODO = 'from scratchtasks import Workspace\n\ntask_images = Workspace(services=[
 QUICK = '[image]\nessentials = ["accounts", "hosts", "nsswitch", "tmp"]\n'
 """Defaults that need no download."""
 
-ETC = "//:etc-440ed05f"
+ETC = "//:etc-440ed05f183c"
 """The layer of etc files that QUICK gives; named by what it holds."""
 
 GO_MOD = "module example.com/shop\n\ngo 1.21\n"

@@ -27,9 +27,9 @@ from .made import Made
 from .pem import read_pem
 from .tree import TREE_MEDIA_TYPE
 from .wheels import MAX_ROOTS, MAX_ZONES, roots_in, zones_in
-from .zoneinfo import check_tz, zoneinfo_tree
+from .zoneinfo import zoneinfo_tree
 
-__all__ = ["TREE_MEDIA_TYPE", "Essentials", "check_tz"]
+__all__ = ["TREE_MEDIA_TYPE", "Essentials"]
 
 
 class Essentials:

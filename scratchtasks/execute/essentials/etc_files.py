@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from scratchtasks.core.errors import StageError
-from scratchtasks.core.hosts import FIXED, FIXED_NAMES
+from scratchtasks.core.hosts import FIXED, FIXED_NAMES, plain_address
 
 from .made import Made, folder_of, text_of
 
@@ -37,8 +37,6 @@ def hosts_file(entries: Mapping[str, str]) -> Made:
 
     Raises: StageError for what is no host name or address, and for names taken by loopback.
     """
-    import ipaddress
-
     lines = [f"{address}\t{names}" for address, names in FIXED]
     seen: dict[str, str] = {}
     for name in sorted(entries):
@@ -51,10 +49,10 @@ def hosts_file(entries: Mapping[str, str]) -> Made:
         if seen.setdefault(plain, name) != name:
             raise StageError(where, f"is the same name as {seen[plain]!a}")
         try:
-            address = ipaddress.ip_address(entries[name])
+            address = plain_address(entries[name])
         except ValueError:
             raise StageError(where, f"wanted an IP address, got {entries[name]!a}") from None
-        if "%" in str(address):
+        if "%" in address:
             raise StageError(where, f"wanted an address without a zone, got {entries[name]!a}")
         lines.append(f"{address}\t{plain}")
     return text_of("etc/hosts", lines, "hosts")

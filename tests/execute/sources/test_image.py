@@ -314,8 +314,8 @@ def test_an_unreachable_registry_and_an_unknown_image_are_clear(
     [
         (layer_of(Entry("../../etc/passwd", b"x")),
          "a layer holds the path '../../etc/passwd', which leads out of its root"),
-        (layer_of(Entry("/etc/passwd", b"x")),
-         "a layer holds the path '/etc/passwd', which leads out of its root"),
+        (layer_of(Entry("/../etc/passwd", b"x")),
+         "a layer holds the path '/../etc/passwd', which leads out of its root"),
         (layer_of(hardlink("a", "../../etc/passwd")),
          "a layer holds the path '../../etc/passwd', which leads out of its root"),
         (layer_of(hardlink("a", "b"), Entry("b", b"x")),
@@ -334,6 +334,20 @@ def test_hostile_and_damaged_layers_are_refused(
     image = push((tar, ""), name=f"hostile-{hashlib.sha256(tar).hexdigest()[:12]}")
     assert refusal(image, "/a", pinned(image)) == f"image {image} (linux/amd64): {what}"
     assert not (tmp_path / "etc").exists()
+
+
+def test_absolute_paths_in_a_layer_count_from_the_root(
+    push: Callable[..., str], pinned: Pinned
+) -> None:
+    # As ko writes them: `/ko-app/api` in the folder `ko-app`.
+    image = push(
+        (layer_of(Entry("etc/old", b"old"), Entry("etc/gone", b"")), "gzip"),
+        (layer_of(Entry("/ko-app/api", b"api"), Entry("/etc/.wh.gone", b"")), "gzip"),
+    )
+    world = pinned(image)
+    assert content(image, "/ko-app/api", world) == b"api"
+    assert content(image, "/etc/old", world) == b"old"
+    assert refusal(image, "/etc/gone", world).startswith(f"image {image} (linux/amd64): has no")
 
 
 def test_bombs_are_bounded(push: Callable[..., str], pinned: Pinned) -> None:
