@@ -207,7 +207,7 @@ PLATFORM = Check('a platform such as "linux/amd64"', _platform, f"platforms ({',
 HOST_NAME = Check("a host name", _host_name)
 ADDRESS = Check("an IPv4 or IPv6 address", _address, "host name = IPv4 or IPv6 address")
 SIGNAL = Check('a signal such as "SIGTERM" or 15', _signal)
-REGISTRY = matching('a registry such as "registry.example.com:5000"', _REGISTRY)
+REGISTRY = matching('a registry such as "registry.example.com:5000"', _HOST)
 REPOSITORY = Check('"registry.example.com/path"', _repository)
 IMAGE_REFERENCE = Check('an image such as "docker.io/library/alpine:3"', _image)
 TAG = Check("a tag of letters, digits, '.', '_' and '-', templates allowed", _tag,
