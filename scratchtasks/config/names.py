@@ -33,10 +33,9 @@ _DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _NUMBER = (
     r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 )
-_REGISTRY = rf"{_DOMAIN}(?:\.{_DOMAIN})*(?::{_NUMBER})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH_WANTS = "lower-case letters and digits, joined by '/', '.', '_' or '-'"
-_HOST = rf"(?:{_REGISTRY}|\[[0-9a-fA-F:.]+\](?::{_NUMBER})?)"
+_HOST = rf"(?:{_DOMAIN}(?:\.{_DOMAIN})*|\[[0-9a-fA-F:.]+\])(?::{_NUMBER})?"
 _REPOSITORY = rf"{_HOST}(?:/{_COMPONENT})+"
 _IMAGE = (
     rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*"
