@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 from scratchtasks.core.errors import ScratchError, SinkError
 from scratchtasks.core.span import span
 from scratchtasks.core.task import Task
+
+from .output import write_output
 
 if TYPE_CHECKING:
     from scratchtasks.registry.client import Registry
@@ -92,7 +93,8 @@ class Pushes:
             with span(session.world.tell, "upload", "ask the registry", images=len(images)):
                 plan = make_plan(images, registry, session.world.store, pushed_before)
             if self.is_dry:
-                _print(json.dumps(plan.to_json(), indent=2) if self.as_json else str(plan))
+                said = json.dumps(plan.to_json(), indent=2) if self.as_json else str(plan)
+                write_output(f"{said}\n")
                 self._done.update((task.name, "") for task in tasks)
                 return
             uploads = Uploads(os.path.join(session.world.scratch, "uploads"))
@@ -105,9 +107,9 @@ class Pushes:
         if self.is_quiet:
             return
         if self.as_json:
-            _print(json.dumps([done.to_json() for done in pushed], indent=2))
+            write_output(json.dumps([done.to_json() for done in pushed], indent=2) + "\n")
         else:
-            _print("\n".join(map(str, pushed)))
+            write_output("".join(f"{done}\n" for done in pushed))
 
     def _pass_gates(self, tasks: list[Task]) -> None:
         """Try out the images of *tasks* that are to be (`push.smoke`)."""
@@ -153,8 +155,3 @@ class Pushes:
             repository=service.push.repository,
             tags=tags,
         )
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

@@ -11,6 +11,7 @@ from doit.exceptions import InvalidCommand
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
 from scratchtasks.plugin.loader import ScratchLoader
+from scratchtasks.plugin.output import write_output
 from scratchtasks.plugin.session import Session
 
 from .options import options_first
@@ -123,8 +124,7 @@ class Resolve(Run):  # type: ignore[misc]
         if self._output:
             write_manifests(self._placed, texts)
         else:
-            sys.stdout.buffer.write(joined(list(texts.values())).encode())
-            sys.stdout.buffer.flush()
+            write_output(joined(list(texts.values())))
 
 
 def _from_here(path: str, folder: str) -> str:
