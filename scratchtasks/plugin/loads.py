@@ -168,9 +168,8 @@ class Loads:
         return docker.Loadable(root, self._references(name))
 
     def _references(self, name: str) -> tuple[str, ...]:
-        service = self._session.graph.services[name]
-        push = service.push
-        tags = [self._session.expand(tag, service) for tag in push.tags] if push else []
+        push = self._session.graph.services[name].push
+        tags = self._session.tags_of(name)
         return (f"{name}:latest", *(f"{push.repository}:{tag}" for tag in tags if push))
 
 

@@ -84,7 +84,9 @@ class Pushes:
         from scratchtasks.sinks.registry.push import push
 
         session = self._session
-        images = [self._image(task, self._tags(task)) for task in tasks]
+        images = [
+            self._image(task, session.tags_of(task.name.removeprefix("image:"))) for task in tasks
+        ]
         if not self.is_dry:  # a plan starts no containers, and is there before the gate is passed
             self._pass_gates(tasks)
         pushed_before = [self._image(task, tags=()) for task in self._siblings(tasks)]
@@ -127,12 +129,6 @@ class Pushes:
             if f"image:{name}" not in {task.name for task in tasks}
         ]
         return [task for task in others if not session.why_unmade(task)]
-
-    def _tags(self, task: Task) -> list[str]:
-        """Tags of *task*'s image, templates filled in."""
-        service = self._session.graph.services[task.name.removeprefix("image:")]
-        tags = service.push.tags if service.push else ()
-        return [self._session.expand(tag, service) for tag in tags]
 
     def _image(self, task: Task, tags: Sequence[str]) -> "PushImage":
         from scratchtasks.sinks.registry.plan import PushImage
