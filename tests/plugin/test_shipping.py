@@ -169,7 +169,7 @@ def test_json(two: Yard) -> None:
         ("push >/dev/full", 1, "no space left on device"),
         ("-n 2 push --dry-run | true", 1, "broken pipe"),
         ("push --json >&-", 1, "bad file descriptor"),
-        ("resolve -f k8s.yaml >/dev/full", 3, "no space left on device"),
+        ("resolve -f k8s.yaml >/dev/full <&-", 3, "no space left on device"),
     ],
 )
 def test_what_was_pushed_cannot_be_told(words: str, code: int, why: str, two: Yard) -> None:

@@ -100,7 +100,8 @@ class Resolve(Run):  # type: ignore[misc]
         from scratchtasks.manifests.references import Reference, check_names, survey
         from scratchtasks.plugin.manifest_files import outputs, read_manifests
 
-        self._manifests = read_manifests(self._paths, sys.stdin.buffer, skip=self._output)
+        stdin = sys.stdin.buffer if sys.stdin else None
+        self._manifests = read_manifests(self._paths, stdin, skip=self._output)
         if self._output:
             self._placed = outputs(self._manifests, self._output)
         seen = [each for file in self._manifests for each in survey(file.text, file.origin)]
