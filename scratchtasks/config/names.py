@@ -34,11 +34,12 @@ _DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _NUMBER = (
     r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 )
-_REGISTRY = rf"{_DOMAIN}(?:\.{_DOMAIN})*(?::{_NUMBER})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = rf"({_REGISTRY}|\[[0-9a-fA-F:.]+\](?::{_NUMBER})?)(?:/{_COMPONENT})+"
+_PATH_WANTS = "lower-case letters and digits, joined by '/', '.', '_' or '-'"
+_HOST = rf"(?:{_DOMAIN}(?:\.{_DOMAIN})*|\[[0-9a-fA-F:.]+\])(?::{_NUMBER})?"
+_REPOSITORY = rf"{_HOST}(?:/{_COMPONENT})+"
 _IMAGE = (
-    rf"(?:(?:{_REGISTRY}|\[[0-9a-fA-F:.]+\](?::{_NUMBER})?)/)?{_COMPONENT}(?:/{_COMPONENT})*"
+    rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -132,13 +133,17 @@ def _repository(value: object, spot: Spot) -> str:
     if "@" in value or "://" in value:
         # May hold a password: never repeated in a message.
         raise spot.fault(f"wanted {REPOSITORY.wants} without scheme, credentials or digest")
-    match = re.fullmatch(_REPOSITORY, value) if len(value) <= 255 else None
-    host = match[1] if match else ""
-    if not host or not ("." in host or ":" in host or host == "localhost"):
-        last = value.rpartition("/")[2]
-        hint = "tags go into push.tags" if ":" in last else "the registry's host comes first"
-        raise spot.wanted(REPOSITORY.wants, value, hint)
-    return value
+    host, _, path = value.partition("/")
+    is_host = "." in host or ":" in host or host == "localhost"
+    if is_host and re.fullmatch(_REPOSITORY, value) and len(value) <= 255:
+        return value
+    if ":" in path:
+        hint = "tags go into push.tags"
+    elif is_host and re.fullmatch(_HOST, host):
+        hint = f"after the host comes a path: {_PATH_WANTS}"
+    else:
+        hint = "the registry's host comes first"
+    raise spot.wanted(REPOSITORY.wants, value, hint)
 
 
 def _image(value: object, spot: Spot) -> str:
@@ -200,7 +205,7 @@ PLATFORM = Check('a platform such as "linux/amd64"', _platform, f"platforms ({',
 HOST_NAME = Check("a host name", _host_name)
 ADDRESS = Check("an IPv4 or IPv6 address", _address, "host name = IPv4 or IPv6 address")
 SIGNAL = Check('a signal such as "SIGTERM" or 15', _signal)
-REGISTRY = matching('a registry such as "registry.example.com:5000"', _REGISTRY)
+REGISTRY = matching('a registry such as "registry.example.com:5000"', _HOST)
 REPOSITORY = Check('"registry.example.com/path"', _repository)
 IMAGE_REFERENCE = Check('an image such as "docker.io/library/alpine:3"', _image)
 TAG = Check("a tag of letters, digits, '.', '_' and '-', templates allowed", _tag,

@@ -1,6 +1,5 @@
 """Bringing images into an engine: those of one run together, in one archive."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Lock, Thread
@@ -32,7 +31,6 @@ class Loads:
         self._planned: tuple[str, ...] = ()
         self._done: dict[str, docker.How] = {}
         self._taken: dict[str, tuple[str, str]] = {}
-        self._pid = os.getpid()
         self._open = ExitStack()
         self._engine: Target | None = None
         self._silence: SinkError | None = None
@@ -133,8 +131,6 @@ class Loads:
 
     def _ready(self) -> list[str]:
         """The planned services that are built."""
-        if os.getpid() != self._pid:
-            return []  # doit -P process: every worker would load them
         session = self._session
         return [
             name
@@ -172,9 +168,8 @@ class Loads:
         return docker.Loadable(root, self._references(name))
 
     def _references(self, name: str) -> tuple[str, ...]:
-        service = self._session.graph.services[name]
-        push = service.push
-        tags = [self._session.expand(tag, service) for tag in push.tags] if push else []
+        push = self._session.graph.services[name].push
+        tags = self._session.tags_of(name)
         return (f"{name}:latest", *(f"{push.repository}:{tag}" for tag in tags if push))
 
 

@@ -29,12 +29,12 @@ class Manifest:
     identity: tuple[int, int] | None = None
 
 
-def read_manifests(paths: Sequence[str], stdin: BinaryIO, skip: str = "") -> list[Manifest]:
+def read_manifests(paths: Sequence[str], stdin: BinaryIO | None, skip: str = "") -> list[Manifest]:
     """The manifests that *paths* name, in their order, each once.
 
     A file is taken whatever its name; of a folder, all `*.yaml`, `*.yml` and `*.json` below it,
     by path, without hidden files and folders and without the folder *skip* (the output of an
-    earlier run); `-` is *stdin*.
+    earlier run); `-` is *stdin*, None where that is closed.
 
     Raises: ConfigErrors for all that is missing, holds no manifest or is not UTF-8; StoreError
     for what cannot be read.
@@ -137,8 +137,10 @@ def _below(folder: str, skip: str) -> Iterator[str]:
                 yield os.path.relpath(path, folder)
 
 
-def _read(origin: str, relative: str, stdin: BinaryIO) -> Manifest:
+def _read(origin: str, relative: str, stdin: BinaryIO | None) -> Manifest:
     if origin == STDIN:
+        if stdin is None:
+            raise ConfigError("<stdin>", "is closed")
         return Manifest(origin="<stdin>", path=relative, text=_decoded("<stdin>", stdin.read()))
     try:
         with open(origin, "rb") as file:

@@ -69,11 +69,12 @@ def _prepare_run(
     )
     if not options.get("single"):
         _load_together(session, cmd)
-    if session.pushes.planned:
-        # Processes would not know of each other's part of the transaction.
+    loads = any(word.startswith("load:") for word in reached)
+    if loads or session.pushes.planned:
+        # Processes would not know what others have loaded, nor their part of the transaction.
         options["par_type"] = "thread"
-        if options["outfile"] is sys.stdout:
-            options["outfile"] = sys.stderr  # stdout is for what was pushed
+    if session.pushes.planned and options["outfile"] is sys.stdout:
+        options["outfile"] = sys.stderr  # stdout is for what was pushed
     if any(word.startswith("image:") for word in reached):
         session.use_world(replace(session.world, packs=True))
     actions = _actions_of(session, reached)
@@ -89,7 +90,6 @@ def _prepare_run(
     else:
         planned = session.plan(actions)
     # Compilers take longer than probes: what was begun is ended before their answer is looked at.
-    loads = any(word.startswith("load:") for word in reached)
     for chore in (*chores(loads=loads), *([session.loads.begin] if loads else [])):
         session.world.processes.meanwhile(chore)
     return planned

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 from scratchtasks.core.errors import ScratchError, SinkError
 from scratchtasks.core.span import span
 from scratchtasks.core.task import Task
+
+from .output import write_output
 
 if TYPE_CHECKING:
     from scratchtasks.registry.client import Registry
@@ -83,7 +84,9 @@ class Pushes:
         from scratchtasks.sinks.registry.push import push
 
         session = self._session
-        images = [self._image(task, self._tags(task)) for task in tasks]
+        images = [
+            self._image(task, session.tags_of(task.name.removeprefix("image:"))) for task in tasks
+        ]
         if not self.is_dry:  # a plan starts no containers, and is there before the gate is passed
             self._pass_gates(tasks)
         pushed_before = [self._image(task, tags=()) for task in self._siblings(tasks)]
@@ -92,7 +95,8 @@ class Pushes:
             with span(session.world.tell, "upload", "ask the registry", images=len(images)):
                 plan = make_plan(images, registry, session.world.store, pushed_before)
             if self.is_dry:
-                _print(json.dumps(plan.to_json(), indent=2) if self.as_json else str(plan))
+                said = json.dumps(plan.to_json(), indent=2) if self.as_json else str(plan)
+                write_output(f"{said}\n")
                 self._done.update((task.name, "") for task in tasks)
                 return
             uploads = Uploads(os.path.join(session.world.scratch, "uploads"))
@@ -105,9 +109,9 @@ class Pushes:
         if self.is_quiet:
             return
         if self.as_json:
-            _print(json.dumps([done.to_json() for done in pushed], indent=2))
+            write_output(json.dumps([done.to_json() for done in pushed], indent=2) + "\n")
         else:
-            _print("\n".join(map(str, pushed)))
+            write_output("".join(f"{done}\n" for done in pushed))
 
     def _pass_gates(self, tasks: list[Task]) -> None:
         """Try out the images of *tasks* that are to be (`push.smoke`)."""
@@ -125,12 +129,6 @@ class Pushes:
             if f"image:{name}" not in {task.name for task in tasks}
         ]
         return [task for task in others if not session.why_unmade(task)]
-
-    def _tags(self, task: Task) -> list[str]:
-        """Tags of *task*'s image, templates filled in."""
-        service = self._session.graph.services[task.name.removeprefix("image:")]
-        tags = service.push.tags if service.push else ()
-        return [self._session.expand(tag, service) for tag in tags]
 
     def _image(self, task: Task, tags: Sequence[str]) -> "PushImage":
         from scratchtasks.sinks.registry.plan import PushImage
@@ -153,8 +151,3 @@ class Pushes:
             repository=service.push.repository,
             tags=tags,
         )
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

@@ -300,6 +300,18 @@ class Session:
             if kind == "load" or getattr(service, kind) is not None
         ]
 
+    def tags_of(self, name: str) -> list[str]:
+        """The tags that the service *name* is pushed with, templates filled in.
+
+        Raises: ConfigError for a template; SinkError where what it gives is no tag.
+        """
+        from scratchtasks.registry.reference import check_tag
+
+        service = self.graph.services[name]
+        tags = service.push.tags if service.push else ()
+        where = f"{service.image_label}: push.tags"
+        return [check_tag(self.expand(tag, service), where) for tag in tags]
+
     def clean(self, task: Task) -> None:
         """Remove *task*'s stamps and, for an image, its layout.  Raises: SinkError."""
         for name in task.actions:

@@ -197,7 +197,7 @@ class Authorization:
         if answer.status != 200:
             what, codes = explain(answer.status, answer.body, self._secrets.scrub)
             raise RegistryError(
-                shown(method, url),
+                shown(method, answer.url),
                 what,
                 hint if found is NOBODY or answer.status in (400, 401, 403) else "",
                 status=answer.status,

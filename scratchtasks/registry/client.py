@@ -5,6 +5,7 @@ Source: OCI distribution-spec v1.1.
 
 import threading
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -118,7 +119,9 @@ class Registry:
                 limit=limit,
                 receive=receive,
             )
-            answer = self._follow(site, request)
+            answer = self._follow(
+                lambda at: site.ask(request.at(at)), method, request.url, repository
+            )
             if answer.status not in wanted:
                 raise self._refusal(answer, method, repository)
             return answer
@@ -175,20 +178,40 @@ class Registry:
         """Whether *url*, of a `location`, leads to the registry of *repository* itself."""
         return url.startswith(f"{self._site(repository).base}/")
 
-    def _follow(self, site: Site, request: Request) -> Answer:
+    def _follow(
+        self, ask: Callable[[str], Answer], method: str, url: str, repository: Repository
+    ) -> Answer:
+        """What *ask* gets at *url*, or wherever redirects of GET and HEAD lead from there."""
         for _ in range(_REDIRECTS + 1):
-            answer = site.ask(request)
+            answer = ask(url)
             if answer.status not in _MOVED:
                 return answer
-            target = self.location(answer, request.method, request.repository)
-            if not request.may_follow:
+            url = self.location(answer, method, repository)
+            if method not in ("GET", "HEAD"):
                 raise RegistryError(
-                    shown(request.method, answer.url),
-                    f"answered {answer.status}, a redirect to {urlsplit(target).netloc}: "
+                    shown(method, answer.url),
+                    f"answered {answer.status}, a redirect to {urlsplit(url).netloc}: "
                     "not followed with what is being sent",
                 )
-            request = request.at(target)
-        raise RegistryError(shown(request.method, answer.url), f"more than {_REDIRECTS} redirects")
+        raise RegistryError(shown(method, answer.url), f"more than {_REDIRECTS} redirects")
+
+    def _ask_token_server(
+        self,
+        repository: Repository,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body,
+        limit: int,
+    ) -> Answer:
+        """As Transport.exchange, for the registry of *repository*; a login stays with its host."""
+        host = urlsplit(url).netloc
+
+        def ask(at: str) -> Answer:
+            sent = headers if urlsplit(at).netloc == host else {}
+            return self._transport.exchange(method, at, sent, body, limit)
+
+        return self._follow(ask, method, url, repository)
 
     def _site(self, repository: Repository) -> Site:
         host = repository.api_host
@@ -196,7 +219,7 @@ class Registry:
             if host not in self._sites:
                 authorization = Authorization(
                     self._credentials,
-                    self._transport.exchange,
+                    partial(self._ask_token_server, repository),
                     self.patience,
                     self._secrets,
                     self._is_plain_allowed,

@@ -3,6 +3,9 @@
 Source: OCI distribution-spec v1.1, "Pulling manifests", "Pushing Manifests".
 """
 
+import json
+from typing import Any
+
 from scratchtasks.core.digest import Digest, digest_of, parse_digest
 from scratchtasks.core.errors import StoreError
 from scratchtasks.core.frozen import dataclass
@@ -15,6 +18,8 @@ from .transport import Answer, body_of, shown
 
 _LIMIT = 8 << 20
 """Bytes. Registries must take manifests of 4 MiB; few take more."""
+
+_IN_ITS_PLACE = "something before the registry may have answered in its place"
 
 _ACCEPT = {
     "Accept": ", ".join(
@@ -57,8 +62,8 @@ def digest_at(registry: Registry, repository: Repository, reference: str) -> Dig
 def fetch_manifest(registry: Registry, repository: Repository, reference: str) -> Manifest | None:
     """The manifest at *reference*, None when there is none.
 
-    Raises: RegistryError, also when it is larger than any manifest, or *reference* is a digest
-    and not that of what came; SinkError.
+    Raises: RegistryError, also when what came is larger than any manifest or none at all, or
+    *reference* is a digest and not that of it; SinkError.
     """
     answer = registry.request(
         repository,
@@ -80,7 +85,22 @@ def fetch_manifest(registry: Registry, repository: Repository, reference: str) -
             f"{repository}@{reference}", f"digest mismatch: the registry sent {found}"
         )
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
+    if not _is_manifest(answer.body):
+        raise RegistryError(
+            shown("GET", answer.url),
+            f"answered 200, but with no manifest (got {media_type[:80]!r})",
+            _IN_ITS_PLACE,
+        )
     return Manifest(media_type, answer.body)
+
+
+def _is_manifest(data: bytes) -> bool:
+    """Whether *data* is what every manifest and index is: a JSON object with a `schemaVersion`."""
+    try:
+        value: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and "schemaVersion" in value
 
 
 def put_manifest(
@@ -113,7 +133,7 @@ def put_manifest(
                 shown("PUT", answer.url),
                 f"answered {answer.status}, but did not store it "
                 f"(wanted {wanted}, got {found or 'none'})",
-                "something before the registry may have answered in its place",
+                _IN_ITS_PLACE,
             )
 
 

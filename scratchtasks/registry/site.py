@@ -38,11 +38,6 @@ class Request:
         """Whether something is to be taken away, a right of its own."""
         return self.method == "DELETE"
 
-    @property
-    def may_follow(self) -> bool:
-        """Whether it may go where a redirect says: nothing is sent with it."""
-        return self.method in ("GET", "HEAD")
-
     def at(self, url: str) -> "Request":
         """The same at *url*."""
         return replace(self, url=url)

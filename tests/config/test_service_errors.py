@@ -15,6 +15,9 @@ from scratchtasks.core.platform import Platform
 FILE = "services/api/service.toml"
 BINARY = '[binary]\nrule = "go_binary"\n'
 RUST = '[binary]\nrule = "rust_binary"\n'
+PATH_HINT = (
+    "after the host comes a path: lower-case letters and digits, joined by '/', '.', '_' or '-'"
+)
 
 
 def errors_of(text: str, folder: str = "services/api") -> list[str]:
@@ -236,6 +239,14 @@ TABLES = [
     (BINARY + '[push]\nrepository = "registry.example.com/a:1"', f"{FILE}: push.repository: wanted "
      '"registry.example.com/path", got the string "registry.example.com/a:1"\n'
      "    hint: tags go into push.tags"),
+    *((BINARY + f'[push]\nrepository = "{repository}"', f'{FILE}: push.repository: wanted '
+       f'"registry.example.com/path", got the string "{repository}"\n    hint: {hint}')
+      for repository, hint in (
+        ("registry.example.com/Team/a", PATH_HINT),
+        ("localhost:5000", PATH_HINT),
+        ("team/a", "the registry's host comes first"),
+        ("registry_.example.com/a", "the registry's host comes first"),
+      )),
     (BINARY + '[push]\nrepository = "registry.example.com/a"\ntags = ["{git.short}/x"]',
      f"{FILE}: push.tags[0]: wanted a tag of letters, digits, '.', '_' and '-', templates allowed, "
      'got the string "{git.short}/x"'),

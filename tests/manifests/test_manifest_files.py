@@ -62,6 +62,12 @@ def test_every_fault_is_told(folder: Path) -> None:
     )
 
 
+def test_standard_input_that_is_closed_is_missed_only_where_it_is_named(folder: Path) -> None:
+    assert read_manifests(["k8s"], None)
+    with pytest.raises(ConfigErrors, match=r"^<stdin>: is closed$"):
+        read_manifests(["k8s", "-"], None)
+
+
 def test_a_pipe_in_a_folder_is_not_waited_for(folder: Path) -> None:
     os.mkfifo(folder / "k8s/pipe.yaml")
     assert "k8s/pipe.yaml" not in _origins(["k8s"])

@@ -16,7 +16,7 @@ from scratchtasks.core.errors import SinkError
 from scratchtasks.plugin.session import Session
 from scratchtasks.sinks import docker
 
-from .shop import session, write
+from .shop import FILES, session, write
 
 VERSION = json.dumps({"ApiVersion": "1.41", "Os": "linux", "Arch": "amd64"}).encode()
 
@@ -125,3 +125,32 @@ def test_one_that_was_not_there_in_the_beginning_is_asked_again(
     engine = listen({})
     assert [_refusal(shop, name) for name in ("api", "web")] == [_no_answer()] * 2
     assert engine.asked == ["/version"]
+
+
+def _build(it: Session, name: str) -> None:
+    """Build the task *name*, what it needs first."""
+    for dep in it.graph.tasks[name].deps:
+        _build(it, dep)
+    for action in it.graph.tasks[name].actions:
+        it.engine.run([*it.graph.actions[action].deps.values()])
+        it.engine.run([action])
+
+
+@pytest.mark.parametrize("tag", ["", "a b", "1+2"])
+def test_a_template_that_gives_no_tag_is_told_ahead_of_the_engine(
+    listen: Callable[[Mapping[str, bytes]], Engine],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tag: str,
+) -> None:
+    push = '[push]\nrepository = "registry.example.com/api"\ntags = ["{env.RELEASE}"]\n'
+    service = FILES["services/api/service.toml"] + push
+    write(tmp_path / "ws", {**FILES, "services/api/service.toml": service})
+    monkeypatch.setenv("RELEASE", tag)
+    info = json.dumps({"OSType": "linux", "Architecture": "x86_64"}).encode()
+    engine = listen({"/version": VERSION, "/v1.41/version": VERSION, "/v1.41/info": info})
+    it = session(tmp_path / "ws")
+    _build(it, "rootfs:api")
+    assert _refusal(it, "api").startswith("//services/api:image: push.tags: wanted a tag (")
+    assert not [path for path in engine.asked if "/images/" in path]
+    it.close()

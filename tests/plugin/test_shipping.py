@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import threading
 import time
 
@@ -160,6 +161,36 @@ def test_json(two: Yard) -> None:
         }
         for name in ("api", "web")
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        ("push >/dev/full", 1, "no space left on device"),
+        ("-n 2 push --dry-run | true", 1, "broken pipe"),
+        ("push --json >&-", 1, "bad file descriptor"),
+        ("resolve -f k8s.yaml >/dev/full <&-", 3, "no space left on device"),
+    ],
+)
+def test_what_was_pushed_cannot_be_told(words: str, code: int, why: str, two: Yard) -> None:
+    two.site.write({"k8s.yaml": "image: scratch://api\n"})
+    two.doit("push")
+    # The reader is gone before the first word.
+    script = f"set -o pipefail; {{ sleep 0.1; exec {sys.executable} -m doit {words}"
+    script = script.replace(" |", "; } |") if "|" in words else f"{script}; }}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=two.site.root,
+        env=two.site.environment(),
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    said = done.stderr.decode()
+    assert f": standard output: cannot be written: {why}\n" in said
+    assert "Traceback" not in said
+    assert done.returncode == code
+    assert two.in_registry("api") == two.site.images()["api"]
 
 
 @pytest.mark.parametrize("word", ["--dry-run", "--json"])

@@ -172,6 +172,29 @@ def test_a_page_instead_of_an_answer_is_no_yes(proxy: Proxy, team: str) -> None:
         put_manifest(client, api, manifest, "latest")  # it is there
 
 
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        (b"<html>please log in</html>", "text/html"),
+        (b'{"error": "please log in"}', "application/json"),
+        (b'"schemaVersion"', "text/json"),
+        (b"[" * 100_000, ""),
+    ],
+)
+def test_a_page_instead_of_a_manifest_is_no_digest(proxy: Proxy, page: bytes, kind: str) -> None:
+    api = parse_repository(f"{proxy.host}/team/api")
+    proxy.faults.append(Fault(lambda s: True, 2, 200, {"Content-Type": kind}, page))
+    with Registry({}, limits=QUICK) as client:
+        with pytest.raises(RegistryError) as error:
+            digest_at(client, api, "latest")
+        assert str(error.value) == (
+            f"GET {proxy.host}/v2/team/api/manifests/latest: answered 200, but with no manifest "
+            f"(got {kind!r})\n"
+            "    hint: something before the registry may have answered in its place"
+        )
+        assert digest_at(client, api, "latest") is None  # the portal lets us through now
+
+
 def test_two_challenges_in_two_headers(proxy: Proxy) -> None:
     head = (
         b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scratchtasks.config.names import REPOSITORY
+from scratchtasks.config.names import REGISTRY, REPOSITORY
 from scratchtasks.config.spot import Spot
 from scratchtasks.core.errors import ConfigError, SinkError
 from scratchtasks.registry.reference import (
@@ -121,6 +121,11 @@ def test_what_a_configuration_may_name_can_be_pushed_to(host: str, port: str, pa
     except ConfigError:
         return
     parse_repository(text)
+
+
+@pytest.mark.parametrize("host", ["r.example:5000", "10.0.0.7:5000", "[fd00::7]:5000"])
+def test_any_host_may_be_spoken_to_over_plain_http(host: str) -> None:
+    assert REGISTRY.read(host, Spot("scratch.toml")) == parse_repository(f"{host}/api").host
 
 
 @pytest.mark.parametrize("host", ["r.example:0", "r.example:65536", "r-.example", "r.example:"])

@@ -11,6 +11,7 @@ from doit.exceptions import InvalidCommand
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
 from scratchtasks.plugin.loader import ScratchLoader
+from scratchtasks.plugin.output import write_output
 from scratchtasks.plugin.session import Session
 
 from .options import options_first
@@ -99,7 +100,8 @@ class Resolve(Run):  # type: ignore[misc]
         from scratchtasks.manifests.references import Reference, check_names, survey
         from scratchtasks.plugin.manifest_files import outputs, read_manifests
 
-        self._manifests = read_manifests(self._paths, sys.stdin.buffer, skip=self._output)
+        stdin = sys.stdin.buffer if sys.stdin else None
+        self._manifests = read_manifests(self._paths, stdin, skip=self._output)
         if self._output:
             self._placed = outputs(self._manifests, self._output)
         seen = [each for file in self._manifests for each in survey(file.text, file.origin)]
@@ -123,8 +125,7 @@ class Resolve(Run):  # type: ignore[misc]
         if self._output:
             write_manifests(self._placed, texts)
         else:
-            sys.stdout.buffer.write(joined(list(texts.values())).encode())
-            sys.stdout.buffer.flush()
+            write_output(joined(list(texts.values())))
 
 
 def _from_here(path: str, folder: str) -> str:

@@ -96,7 +96,6 @@ class Up(Run):  # type: ignore[misc]
             hint = "`doit up --down --volumes` removes containers and their volumes"
             raise InvalidCommand(str(ConfigError("up", "--volumes goes with --down", hint)))
         self._args, self._is_down = args, params["down"]
-        params["par_type"] = "thread"  # a process of doit's could not tell what it has loaded
         self._inputs = params["inputs"]
         self._names: list[str] = []
         has_failed = True

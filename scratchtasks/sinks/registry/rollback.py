@@ -50,21 +50,24 @@ def undo(registry: Registry, moved: Moved) -> str:
     try:
         fault = _take_away(registry, moved) if was is None else _put_back(registry, moved, was)
     except SinkError as error:
-        # The deed may be done, and only its answer lost, or wrong.
-        fault = "" if _is_back(registry, moved) else f"{error.where}: {error.what}"
+        fault = f"{error.where}: {error.what}"
     if not fault:
+        return ""
+    now = _now(registry, moved)
+    if now == was:  # the deed is done, and only its answer was lost, or wrong
         return ""
     if was is None:
         by_hand = f"to remove it, where that is allowed: regctl tag delete {moved}"
-        return f"{moved} is new and stays: {fault} (now {moved.ours}; {by_hand})"
-    return f"{moved} moved and could not be put back to {was}: {fault} (now {moved.ours})"
+        return f"{moved} is new and stays: {fault} (now {now}; {by_hand})"
+    return f"{moved} moved and could not be put back to {was}: {fault} (now {now or 'gone'})"
 
 
-def _is_back(registry: Registry, moved: Moved) -> bool:
+def _now(registry: Registry, moved: Moved) -> Digest | None:
+    """What the tag means now; *ours*, as far as is known, where the registry does not tell."""
     try:
-        return digest_at(registry, moved.repository, moved.move.tag) == moved.move.was
+        return digest_at(registry, moved.repository, moved.move.tag)
     except SinkError:
-        return False
+        return moved.ours
 
 
 def _put_back(registry: Registry, moved: Moved, was: Digest) -> str:
@@ -87,8 +90,8 @@ def _take_away(registry: Registry, moved: Moved) -> str:
     name = digest_of(stand_in.data)
     if not delete_manifest(registry, repository, name):  # asked before anything is touched
         return "this registry deletes nothing"
-    put_manifest(registry, repository, stand_in, tag)
     try:
+        put_manifest(registry, repository, stand_in, tag)
         delete_manifest(registry, repository, tag)
         delete_manifest(registry, repository, name)
     finally:

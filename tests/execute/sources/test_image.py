@@ -301,9 +301,16 @@ def test_an_unreachable_registry_and_an_unknown_image_are_clear(
     portal = b"<html><title>Welcome to the hotel</title></html>"
     proxy.faults.append(Fault(lambda seen: "/manifests/" in seen.path, 3, status=200, body=portal))
     assert resolve(f"{proxy.host}/debian:12") == (
+        f"GET {proxy.host}/v2/debian/manifests/12: answered 200, but with no manifest (got '')\n"
+        "    hint: something before the registry may have answered in its place"
+    )
+    artifact = Fault(lambda seen: "/manifests/" in seen.path, 3, 200, body=b'{"schemaVersion": 2}')
+    proxy.faults[:] = [artifact]
+    assert resolve(f"{proxy.host}/debian:12") == (
         f"image {proxy.host}/debian:12: is no OCI or Docker image (it has neither layers nor "
         "manifests)"
     )
+    proxy.faults.clear()
     assert resolve("127.0.0.1:9/x:1") == (
         "HEAD 127.0.0.1:9/v2/x/manifests/1: no connection: Connection refused"
     )

@@ -87,8 +87,8 @@ def test_one_reference_is_never_two_images(engine: Engine, site: Site, names: li
     for each in names[:2]:
         site.write({f"services/{each}/service.toml": SERVICE + push})
     first, second, third = names
-    for _ in range(2):
-        ran = site.run("--continue", "load")
+    for words in ((), (), ("-n", "3", "-P", "process")):
+        ran = site.run("--continue", *words, "load")
         assert ran.code != 0
         (fault, hint) = [line for line in ran.err.splitlines() if "error" in line or "hint" in line]
         assert fault == (
@@ -103,8 +103,12 @@ def test_one_reference_is_never_two_images(engine: Engine, site: Site, names: li
 
 
 @CLASSIC
-def test_parallel_loads(engine: Engine, site: Site, names: list[str]) -> None:
-    site.doit("-n", "3", "load")
+@pytest.mark.parametrize("words", [("-n", "3"), ("-n", "3", "-P", "process")])
+def test_parallel_loads(
+    engine: Engine, site: Site, names: list[str], words: tuple[str, ...]
+) -> None:
+    site.doit(*words, "load")
+    assert engine.relay.loads() == 1
     tags = {tag for image in engine.client.api.images() for tag in image["RepoTags"] or ()}
     assert {f"{each}:latest" for each in names} <= tags
 

@@ -225,6 +225,58 @@ def test_a_password_that_the_token_server_refuses(
     )
 
 
+@pytest.fixture
+def front(tokens: TokenServer) -> Iterator[Proxy]:
+    """Stands before the token server."""
+    server = Proxy(f"127.0.0.1:{tokens.server_port}")
+    with serving(server):
+        yield server
+
+
+def _asks_at(front: Proxy, token_proxy: Proxy) -> None:
+    head = {"Www-Authenticate": f'Bearer realm="http://{front.host}/old",service="test"'}
+    strangers = Fault(lambda s: not s.headers.get("Authorization"), 99, status=401, headers=head)
+    token_proxy.faults.append(strangers)
+
+
+def test_a_token_server_that_moved_gets_the_login_on_the_same_host_only(
+    token_proxy: Proxy, front: Proxy, tokens: TokenServer, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    _asks_at(front, token_proxy)
+    image = bench.image(f"{token_proxy.host}/{team}/api", b"a")
+    place = f"/token?service=test&scope=repository:{team}/api:pull,push"
+    moved = Fault(lambda s: s.path.startswith("/old?"), 99, 301, {"Location": place})
+    front.faults.append(moved)
+    bench.push(image, env=_env(tmp_path, token_proxy.host))
+    assert [seen.path.partition("?")[0] for seen in front.seen] == ["/old", "/token"]
+    assert all("Authorization" in seen.headers for seen in front.seen)
+
+    other = f"127.0.0.1:{tokens.server_port}"
+    moved.headers = {"Location": f"http://{other}{place}"}
+    with pytest.raises(SinkError) as error:
+        bench.push(image, env=_env(tmp_path, token_proxy.host))
+    assert str(error.value).startswith(f"GET {other}/token: 401 ERROR: incorrect username")
+
+
+def test_an_identity_token_is_sent_to_no_other_place(
+    token_proxy: Proxy, front: Proxy, tokens: TokenServer, bench: Bench, tmp_path: Path, team: str
+) -> None:
+    _asks_at(front, token_proxy)
+    other = f"127.0.0.1:{tokens.server_port}"
+    place = {"Location": f"http://{other}/token"}
+    front.faults.append(Fault(lambda s: True, 1, 307, place))
+    auths = {"auths": {token_proxy.host: {"identitytoken": "identity-secret"}}}
+    (tmp_path / "auth.json").write_text(json.dumps(auths))
+    env = {"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}
+    with pytest.raises(SinkError) as error:
+        bench.push(bench.image(f"{token_proxy.host}/{team}/api", b"a"), env=env)
+    assert str(error.value) == (
+        f"POST {front.host}/old: answered 307, a redirect to {other}: "
+        "not followed with what is being sent"
+    )
+    assert tokens.asked == []
+
+
 def test_a_token_that_allows_pull_only(
     token_proxy: Proxy, tokens: TokenServer, bench: Bench, tmp_path: Path, team: str
 ) -> None:

@@ -12,7 +12,7 @@ from scratchtasks.core.errors import SinkError
 from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
 from scratchtasks.sinks.registry.push import push
-from tests.registry.proxy import Fault, Proxy
+from tests.registry.proxy import Fault, Proxy, Seen
 from tests.registry.servers import digest_in, registry, serving
 from tests.registry.small import SmallRegistry
 
@@ -237,6 +237,27 @@ def test_a_registry_that_keeps_the_tags_of_what_it_deletes(
     digest, error = _refuse_second(bench, proxy, team, b"a")
     assert ":1 is new and stays: this registry keeps the tags of what it deletes (now" in error
     assert digest_in(proxy.host, f"{team}/api", "1") == digest  # not what stood in for it
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_tag_that_is_left_as_its_stand_in_is_told_as_what_it_is(
+    proxy: Proxy, bench: Bench, team: str, is_last: bool
+) -> None:
+    path = f"/v2/{team}/api/manifests/1"
+
+    def is_stand_in(seen: Seen) -> bool:
+        before = [str(each) for each in proxy.seen[:-1]]
+        return str(seen) == f"PUT {path}" and str(seen) in before  # the first one sets the tag
+
+    # It is stored, and its answer is lost, until no more is tried.
+    proxy.faults.append(Fault(is_stand_in, times=QUICK.attempts, deaf=True))
+    if is_last:
+        proxy.faults.append(Fault(is_stand_in, times=99, status=403, body=REFUSED))
+    digest, error = _refuse_second(bench, proxy, team, b"a")
+    now = digest_in(proxy.host, f"{team}/api", "1")
+    assert f":1 is new and stays: PUT {proxy.host}{path}: " in error
+    assert f"(now {now}; " in error
+    assert (now == digest) is not is_last
 
 
 def test_a_new_tag_is_taken_away_by_a_registry_that_deletes_tags(bench: Bench) -> None:
