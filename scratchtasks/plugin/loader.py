@@ -35,6 +35,9 @@ _FORGETTING = frozenset({"clean", "forget", "ignore", "reset-dep", "cache"})
 _SHOWING = frozenset({"clean", "forget", "help", "ignore", "info", "list", "tabcompletion"})
 """Commands that need names of tasks, and seldom more."""
 
+_READ = frozenset({"cache", "help", "info", "list", "pins", "schedule", "tabcompletion", "why"})
+"""Commands whose output is all there is to them: nobody misses the rest of it after `| head`."""
+
 _OPTIONS = (
     {
         "section": "scratchtasks",
@@ -116,6 +119,10 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             return self._load_tasks(cmd, pos_args)
 
     def _load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
+        if cmd.name in _READ:
+            from .signals import end_with_reader
+
+            end_with_reader()
         tasks: list[Task] = super().load_tasks(cmd, pos_args)
         if self.workspace is None:
             if hasattr(cmd, "choose"):  # else doit would run all tasks
