@@ -139,6 +139,45 @@ def test_up_and_down(site: Site, engine: DockerClient, name: str, tmp_path: Path
 
 
 @pytest.mark.docker
+@ON_BOTH
+def test_each_image_that_lost_its_name_goes(
+    site: Site, engine: DockerClient, name: str, tmp_path: Path
+) -> None:
+    server = compile_server(tmp_path / "tool")
+    site.write({f"services/{name}/service.toml": PREBUILT})
+    tool = site.root / f"services/{name}/tool"
+    named = f"{name}:latest"
+    engine.api.import_image_from_data(bytes(1024), repository=name, tag="latest")
+    theirs = engine.images.get(named).id  # somebody else's: not ours to remove
+    seen = []
+
+    def up(data: bytes, *words: str, code: int = 0) -> None:
+        tool.write_bytes(data)
+        tool.chmod(0o755)
+        assert site.run("up", name, *words).code == code
+        seen.append(str(engine.images.get(named).id))
+
+    def there() -> list[bool]:
+        every = set(engine.api.images(quiet=True, all=True))
+        return [image in every for image in seen]
+
+    try:
+        up(server)
+        up(server + b"bad", "CODE=3", code=1)
+        assert there() == [True, True]  # the first one runs again
+        up(server + b"worse", "CODE=3", code=1)
+        assert there() == [True, False, True]
+        up(server + b"good")
+        assert there() == [False, False, False, True]
+        assert engine.images.get(str(theirs)).tags == []
+        up(server + b"worst", "CODE=3", code=1)
+        site.doit("up", "--down")
+        assert there() == [False, False, False, False, True]
+    finally:
+        engine.images.remove(str(theirs))
+
+
+@pytest.mark.docker
 def test_doit_s_processes_bring_it_up_too(site: Site, engine: DockerClient, name: str) -> None:
     # They would keep to themselves what they have loaded, so threads take their place.
     port = free_port()

@@ -40,7 +40,7 @@ _SHOWN, _SHOWN_BYTES = 20, 4096
 
 _LOOPBACK = "127.0.0.1"
 
-How = Literal["started", "replaced", "unchanged"]
+How = Literal["started", "replaced", "resumed", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,11 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
     with sdk_errors(wanted.name):
         how, ours = decide(wanted, _list(client, wanted))
         if how == "unchanged":
-            return Up(how, _ports(client.containers.get(ours[0].id), wanted))
+            same = client.containers.get(ours[0].id)
+            if same.status == "paused":
+                same.unpause()
+                how = "resumed"
+            return Up(how, _ports(same, wanted))
         old = [client.containers.get(one.id) for one in ours]
         running = [one for one, there in zip(old, ours, strict=True) if there.is_running]
         ports = _numbered(wanted.ports, [one.attrs["NetworkSettings"] for one in running])
@@ -205,6 +209,7 @@ def take_down(
             name = str(container.name)
             container.stop(timeout=_STOP)
             container.remove(force=True)
+            _drop_images([container], "", client)
             gone.append(name)
         if with_volumes:
             for volume in client.volumes.list(filters={"label": f"{WORKSPACE}={workspace}"}):

@@ -285,6 +285,19 @@ def test_an_image_that_lost_its_name_goes_with_its_container(
     assert old not in engine.client.api.images(quiet=True, all=True)
 
 
+def test_a_paused_one_runs_again(engine: Engine, make: Make, name: str) -> None:
+    bring_up(make(), engine.client)
+    (before,) = containers(engine, name)
+    before.pause()
+    assert bring_up(make(), engine.client).how == "resumed"
+    (after,) = containers(engine, name)
+    assert (after.id, after.status) == (before.id, "running")
+    after.pause()
+    with pytest.raises(SinkError, match="ended at once"):
+        bring_up(make(env={"CODE": "3"}), engine.client)
+    assert said(engine, name) == "first [10.0.0.7]"
+
+
 LABELS = st.sampled_from([{}, {SERVICE: "api"}, {SERVICE: "web", WORKSPACE: ROOT},
                           {SERVICE: "api", WORKSPACE: "/work/other"}, "ours", "old"])  # fmt: skip
 API = Wanted(service="api", workspace=ROOT, image="sha256:1", env={}, hosts={})
