@@ -220,7 +220,8 @@ def test_one_that_cannot_be_built_keeps_no_other_back(
         ),
         (
             ("api", "-p", "1:2"),
-            "--port 1:2: no service here declares the port 2/tcp\n    hint: declared: api 80/tcp\n",
+            "--port 1:2: no service here declares the port 2/tcp\n"
+            "    hint: declared: api 80/tcp, api 53/udp\n",
         ),
         (
             ("api", "-p", "80"),
@@ -230,6 +231,11 @@ def test_one_that_cannot_be_built_keeps_no_other_back(
         (
             ("api", "web"),
             "up: api and web both want port 80\n    hint: choose another one: --port web:81:80\n",
+        ),
+        (
+            ("api", "web", "-p", "api:81:80"),
+            "up: api and web both want port 53\n"
+            "    hint: choose another one: --port web:54:53/udp\n",
         ),
         (
             ("api", "--env", "NOT_THERE"),
@@ -253,7 +259,7 @@ def test_what_is_refused_before_anything_is_built(
     site = Site(tmp_path)
     site.write({"dodo.py": DODO, "pyproject.toml": LOADER, "scratch.toml": QUICK, "go.mod": GO_MOD})
     for each in ("api", "web"):
-        text = f'{PREBUILT}[image]\nports = ["80/tcp"]\n'
+        text = f'{PREBUILT}[image]\nports = ["80/tcp", "53/udp"]\n'
         site.write({f"services/{each}/service.toml": text, f"services/{each}/tool": "x"})
     host = "unix:///var/run/docker.sock"  # `--down` asks it what is up
     ran = site.run("up", *words, env={"DOCKER_HOST": os.environ.get("DOCKER_HOST") or host})

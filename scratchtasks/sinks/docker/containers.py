@@ -139,9 +139,11 @@ def trouble(reason: str, ports: Sequence[Published]) -> tuple[str, str]:
     is_taken = "already allocated" in reason or "address already in use" in reason
     taken = [port for port in ports if is_taken and _names(reason, port)]
     if taken:
-        number = taken[0].port.partition("/")[0]
-        what = f"port {taken[0].host} of {taken[0].address} is taken"
-        return what, f"choose another one: --port {taken[0].host + 1}:{number} (0 for any)"
+        # Of one number for two protocols the one that the engine names, if it does.
+        port = max(taken, key=lambda each: each.port.rpartition("/")[2] in reason.lower())
+        what = f"port {port.host} of {port.address} is taken"
+        other = f"{port.host + 1}:{port.port.removesuffix('/tcp')}"
+        return what, f"choose another one: --port {other} (0 for any)"
     return reason.removesuffix(": unknown").rpartition("OCI runtime create failed: ")[2], ""
 
 

@@ -345,3 +345,19 @@ def test_only_ours_is_ever_in_question(drawn: list[tuple[object, str, bool]]) ->
 )  # fmt: skip
 def test_what_an_engine_says_of_a_start(reason: str, what: str) -> None:
     assert trouble(reason, (Published(port="80/tcp", host=8080),))[0] == what
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ("failed to listen on UDP socket: listen udp4 127.0.0.1:53: bind: address already in use",
+         "choose another one: --port 54:53/udp (0 for any)"),
+        ("failed to bind host port 127.0.0.1:53/tcp: address already in use",
+         "choose another one: --port 54:53 (0 for any)"),
+        ("Bind for 127.0.0.1:53 failed: port is already allocated",
+         "choose another one: --port 54:53 (0 for any)"),
+    ],
+)  # fmt: skip
+def test_the_port_that_is_to_be_another(reason: str, hint: str) -> None:
+    ports = (Published(port="53/tcp", host=53), Published(port="53/udp", host=53))
+    assert trouble(reason, ports)[1] == hint
