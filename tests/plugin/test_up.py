@@ -360,6 +360,29 @@ def test_watch_sees_that_a_folder_above_is_renamed(
 
 
 @pytest.mark.docker
+def test_a_terminal_that_closes_ends_watching(
+    site: Site, engine: DockerClient, name: str, tmp_path: Path
+) -> None:
+    site.write({f"services/{name}/service.toml": PREBUILT})
+    tool = site.root / f"services/{name}/tool"
+    tool.write_bytes(compile_server(tmp_path / "tool"))
+    tool.chmod(0o755)
+    site.env["TMPDIR"] = str(tmp_path / "private")
+    (tmp_path / "private").mkdir()
+    watching = Watching(site, name)
+    try:
+        watching.until(lambda: watching.rounds() == 1)
+        watching.process.send_signal(signal.SIGHUP)
+        assert watching.process.wait(timeout=30) == 128 + signal.SIGHUP
+    finally:
+        watching.process.kill()
+        watching.process.wait()
+    assert "watch: ended; containers keep running" in watching.said
+    assert list((tmp_path / "private").iterdir()) == []
+    site.doit("up", "--down", name)
+
+
+@pytest.mark.docker
 def test_a_ctrl_c_while_a_container_is_replaced(
     site: Site, engine: DockerClient, name: str
 ) -> None:
