@@ -144,7 +144,8 @@ _STEPS = _list(_list(STRING, is_full=True))
 COMMAND_TEST = (
     Field(key="name", check=FULL, required=True, wrong="", meaning="for messages"),
     Field(key="setup", check=_STEPS, default="[]", wrong=[[]],
-          meaning="commands to run before, each a list; what they write is there"),
+          meaning="commands to run before, each a list; what they write is there, in Docker"
+          " except in volumes"),
     Field(key="teardown", check=_STEPS, default="[]", wrong="rm",
           meaning="not run: each test has a root file system of its own"),
     Field(key="envVars", check=_VARIABLES, default="[]", wrong={"A": "1"}, attribute="env",

@@ -18,6 +18,9 @@ from . import media
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What BuildKit puts into every image it builds; programs that look others up rely on it."""
 
+MADE_BY = "scratchtasks: "
+"""How each step of an image's history begins, before the kind of its layer."""
+
 
 def config_bytes(
     image: Image, platform: Platform, layers: Sequence[Layer | PlainLayer], created: int = 0
@@ -29,8 +32,7 @@ def config_bytes(
     """
     when = timestamp(created)
     history = [
-        {"created": when, "created_by": f"scratchtasks: {layer.kind or 'layer'}"}
-        for layer in layers
+        {"created": when, "created_by": MADE_BY + (layer.kind or "layer")} for layer in layers
     ]
     value: dict[str, Json] = {
         "architecture": platform.architecture,

@@ -59,11 +59,12 @@ class Choices:
         taken: dict[tuple[int, str], str] = {}
         for one in services:
             for port in one.image.ports:
-                number, _, kind = port.partition("/")
+                kind = port.rpartition("/")[2]
                 host = self.host_of(one, port)
                 other = taken.setdefault((host, kind), one.name)
                 if host and other != one.name:
-                    hint = f"choose another one: --port {one.name}:{host + 1}:{number}"
+                    choice = f"{one.name}:{host + 1}:{port.removesuffix('/tcp')}"
+                    hint = f"choose another one: --port {choice}"
                     raise ConfigError("up", f"{other} and {one.name} both want port {host}", hint)
 
     def host_of(self, service: Service, port: str) -> int:

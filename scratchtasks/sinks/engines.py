@@ -43,6 +43,10 @@ class Target(Protocol):
         """What names *image*, once it is loaded, there, and will never name another."""
         ...
 
+    def remove_displaced(self) -> None:
+        """Remove images of ours that `load` has left without a name and nothing runs."""
+        ...
+
 
 @contextmanager
 def open_engine(
@@ -99,3 +103,6 @@ class _ByApi:
 
     def id_of(self, image: Loadable) -> str:
         return docker.image_id(image, self._engine)
+
+    def remove_displaced(self) -> None:
+        self._engine.remove_displaced()

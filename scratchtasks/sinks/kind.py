@@ -78,6 +78,9 @@ class Kind:
         """The name of *image* in the cluster that will never mean another one."""
         return _wanted(image).names[-1]
 
+    def remove_displaced(self) -> None:
+        """Nothing: the kubelet collects what no pod uses."""
+
     def load(self, images: Sequence[Loadable], store: ContentStore) -> list[How]:
         """Bring *images* to each node with all their references; what was done for each.
 

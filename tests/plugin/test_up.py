@@ -139,6 +139,45 @@ def test_up_and_down(site: Site, engine: DockerClient, name: str, tmp_path: Path
 
 
 @pytest.mark.docker
+@ON_BOTH
+def test_each_image_that_lost_its_name_goes(
+    site: Site, engine: DockerClient, name: str, tmp_path: Path
+) -> None:
+    server = compile_server(tmp_path / "tool")
+    site.write({f"services/{name}/service.toml": PREBUILT})
+    tool = site.root / f"services/{name}/tool"
+    named = f"{name}:latest"
+    engine.api.import_image_from_data(bytes(1024), repository=name, tag="latest")
+    theirs = engine.images.get(named).id  # somebody else's: not ours to remove
+    seen = []
+
+    def up(data: bytes, *words: str, code: int = 0) -> None:
+        tool.write_bytes(data)
+        tool.chmod(0o755)
+        assert site.run("up", name, *words).code == code
+        seen.append(str(engine.images.get(named).id))
+
+    def there() -> list[bool]:
+        every = set(engine.api.images(quiet=True, all=True))
+        return [image in every for image in seen]
+
+    try:
+        up(server)
+        up(server + b"bad", "CODE=3", code=1)
+        assert there() == [True, True]  # the first one runs again
+        up(server + b"worse", "CODE=3", code=1)
+        assert there() == [True, False, True]
+        up(server + b"good")
+        assert there() == [False, False, False, True]
+        assert engine.images.get(str(theirs)).tags == []
+        up(server + b"worst", "CODE=3", code=1)
+        site.doit("up", "--down")
+        assert there() == [False, False, False, False, True]
+    finally:
+        engine.images.remove(str(theirs))
+
+
+@pytest.mark.docker
 def test_doit_s_processes_bring_it_up_too(site: Site, engine: DockerClient, name: str) -> None:
     # They would keep to themselves what they have loaded, so threads take their place.
     port = free_port()
@@ -181,7 +220,8 @@ def test_one_that_cannot_be_built_keeps_no_other_back(
         ),
         (
             ("api", "-p", "1:2"),
-            "--port 1:2: no service here declares the port 2/tcp\n    hint: declared: api 80/tcp\n",
+            "--port 1:2: no service here declares the port 2/tcp\n"
+            "    hint: declared: api 80/tcp, api 53/udp\n",
         ),
         (
             ("api", "-p", "80"),
@@ -191,6 +231,11 @@ def test_one_that_cannot_be_built_keeps_no_other_back(
         (
             ("api", "web"),
             "up: api and web both want port 80\n    hint: choose another one: --port web:81:80\n",
+        ),
+        (
+            ("api", "web", "-p", "api:81:80"),
+            "up: api and web both want port 53\n"
+            "    hint: choose another one: --port web:54:53/udp\n",
         ),
         (
             ("api", "--env", "NOT_THERE"),
@@ -214,7 +259,7 @@ def test_what_is_refused_before_anything_is_built(
     site = Site(tmp_path)
     site.write({"dodo.py": DODO, "pyproject.toml": LOADER, "scratch.toml": QUICK, "go.mod": GO_MOD})
     for each in ("api", "web"):
-        text = f'{PREBUILT}[image]\nports = ["80/tcp"]\n'
+        text = f'{PREBUILT}[image]\nports = ["80/tcp", "53/udp"]\n'
         site.write({f"services/{each}/service.toml": text, f"services/{each}/tool": "x"})
     host = "unix:///var/run/docker.sock"  # `--down` asks it what is up
     ran = site.run("up", *words, env={"DOCKER_HOST": os.environ.get("DOCKER_HOST") or host})
@@ -311,6 +356,29 @@ def test_watch_sees_that_a_folder_above_is_renamed(
     finally:
         watching.process.terminate()
         watching.process.wait()
+    site.doit("up", "--down", name)
+
+
+@pytest.mark.docker
+def test_a_terminal_that_closes_ends_watching(
+    site: Site, engine: DockerClient, name: str, tmp_path: Path
+) -> None:
+    site.write({f"services/{name}/service.toml": PREBUILT})
+    tool = site.root / f"services/{name}/tool"
+    tool.write_bytes(compile_server(tmp_path / "tool"))
+    tool.chmod(0o755)
+    site.env["TMPDIR"] = str(tmp_path / "private")
+    (tmp_path / "private").mkdir()
+    watching = Watching(site, name)
+    try:
+        watching.until(lambda: watching.rounds() == 1)
+        watching.process.send_signal(signal.SIGHUP)
+        assert watching.process.wait(timeout=30) == 128 + signal.SIGHUP
+    finally:
+        watching.process.kill()
+        watching.process.wait()
+    assert "watch: ended; containers keep running" in watching.said
+    assert list((tmp_path / "private").iterdir()) == []
     site.doit("up", "--down", name)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from doit.cmd_run import Run
@@ -167,6 +168,8 @@ class Up(Run):  # type: ignore[misc]
             sys.stdout.write(_told(container.name, done))
             sys.stdout.flush()
             up.append(name)
+        with suppress(SinkError):  # they stay for `docker image prune`
+            session.loads.engine.remove_displaced()
         if up:
             logs = PREFIX + (up[0] if len(up) == 1 else "NAME")
             end = " ".join(up)
@@ -215,6 +218,6 @@ def _refuse(word: str, known: tuple[str, ...]) -> None:
 def _told(name: str, done: "Done") -> str:
     if done.code is not None:
         return f"{name} ended with exit code {done.code}\n"
-    words = {"started": "started", "replaced": "replaced", "unchanged": "is up to date"}
+    words = {"resumed": "was paused, runs again", "unchanged": "is up to date"}
     where = ", ".join(map(str, done.ports))
-    return f"{name} {words[done.how]}{': ' if where else ''}{where}\n"
+    return f"{name} {words.get(done.how, done.how)}{': ' if where else ''}{where}\n"

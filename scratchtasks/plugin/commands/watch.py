@@ -56,7 +56,10 @@ class Watch(Up):
             raise InvalidCommand("watch: wanted the NAME of a service")
         given = [f"{name}={value}" for name, value in variables().items()]
         ending = _Ending()
-        before = signal.signal(signal.SIGTERM, ending.begin)
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        for number, old in before.items():
+            if old is not signal.SIG_IGN:  # nohup
+                signal.signal(number, ending.begin)
         try:
             with tempfile.TemporaryDirectory(prefix="scratch-watch-") as folder:
                 inputs = os.path.join(folder, "inputs")
@@ -65,17 +68,18 @@ class Watch(Up):
         except ScratchError as error:
             raise InvalidCommand(str(error)) from None
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, old in before.items():
+                signal.signal(number, old)
 
 
 class _Ending:
-    """Which signal ended the watching: a SIGTERM does it just as Ctrl-C does."""
+    """Which signal ended the watching: SIGTERM and SIGHUP do it just as Ctrl-C does."""
 
     def __init__(self) -> None:
-        self.number = signal.SIGINT
+        self.number: int = signal.SIGINT
 
-    def begin(self, _number: int, _frame: FrameType | None) -> None:
-        self.number = signal.SIGTERM
+    def begin(self, number: int, _frame: FrameType | None) -> None:
+        self.number = number
         raise KeyboardInterrupt
 
 

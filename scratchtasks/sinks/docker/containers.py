@@ -40,7 +40,7 @@ _SHOWN, _SHOWN_BYTES = 20, 4096
 
 _LOOPBACK = "127.0.0.1"
 
-How = Literal["started", "replaced", "unchanged"]
+How = Literal["started", "replaced", "resumed", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,9 +139,11 @@ def trouble(reason: str, ports: Sequence[Published]) -> tuple[str, str]:
     is_taken = "already allocated" in reason or "address already in use" in reason
     taken = [port for port in ports if is_taken and _names(reason, port)]
     if taken:
-        number = taken[0].port.partition("/")[0]
-        what = f"port {taken[0].host} of {taken[0].address} is taken"
-        return what, f"choose another one: --port {taken[0].host + 1}:{number} (0 for any)"
+        # Of one number for two protocols the one that the engine names, if it does.
+        port = max(taken, key=lambda each: each.port.rpartition("/")[2] in reason.lower())
+        what = f"port {port.host} of {port.address} is taken"
+        other = f"{port.host + 1}:{port.port.removesuffix('/tcp')}"
+        return what, f"choose another one: --port {other} (0 for any)"
     return reason.removesuffix(": unknown").rpartition("OCI runtime create failed: ")[2], ""
 
 
@@ -163,7 +165,11 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
     with sdk_errors(wanted.name):
         how, ours = decide(wanted, _list(client, wanted))
         if how == "unchanged":
-            return Up(how, _ports(client.containers.get(ours[0].id), wanted))
+            same = client.containers.get(ours[0].id)
+            if same.status == "paused":
+                same.unpause()
+                how = "resumed"
+            return Up(how, _ports(same, wanted))
         old = [client.containers.get(one.id) for one in ours]
         running = [one for one, there in zip(old, ours, strict=True) if there.is_running]
         ports = _numbered(wanted.ports, [one.attrs["NetworkSettings"] for one in running])
@@ -205,6 +211,7 @@ def take_down(
             name = str(container.name)
             container.stop(timeout=_STOP)
             container.remove(force=True)
+            _drop_images([container], "", client)
             gone.append(name)
         if with_volumes:
             for volume in client.volumes.list(filters={"label": f"{WORKSPACE}={workspace}"}):

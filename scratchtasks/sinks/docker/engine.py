@@ -9,6 +9,7 @@ from urllib.parse import quote
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.span import OnSpan, counted, span
+from scratchtasks.oci.image import MADE_BY
 
 from ..kernel import natives
 from .endpoint import is_here
@@ -51,6 +52,7 @@ class Engine:
         self._api = client.api
         self.is_here = is_here(client.api.base_url)
         self._tell = tell
+        self._displaced: list[str] = []
 
     @cached_property
     def is_containerd(self) -> bool:
@@ -99,6 +101,8 @@ class Engine:
 
     def tag(self, image: str, reference: str) -> None:
         """Make *reference* mean the image with the id *image*.  Raises: SinkError."""
+        if (before := self.find(reference)) is not None:
+            self._displaced.append(before.id)
         repository, _, tag = reference.rpartition(":")
         path = f"/images/{quote(image, safe=':')}/tag"
         status, body = self._ask("POST", path, params={"repo": repository, "tag": tag})
@@ -113,6 +117,21 @@ class Engine:
         found = self.find(image)
         if found is not None and not found.is_whole and not found.tags:
             self._ask("DELETE", f"/images/{quote(image, safe=':')}")
+
+    def remove_displaced(self) -> None:
+        """Remove images of ours that `tag` has left without a name and no container is made of.
+
+        Raises: SinkError.
+        """
+        for image in dict.fromkeys(self._displaced):
+            found = self.find(image)
+            if found is not None and not found.tags and self._is_ours(image):
+                self._ask("DELETE", f"/images/{quote(image, safe=':')}")  # refused if in use
+
+    def _is_ours(self, image: str) -> bool:
+        path = f"/images/{quote(image, safe=':')}/history"
+        steps = [_dict(step) for step in _parsed(path, *self._ask("GET", path), list)]
+        return bool(steps) and all(str(s.get("CreatedBy")).startswith(MADE_BY) for s in steps)
 
     def load(self, archive: Iterable[bytes]) -> str:
         """Send *archive*; returns "" when the engine said nothing but that it was loaded.

@@ -1,8 +1,9 @@
 """Trials in a Docker Engine, through the docker SDK."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -134,11 +135,11 @@ def _image(
     An image that came for the trial only goes with its name.
     """
     name = f"{REPOSITORY}:{own_tag(hex_of(image.manifest.digest)[:16])}"
-    load([Loadable(root, (name,))], Engine(client), store)
     try:
+        load([Loadable(root, (name,))], Engine(client), store)
         yield name
     finally:
-        client.api.remove_image(name)
+        _remove_image(client, name)
 
 
 def _run(
@@ -158,19 +159,21 @@ def _run(
     options: dict[str, Any] = {"network_mode": "none"}
     if wanted.http_path:
         options = {"ports": {port: ("127.0.0.1", None)}}
-    container = client.containers.create(
-        image,
-        list(trial.argv[1:]),
-        entrypoint=[trial.argv[0]],
-        environment=dict(trial.env),
-        extra_hosts=dict(hosts),
-        healthcheck={"test": ["NONE"]},
-        read_only=wanted.read_only,
-        labels=own_labels(),
-        log_config=LogConfig(type="json-file", config=_LOG),  # others cannot be read back
-        **options,
-    )
+    name = f"{REPOSITORY}-{os.urandom(8).hex()}"
     try:
+        container = client.containers.create(
+            image,
+            list(trial.argv[1:]),
+            name=name,
+            entrypoint=[trial.argv[0]],
+            environment=dict(trial.env),
+            extra_hosts=dict(hosts),
+            healthcheck={"test": ["NONE"]},
+            read_only=wanted.read_only,
+            labels=own_labels(),
+            log_config=LogConfig(type="json-file", config=_LOG),  # others cannot be read back
+            **options,
+        )
         try:
             container.start()
         except APIError as error:
@@ -183,20 +186,25 @@ def _run(
             left = f"{REPOSITORY}:{tag}"
             made.callback(_remove_image, client, left)
     finally:
-        # Ends all that runs in it; its volumes go with it.
-        container.remove(force=True, v=True)
+        _remove_container(client, name)
     if outcome.code == 1 and _FORMAT.encode() in outcome.stderr and not _is_native(trial, client):
         raise Unusable(_foreign(trial))
     return outcome, left
 
 
+def _remove_container(client: "DockerClient", name: str) -> None:
+    """Remove *name* with its volumes, and so end all that runs in it."""
+    from docker.errors import NotFound
+
+    with suppress(NotFound):  # it did not come to that
+        client.api.remove_container(name, force=True, v=True)
+
+
 def _remove_image(client: "DockerClient", image: str) -> None:
     from docker.errors import ImageNotFound
 
-    try:
+    with suppress(ImageNotFound):  # or it went with one that was made from it
         client.api.remove_image(image)
-    except ImageNotFound:
-        pass  # it went with one that was made from it
 
 
 def _refused(trial: Trial, explanation: str) -> Outcome:

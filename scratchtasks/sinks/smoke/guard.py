@@ -49,6 +49,7 @@ _NS_GET_USERNS = 0xB701
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _FILE = re.compile("--file\0\x01([0-9]+)\0")
+_INTERIM = re.compile(rb"HTTP/1\.1 1(?!01)[0-9]{2}\b")
 _PORTS = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 
 
@@ -66,17 +67,22 @@ def ask(hosts: Sequence[str], port: int, path: str, seconds: float) -> str:
     """
     reason = ""
     for host in hosts:
+        line = None
         try:
             patience = min(seconds, _CONNECT)
             with socket.create_connection((host, port), timeout=patience) as connection:
+                line = b""
                 connection.settimeout(seconds)
                 request = f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n"
                 connection.sendall(f"{request}User-Agent: smoke\r\n\r\n".encode())
-                line = _first_line(connection, time.monotonic() + seconds)
+                line = _status_line(connection, time.monotonic() + seconds)
         except OSError as error:
-            reason = reason or (error.strerror or str(error)).lower()
+            said = (error.strerror or str(error)).lower()
+            if line is not None:
+                return said  # somebody is there: waiting at another address would hide that
+            reason = reason or said
             continue
-        match = re.fullmatch(rb"HTTP/1\.[01] ([0-9]{3})(?: .*)?\r", line)
+        match = re.fullmatch(rb"HTTP/1\.[01] ([0-9]{3})(?: .*)?\r?", line)
         if match:
             return match[1].decode()
         # Docker's proxy takes a connection before anybody listens, and drops it.
@@ -84,15 +90,24 @@ def ask(hosts: Sequence[str], port: int, path: str, seconds: float) -> str:
     return reason
 
 
-def _first_line(connection: socket.socket, deadline: float) -> bytes:
+def _status_line(connection: socket.socket, deadline: float) -> bytes:
+    """The first line of the answer, without those that only announce one (`103 Early Hints`)."""
     data = b""
-    while b"\n" not in data and len(data) < 4096:
+    while True:
+        line, end, _ = data.partition(b"\n")
+        if end and _INTERIM.match(line) is None:
+            return line
+        _, end, rest = data.partition(b"\r\n\r\n")
+        if end:
+            data = rest
+            continue
+        if len(data) >= 4096:
+            return line
         connection.settimeout(max(0.01, deadline - time.monotonic()))
         chunk = connection.recv(4096)
         if not chunk:
-            break
+            return line
         data += chunk
-    return data.partition(b"\n")[0]
 
 
 def in_memory(data: bytes) -> int:

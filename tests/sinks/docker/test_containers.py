@@ -285,6 +285,19 @@ def test_an_image_that_lost_its_name_goes_with_its_container(
     assert old not in engine.client.api.images(quiet=True, all=True)
 
 
+def test_a_paused_one_runs_again(engine: Engine, make: Make, name: str) -> None:
+    bring_up(make(), engine.client)
+    (before,) = containers(engine, name)
+    before.pause()
+    assert bring_up(make(), engine.client).how == "resumed"
+    (after,) = containers(engine, name)
+    assert (after.id, after.status) == (before.id, "running")
+    after.pause()
+    with pytest.raises(SinkError, match="ended at once"):
+        bring_up(make(env={"CODE": "3"}), engine.client)
+    assert said(engine, name) == "first [10.0.0.7]"
+
+
 LABELS = st.sampled_from([{}, {SERVICE: "api"}, {SERVICE: "web", WORKSPACE: ROOT},
                           {SERVICE: "api", WORKSPACE: "/work/other"}, "ours", "old"])  # fmt: skip
 API = Wanted(service="api", workspace=ROOT, image="sha256:1", env={}, hosts={})
@@ -332,3 +345,19 @@ def test_only_ours_is_ever_in_question(drawn: list[tuple[object, str, bool]]) ->
 )  # fmt: skip
 def test_what_an_engine_says_of_a_start(reason: str, what: str) -> None:
     assert trouble(reason, (Published(port="80/tcp", host=8080),))[0] == what
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ("failed to listen on UDP socket: listen udp4 127.0.0.1:53: bind: address already in use",
+         "choose another one: --port 54:53/udp (0 for any)"),
+        ("failed to bind host port 127.0.0.1:53/tcp: address already in use",
+         "choose another one: --port 54:53 (0 for any)"),
+        ("Bind for 127.0.0.1:53 failed: port is already allocated",
+         "choose another one: --port 54:53 (0 for any)"),
+    ],
+)  # fmt: skip
+def test_the_port_that_is_to_be_another(reason: str, hint: str) -> None:
+    ports = (Published(port="53/tcp", host=53), Published(port="53/udp", host=53))
+    assert trouble(reason, ports)[1] == hint

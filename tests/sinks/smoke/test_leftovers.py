@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 from docker import DockerClient
+from docker.models.containers import ContainerCollection
 
 from scratchtasks.sinks.docker import connect
+from scratchtasks.sinks.smoke import engine as smoke_engine
 from scratchtasks.sinks.smoke.leftovers import REPOSITORY, sweep
+from scratchtasks.store.owner import this_process
 from tests.sinks.docker.conftest import HOSTS, host_of
 
 from .images import Bench
@@ -93,4 +96,23 @@ def test_the_next_run_removes_what_a_killed_one_has_left_and_nothing_of_a_living
             assert left_by(killed.pid, client) == []
             assert left_by(living.pid, client) == theirs
     assert left_by(living.pid, client) == []
+    assert left_by(os.getpid(), client) == []
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("made", [(ContainerCollection, "create"), (smoke_engine, "load")])
+def test_a_ctrl_c_while_the_engine_makes_something_leaves_none(
+    client: DockerClient, bench: Bench, monkeypatch: pytest.MonkeyPatch, made: tuple[Any, str]
+) -> None:
+    make = getattr(*made)
+
+    def make_and_strike(*words: Any, **options: Any) -> None:
+        make(*words, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(*made, make_and_strike)
+    with pytest.raises(KeyboardInterrupt):
+        bench.smoke(bench.image(), "docker", "say", "api")
+    ours: Any = {"label": f"scratchtasks.owner={this_process()}"}
+    assert client.api.containers(all=True, filters=ours) == []
     assert left_by(os.getpid(), client) == []
