@@ -225,11 +225,14 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         stale = memory.stale(images)
         count = len(images) or memory.count
         if stale:
-            self.session = workspace.session(memory.rest(stale))
+            others = memory.rest(stale)
+            self.session = workspace.session(others)
             if self.session.graph.services.keys() != stale:  # one got another name
                 workspace.restart()
                 memory.forget()
                 self.session = workspace.session()
+            elif not images:  # else no more was looked at than those
+                self.session.exports.sound = others
             self.session.at_end = memory.keep
             made = self._prepared(cmd, pos_args, tasks, set(images) - stale)
             for chore in (self.session.exports.digests, partial(memory.prepare, self.session)):

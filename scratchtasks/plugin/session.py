@@ -55,7 +55,7 @@ class Session:
     """The graph of a workspace and everything needed to decide about it and build it.
 
     *sources* are the files that declare it, with the Digest that was read.  *others* are names
-    of services that are known to be up to date and were left out.
+    of services that were left out.
     """
 
     def __init__(
