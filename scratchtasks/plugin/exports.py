@@ -108,8 +108,8 @@ class Exports:
 
     def clean(self, task: Task) -> None:
         """Remove *task*'s layout.  Raises: SinkError; StoreError when something cannot go."""
-        layout.remove(self.layout_of(task))
         self._has_cleaned = True
+        layout.remove(self.layout_of(task))
 
     def note_references(self, task: Task, references: Sequence[str]) -> None:
         """The image of *task* is in registries as *references*: the summary is to tell."""

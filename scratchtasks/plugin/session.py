@@ -298,7 +298,11 @@ class Session:
         ]
 
     def clean(self, task: Task) -> None:
-        """Remove *task*'s stamps and, for an image, its layout.  Raises: SinkError."""
+        """Remove *task*'s stamps and, for an image, its layout, once no other run is at work.
+
+        Raises: SinkError, StoreError.
+        """
+        self.lock()
         for name in task.actions:
             remove(stamp_path(self.world.scratch, self.graph.actions[name]))
         if self.is_image(task):

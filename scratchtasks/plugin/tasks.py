@@ -1,6 +1,7 @@
 """Tasks for doit: one for each task of the graph, fresh or stale by one key."""
 
 import inspect
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -177,19 +178,22 @@ class GroupAction(_OurAction):
         return "build " + ", ".join(name for chain in self._chains for name in chain)
 
 
-class CleanAction:
+class CleanAction(BaseAction):  # type: ignore[misc]
     """Remove what a task left outside the store: its stamps and its folder in `dist/`."""
 
     def __init__(self, session: "Session | LateSession", task: Task) -> None:
         self._session = session
         self._task = task
 
-    def __call__(self) -> None:
-        self._session.clean(self._task)
+    def execute(self, out: object = None, err: object = None) -> None:
+        """Do it, or say why not, as doit has no line for that: only a traceback."""
+        try:
+            self._session.clean(self._task)
+        except ScratchError as error:
+            sys.stderr.write(f"error: {error}\n")
 
     def __str__(self) -> str:
-        # doit shows "Python: " and this without its first character, for it expects `<…`.
-        return f"<remove what {self._task.name} left outside the store"
+        return f"remove what {self._task.name} left outside the store"
 
 
 def task_dicts(

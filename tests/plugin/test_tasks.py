@@ -162,4 +162,4 @@ def test_a_failed_batch_leaves_its_failures_to_the_members(shop: Session, tmp_pa
 
 def test_clean_is_named_for_people(shop: Session) -> None:
     (clean,) = by_name(shop)["image:api"]["clean"]
-    assert str(clean) == "<remove what image:api left outside the store"
+    assert str(clean) == "remove what image:api left outside the store"
