@@ -106,7 +106,8 @@ class BuildAction(_OurAction):
 
     def do(self) -> None:
         self.session.build(self._task)
-        self.values = {OUR_VALUE: self.session.key(self._task)}
+        self.result = key = self.session.key(self._task)  # what doit's result_dep compares
+        self.values = {OUR_VALUE: key}
 
     def __str__(self) -> str:
         return f"build {self._task.label}"

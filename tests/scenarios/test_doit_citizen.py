@@ -223,6 +223,28 @@ def test_tasks_of_the_users_own_live_beside_ours(tmp_path: Path) -> None:
     assert "-- sum" in site.doit("sum").out
 
 
+RESULTS = """
+from doit.tools import result_dep
+
+def task_tell():
+    return {
+        "actions": ["echo %(key)s > told.txt"],
+        "getargs": {"key": ("image:web", "scratchtasks")},
+        "uptodate": [result_dep("image:web")],
+    }
+"""
+
+
+def test_a_task_of_the_users_own_runs_when_an_image_is_another(tmp_path: Path) -> None:
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": DODO + RESULTS})
+    assert ".  tell" in site.doit("tell").out
+    first = (site.root / "told.txt").read_text()
+    assert "-- tell" in site.doit("tell").out
+    site.write({"services/web/static/index.html": "<p>another</p>\n"})
+    assert ".  tell" in site.doit("tell").out
+    assert (site.root / "told.txt").read_text() not in ("", first)
+
+
 def test_a_task_of_the_users_own_may_run_doit(tmp_path: Path) -> None:
     nested = (
         f'def task_again():\n    return {{"actions": ["{sys.executable} -m doit image:api"]}}\n'
