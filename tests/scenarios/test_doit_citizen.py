@@ -223,6 +223,19 @@ def test_tasks_of_the_users_own_live_beside_ours(tmp_path: Path) -> None:
     assert "-- sum" in site.doit("sum").out
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "2")])
+def test_what_doit_ignores_is_not_made_with_others(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    site = shop(tmp_path)
+    site.doit("ignore", "binary:api")
+    assert "//services/api:binary GoCompile" not in site.doit(*options).actions
+    assert list(site.images()) == ["web"]
+    site.doit("forget", "binary:api")
+    site.doit(*options)
+    assert list(site.images()) == ["api", "web"]
+
+
 RESULTS = """
 from doit.tools import result_dep
 
