@@ -38,11 +38,12 @@ def make_images(words: Sequence[str]) -> bool:
 
 
 def are_apart(users_tasks: "Sequence[Task]") -> bool:
-    """Whether *users_tasks* are sure to need none of ours."""
+    """Whether *users_tasks* are sure to need none of ours, and to have no name of one."""
     own = {task.name for task in users_tasks}
     return not any(
         task.wild_dep
         or task.loader
+        or task.name.partition(":")[0] in _OF_ONE_SERVICE
         or not own.issuperset((*task.task_dep, *task.setup_tasks))
         or any(path.startswith(_OUTPUTS) for path in task.file_dep)
         for task in users_tasks

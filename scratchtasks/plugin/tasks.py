@@ -38,7 +38,10 @@ AFTER = {"load": "rootfs", "smoke": "image", "push": "image"}
 layers as they are, so that nothing is compressed for it."""
 
 _ENGINES = {"docker": "Docker", "podman": "podman"}
-_TOGETHER = "_images_to_push"
+_HIDDEN = "_scratchtasks_"
+"""How names of tasks begin that doit does not show; users have such tasks too."""
+
+_TOGETHER = f"{_HIDDEN}images_to_push"
 
 
 class UpToDate:
@@ -237,10 +240,11 @@ def task_dicts(
 
 def _hidden_tasks(plan: "Plan") -> dict[str, str]:
     """The hidden task that makes an action, for all that *plan* has."""
-    found = dict.fromkeys(plan.later, "_build")
-    found |= {name: f"_compile_{n}" for n, names in enumerate(plan.batches) for name in names}
+    found = dict.fromkeys(plan.later, f"{_HIDDEN}build")
+    for number, names in enumerate(plan.batches):
+        found |= dict.fromkeys(names, f"{_HIDDEN}compile_{number}")
     for number, chains in enumerate(plan.groups):
-        found |= {name: f"_assemble_{number}" for chain in chains for name in chain}
+        found |= {name: f"{_HIDDEN}assemble_{number}" for chain in chains for name in chain}
     return found
 
 
@@ -248,14 +252,16 @@ def _hidden_dicts(
     session: "Session", plan: "Plan", before: Mapping[str, str], workers: int
 ) -> Iterator[TaskDict]:
     if plan.later:
-        yield _hidden_dict("_build", PlannedAction(session, plan.later, workers), session.after)
+        action = PlannedAction(session, plan.later, workers)
+        yield _hidden_dict(f"{_HIDDEN}build", action, session.after)
     for number, names in enumerate(plan.batches):
-        yield _hidden_dict(f"_compile_{number}", BatchAction(session, names), ())
+        yield _hidden_dict(f"{_HIDDEN}compile_{number}", BatchAction(session, names), ())
     for number, chains in enumerate(plan.groups):
         made = {name for chain in chains for name in chain}
         deps = (dep for name in made for dep in session.graph.actions[name].deps.values())
         needed = sorted({before[dep] for dep in deps if dep in before and dep not in made})
-        yield _hidden_dict(f"_assemble_{number}", GroupAction(session, chains, workers), needed)
+        action = GroupAction(session, chains, workers)
+        yield _hidden_dict(f"{_HIDDEN}assemble_{number}", action, needed)
 
 
 def _hidden_dict(name: str, action: _OurAction, needed: Iterable[str]) -> TaskDict:
