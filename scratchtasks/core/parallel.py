@@ -15,14 +15,14 @@ def run_jobs(jobs: Iterable[Job], workers: int) -> None:
 
     After the first failure none is begun; those under way end, and the failure is raised.
     """
-    from concurrent.futures import Future, ThreadPoolExecutor
-    from queue import SimpleQueue
-
     first = list(jobs)
     if len(first) == 1:  # the usual edit, or push of an unchanged image: a thread would only cost
         first = list(first[0]())
     if not first:
         return
+    from concurrent.futures import Future, ThreadPoolExecutor
+    from queue import SimpleQueue
+
     # Not concurrent.futures.wait, which looks at all that are pending each time one is done.
     done: SimpleQueue[Future[Iterable[Job]]] = SimpleQueue()
     pending = 0

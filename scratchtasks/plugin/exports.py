@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class Exports:
-    """The images in `dist/`; *others* are names of services that *session* left out, for they are
-    known to be up to date."""
+    """The images in `dist/`; *others* are names of services that *session* left out."""
 
     def __init__(self, session: "Session", others: Collection[str]) -> None:
         self._session = session
-        self._others = frozenset(others)
-        self._names = self._others.union(session.graph.services)
+        self._names = frozenset(others).union(session.graph.services)
+        self.sound: Collection[str] = ()
+        """Names of services whose images were just seen to stand in `dist/` as they should."""
         self._folder = os.path.join(session.world.root, "dist")
         self._summary = Summary(os.path.join(self._folder, "images.json"))
         self._made: dict[str, ImageSummary] = {}
@@ -103,13 +103,13 @@ class Exports:
         return self._summary.digests()
 
     def reset(self) -> None:
-        """Read the summary anew: somebody else was at work."""
-        self._told = None
+        """Look at everything anew: somebody else was at work."""
+        self._told, self.sound = None, ()
 
     def clean(self, task: Task) -> None:
         """Remove *task*'s layout.  Raises: SinkError; StoreError when something cannot go."""
-        layout.remove(self.layout_of(task))
         self._has_cleaned = True
+        layout.remove(self.layout_of(task))
 
     def note_references(self, task: Task, references: Sequence[str]) -> None:
         """The image of *task* is in registries as *references*: the summary is to tell."""
@@ -129,7 +129,7 @@ class Exports:
         is_short = not self._names >= (self._told or {}).keys()
         if self._made or is_short or self._has_cleaned:
             self._session.lock()
-            sound = () if self._has_cleaned else self._others
+            sound = () if self._has_cleaned else self.sound
             # Workers of doit's -P process share that lock, and write at the same time.
             with WorkspaceLock(os.path.join(self._session.world.scratch, "summary.lock")) as turn:
                 turn.acquire(lambda _: None)

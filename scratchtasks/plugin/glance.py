@@ -85,4 +85,5 @@ def _workspace(root: str) -> "Workspace | None":
     has_more = declares_tasks(made) or "DOIT_CONFIG" in made
     if len(found) != 1 or has_more or "doit" in sys.modules:
         return None
-    return found.popitem()[1]
+    workspace = found.popitem()[1]
+    return None if workspace.after else workspace

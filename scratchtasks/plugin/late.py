@@ -102,6 +102,7 @@ class LateSession:
         only = name if kind in _OF_A_SERVICE and self._made is None else ""
         if self._made is None or (self._only and self._only != name):
             if self._made is not None:
+                self._made.close()  # what it has cleaned leaves the summary
                 self._workspace.restart()
             services = self.graph.services.items()
             others = {n: each.folder for n, each in services if n != only} if only else {}

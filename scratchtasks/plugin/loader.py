@@ -102,11 +102,15 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         for section in (self.config or {}).values():
             given |= section
         config = self.workspace.doit_config
+        if theirs is config:
+            theirs = {}
         ours = {name: value for name, value in config.items() if name not in given}
+        if {**config, **given, **theirs}["backend"] != config["backend"]:
+            ours.pop("dep_file", None)  # no other backend makes the folder, or reads our file
         tasks = given.get("default_tasks")
         if tasks is not None:  # doit looks for it in dodo.py only, and would run all there is
             ours["default_tasks"] = tasks.split() if isinstance(tasks, str) else tasks
-        return ours if theirs is config else {**ours, **theirs}
+        return {**ours, **theirs}
 
     def load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
         """The user's own tasks and ours.  Raises: InvalidDodoFile for faults in configuration.
@@ -232,11 +236,14 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         stale = memory.stale(images)
         count = len(images) or memory.count
         if stale:
-            self.session = workspace.session(memory.rest(stale))
+            others = memory.rest(stale)
+            self.session = workspace.session(others)
             if self.session.graph.services.keys() != stale:  # one got another name
                 workspace.restart()
                 memory.forget()
                 self.session = workspace.session()
+            elif not images:  # else no more was looked at than those
+                self.session.exports.sound = others
             self.session.at_end = memory.keep
             made = self._prepared(cmd, pos_args, tasks, set(images) - stale)
             for chore in (self.session.exports.digests, partial(memory.prepare, self.session)):

@@ -77,7 +77,7 @@ def _prepare_run(
         options["outfile"] = sys.stderr  # stdout is for what was pushed
     if any(word.startswith("image:") for word in reached):
         session.use_world(replace(session.world, packs=True))
-    actions = _actions_of(session, reached)
+    actions = _actions_of(session, _not_ignored(session, reached, cmd.dep_manager))
     session.pinning.settle(actions)
     if any(task.loader for task in users_tasks):  # doit makes more of them on the way
         session.users_tasks = None
@@ -114,6 +114,17 @@ def _load_together(session: Session, cmd: Any) -> None:
     }
     session.loads.plan(loaded)
     cmd.sel_tasks = [*loaded, *selected]
+
+
+def _not_ignored(session: Session, reached: Iterable[str], database: Any) -> list[str]:
+    """Those of *reached* that doit will look at: it skips what `doit ignore` has put into its
+    *database*, and all that needs that."""
+    ignored = set[str]()
+    for name in reached:  # dependencies come first
+        task = session.graph.tasks.get(name)
+        if task and (database.status_is_ignore(task) or not ignored.isdisjoint(task.deps)):
+            ignored.add(name)
+    return [name for name in reached if name not in ignored]
 
 
 def _actions_of(session: Session, reached: Iterable[str]) -> list[str]:

@@ -13,10 +13,15 @@ _OF_ONE_SERVICE = frozenset({"binary", "rootfs", "image", "load", "smoke", "push
 
 
 def images_of(words: Sequence[str]) -> tuple[str, ...] | None:
-    """The services whose images *words* name and nothing else, () for all; None otherwise."""
-    if not words or not all(word.partition(":")[0] == "image" for word in words):
-        return None
-    return () if "image" in words else tuple(word.partition(":")[2] for word in words)
+    """The services whose images *words* name and nothing else, () for all; None otherwise.
+
+    Names beside all are for somebody else to look up: none of them has to be there.
+    """
+    if set(words) == {"image"}:
+        return ()
+    parts = [word.partition(":") for word in words]
+    is_named = parts and all(kind == "image" and colon for kind, colon, _ in parts)
+    return tuple(name for _, _, name in parts) if is_named else None
 
 
 def services_of(words: Sequence[str]) -> tuple[str, ...]:
@@ -33,11 +38,12 @@ def make_images(words: Sequence[str]) -> bool:
 
 
 def are_apart(users_tasks: "Sequence[Task]") -> bool:
-    """Whether *users_tasks* are sure to need none of ours."""
+    """Whether *users_tasks* are sure to need none of ours, and to have no name of one."""
     own = {task.name for task in users_tasks}
     return not any(
         task.wild_dep
         or task.loader
+        or task.name.partition(":")[0] in _OF_ONE_SERVICE
         or not own.issuperset((*task.task_dep, *task.setup_tasks))
         or any(path.startswith(_OUTPUTS) for path in task.file_dep)
         for task in users_tasks

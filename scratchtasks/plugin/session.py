@@ -55,7 +55,7 @@ class Session:
     """The graph of a workspace and everything needed to decide about it and build it.
 
     *sources* are the files that declare it, with the Digest that was read.  *others* are names
-    of services that are known to be up to date and were left out.
+    of services that were left out.
     """
 
     def __init__(
@@ -313,7 +313,11 @@ class Session:
         return [check_tag(self.expand(tag, service), where) for tag in tags]
 
     def clean(self, task: Task) -> None:
-        """Remove *task*'s stamps and, for an image, its layout.  Raises: SinkError."""
+        """Remove *task*'s stamps and, for an image, its layout, once no other run is at work.
+
+        Raises: SinkError, StoreError.
+        """
+        self.lock()
         for name in task.actions:
             remove(stamp_path(self.world.scratch, self.graph.actions[name]))
         if self.is_image(task):

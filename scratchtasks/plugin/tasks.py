@@ -1,6 +1,7 @@
 """Tasks for doit: one for each task of the graph, fresh or stale by one key."""
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
@@ -39,7 +40,10 @@ AFTER = {"load": "rootfs", "smoke": "image", "push": "image"}
 layers as they are, so that nothing is compressed for it."""
 
 _ENGINES = {"docker": "Docker", "podman": "podman"}
-_TOGETHER = "_images_to_push"
+_HIDDEN = "_scratchtasks_"
+"""How names of tasks begin that doit does not show; users have such tasks too."""
+
+_TOGETHER = f"{_HIDDEN}images_to_push"
 
 
 class UpToDate:
@@ -107,7 +111,8 @@ class BuildAction(_OurAction):
 
     def do(self) -> None:
         self.session.build(self._task)
-        self.values = {OUR_VALUE: self.session.key(self._task)}
+        self.result = key = self.session.key(self._task)  # what doit's result_dep compares
+        self.values = {OUR_VALUE: key}
 
     def __str__(self) -> str:
         return f"build {self._task.label}"
@@ -152,19 +157,22 @@ class AfterAction(_OurAction):
         return f"{self._kind} {self._task.label}"
 
 
-class CleanAction:
+class CleanAction(BaseAction):  # type: ignore[misc]
     """Remove what a task left outside the store: its stamps and its folder in `dist/`."""
 
     def __init__(self, session: "Session | LateSession", task: Task) -> None:
         self._session = session
         self._task = task
 
-    def __call__(self) -> None:
-        self._session.clean(self._task)
+    def execute(self, out: object = None, err: object = None) -> None:
+        """Do it, or say why not, as doit has no line for that: only a traceback."""
+        try:
+            self._session.clean(self._task)
+        except ScratchError as error:
+            sys.stderr.write(f"error: {error}\n")
 
     def __str__(self) -> str:
-        # doit shows "Python: " and this without its first character, for it expects `<…`.
-        return f"<remove what {self._task.name} left outside the store"
+        return f"remove what {self._task.name} left outside the store"
 
 
 def task_dicts(
@@ -214,11 +222,11 @@ def _calls(plan: "Plan", workers: int) -> "list[tuple[Batch, ...]]":
 
 def _hidden_tasks(plan: "Plan", workers: int) -> dict[str, str]:
     """The hidden task that makes an action, for all that *plan* has."""
-    found = dict.fromkeys(plan.later, "_build")
+    found = dict.fromkeys(plan.later, f"{_HIDDEN}build")
     for number, batches in enumerate(_calls(plan, workers)):
-        found |= {name: f"_compile_{number}" for batch in batches for name in batch}
+        found |= {name: f"{_HIDDEN}compile_{number}" for batch in batches for name in batch}
     for number, chains in enumerate(plan.groups):
-        found |= {name: f"_assemble_{number}" for chain in chains for name in chain}
+        found |= {name: f"{_HIDDEN}assemble_{number}" for chain in chains for name in chain}
     return found
 
 
@@ -230,16 +238,16 @@ def _hidden_dicts(
 
     if plan.later:
         action = together(plan.later, session.build_planned, plan.later)
-        yield _hidden_dict("_build", action, session.after)
+        yield _hidden_dict(f"{_HIDDEN}build", action, session.after)
     for number, batches in enumerate(_calls(plan, workers)):
         action = together(chain.from_iterable(batches), session.build_batches, batches)
-        yield _hidden_dict(f"_compile_{number}", action, ())
+        yield _hidden_dict(f"{_HIDDEN}compile_{number}", action, ())
     for number, chains in enumerate(plan.groups):
         made = dict.fromkeys(chain.from_iterable(chains))
         deps = (dep for name in made for dep in session.graph.actions[name].deps.values())
         needed = sorted({before[dep] for dep in deps if dep in before and dep not in made})
         action = together(made, session.build_chains, chains)
-        yield _hidden_dict(f"_assemble_{number}", action, needed)
+        yield _hidden_dict(f"{_HIDDEN}assemble_{number}", action, needed)
 
 
 def _hidden_dict(name: str, action: _OurAction, needed: Iterable[str]) -> TaskDict:

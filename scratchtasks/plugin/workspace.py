@@ -123,8 +123,7 @@ class Workspace:
     def session(self, others: Mapping[str, str] = _NONE) -> "Session":
         """The analysed workspace, made on first use.
 
-        *others* are services to leave out, because they are known to be up to date, with their
-        folders.
+        *others* are services to leave out, because nothing is wanted of them, with their folders.
 
         Raises: ConfigErrors with every fault of every file; GraphError.
         """

@@ -139,6 +139,7 @@ def test_switches_are_left_to_doit(site: Site, variable: str) -> None:
 FAULTS: dict[str, tuple[str, str]] = {
     "two": (DODO + "v = Workspace()\n", "dodo.py: wanted one Workspace, got 2: v, w"),
     "broken": (DODO + "1 / 0\n", "ZeroDivisionError: division by zero"),
+    "nobody": (DODO.replace("['*']", "['*'], after=['gen']"), "there is no task of your own 'gen'"),
 }
 
 

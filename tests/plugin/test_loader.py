@@ -70,6 +70,17 @@ def test_what_their_files_set_is_not_set_by_us(section: str, root: Path) -> None
     assert "reporter" not in config
 
 
+@pytest.mark.parametrize(
+    ("theirs", "dodo"),
+    [({"GLOBAL": {"backend": "dbm"}}, ""), ({}, 'DOIT_CONFIG = {"backend": "sqlite3"}')],
+)
+def test_our_database_is_for_no_other_backend(
+    theirs: dict[str, Any], dodo: str, root: Path
+) -> None:
+    write(root, {"dodo.py": f"{FILES['dodo.py']}\n{dodo}\n"})
+    assert "dep_file" not in loader(theirs).load_doit_config()
+
+
 def test_a_dodo_file_without_a_workspace_is_doits_own_affair(root: Path) -> None:
     write(root, {"dodo.py": 'def task_x():\n    return {"actions": ["true"]}\n'})
     found = loader()

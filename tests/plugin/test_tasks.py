@@ -53,21 +53,27 @@ def test_targets_are_relative_and_of_one_task_each(shop: Session) -> None:
 def test_batches_are_hidden_tasks_that_members_wait_for(shop: Session) -> None:
     names = ["//services/api:binary@linux/amd64", "//services/web:binary@linux/amd64"]
     found = by_name(shop, plan=Plan((tuple(names),)))
-    assert found["_compile_0"]["uptodate"] == [False]
+    assert found["_scratchtasks_compile_0"]["uptodate"] == [False]
     for name in ("binary:api", "binary:web"):
-        assert "_compile_0" in found[name]["task_dep"]
-    assert "_compile_0" not in found["image:api"]["task_dep"]
-    assert str(found["_compile_0"]["actions"][0]) == "build " + ", ".join(names)
+        assert "_scratchtasks_compile_0" in found[name]["task_dep"]
+    assert "_scratchtasks_compile_0" not in found["image:api"]["task_dep"]
+    assert str(found["_scratchtasks_compile_0"]["actions"][0]) == "build " + ", ".join(names)
+
+
+def test_names_of_hidden_tasks_say_whose_they_are(shop: Session) -> None:
+    plan = Plan((("//services/api:binary@linux/amd64",),), later=("//services/web:rootfs",))
+    hidden = [name for name in by_name(shop, plan=plan) if name.startswith("_")]
+    assert hidden == ["_scratchtasks_build", "_scratchtasks_compile_0"]
 
 
 def test_groups_of_chains_come_after_batches_and_before_their_tasks(shop: Session) -> None:
     binaries = ("//services/api:binary@linux/amd64", "//services/web:binary@linux/amd64")
     roots = (("//services/api:rootfs",), ("//services/web:rootfs",))
     found = by_name(shop, plan=Plan((binaries,), (roots,)))
-    assert found["_assemble_0"]["task_dep"] == ["_compile_0"]
+    assert found["_scratchtasks_assemble_0"]["task_dep"] == ["_scratchtasks_compile_0"]
     for name in ("rootfs:api", "rootfs:web"):
-        assert found[name]["task_dep"][-1] == "_assemble_0"
-    assert str(found["_assemble_0"]["actions"][0]) == (
+        assert found[name]["task_dep"][-1] == "_scratchtasks_assemble_0"
+    assert str(found["_scratchtasks_assemble_0"]["actions"][0]) == (
         "build //services/api:rootfs, //services/web:rootfs"
     )
 
@@ -162,4 +168,4 @@ def test_a_failed_batch_leaves_its_failures_to_the_members(shop: Session, tmp_pa
 
 def test_clean_is_named_for_people(shop: Session) -> None:
     (clean,) = by_name(shop)["image:api"]["clean"]
-    assert str(clean) == "<remove what image:api left outside the store"
+    assert str(clean) == "remove what image:api left outside the store"

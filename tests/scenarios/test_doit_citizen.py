@@ -223,6 +223,41 @@ def test_tasks_of_the_users_own_live_beside_ours(tmp_path: Path) -> None:
     assert "-- sum" in site.doit("sum").out
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "2")])
+def test_what_doit_ignores_is_not_made_with_others(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    site = shop(tmp_path)
+    site.doit("ignore", "binary:api")
+    assert "//services/api:binary GoCompile" not in site.doit(*options).actions
+    assert list(site.images()) == ["web"]
+    site.doit("forget", "binary:api")
+    site.doit(*options)
+    assert list(site.images()) == ["api", "web"]
+
+
+RESULTS = """
+from doit.tools import result_dep
+
+def task_tell():
+    return {
+        "actions": ["echo %(key)s > told.txt"],
+        "getargs": {"key": ("image:web", "scratchtasks")},
+        "uptodate": [result_dep("image:web")],
+    }
+"""
+
+
+def test_a_task_of_the_users_own_runs_when_an_image_is_another(tmp_path: Path) -> None:
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": DODO + RESULTS})
+    assert ".  tell" in site.doit("tell").out
+    first = (site.root / "told.txt").read_text()
+    assert "-- tell" in site.doit("tell").out
+    site.write({"services/web/static/index.html": "<p>another</p>\n"})
+    assert ".  tell" in site.doit("tell").out
+    assert (site.root / "told.txt").read_text() not in ("", first)
+
+
 def test_a_task_of_the_users_own_may_run_doit(tmp_path: Path) -> None:
     nested = (
         f'def task_again():\n    return {{"actions": ["{sys.executable} -m doit image:api"]}}\n'

@@ -145,6 +145,21 @@ def test_edits_while_another_run_is_waited_for_are_seen(tmp_path: Path) -> None:
     assert site.images() == site.clean_build(tmp_path / "clean", "image")
 
 
+def test_what_another_run_is_at_work_on_is_not_cleaned(tmp_path: Path) -> None:
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": DODO, "gen/slow.sh": SLOW})
+    site.doit("image:api")
+    first = site.start("rule:gen/slow")
+    wait_for(site.root / "gen/child")
+    second = site.start("clean", "image:api")
+    assert second.stderr is not None
+    assert second.stderr.readline().startswith(b"another doit is at work here")
+    assert list(site.images()) == ["api"]
+    os.kill(int((site.root / "gen/child").read_text()), signal.SIGTERM)
+    for process in (first, second):
+        assert (process.communicate(timeout=60)[1], process.returncode) == (b"", 0)
+    assert not site.images()
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )

@@ -1,5 +1,6 @@
 """Tasks that are named by service: no other service is read for them, and nothing is missed."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -60,6 +61,24 @@ def test_what_may_need_others_reads_all(site: Site) -> None:
     site.write({"dodo.py": DODO + task})
     site.doit()
     assert analyzed(site, "mine", "rootfs:web")[1] == 2
+
+
+def test_a_wrong_name_beside_all_is_told_while_nothing_is_to_do(site: Site) -> None:
+    settled(site)
+    ran = site.run("image", "image:nope")
+    assert (ran.code, ran.out) == (3, "")
+    assert "image:nope: there is no such task" in ran.err
+    assert site.doit("image", "image:web").summary == "2 images up to date"
+
+
+def test_what_was_not_looked_at_is_not_taken_for_sound(site: Site) -> None:
+    settled(site)
+    shutil.rmtree(site.root / "dist" / "api")
+    site.write({"services/web/main.go": lone_go("another")})
+    site.doit("image:web")
+    assert list(site.images()) == ["web"]
+    assert site.doit().summary == "2 images, 1 from cache, 1 up to date"
+    assert list(site.images()) == ["api", "web"]
 
 
 def test_another_name_is_asked_for_in_all(site: Site) -> None:

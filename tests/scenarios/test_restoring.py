@@ -194,3 +194,23 @@ def test_one_compiler_call_makes_all_stale_go_binaries(tmp_path: Path) -> None:
     ran = site.doit(env={"PATH": path})
     assert ran.summary == "4 images, 3 rebuilt, 1 up to date"
     assert calls.read_text().split().count("build") == 1
+
+
+def test_what_cannot_be_cleaned_is_told_and_the_rest_goes(built: Site) -> None:
+    notes = built.root / "dist" / "api" / "notes"
+    notes.touch()
+    ran = built.run("clean", "image:web", "image:api")
+    assert ran.err == (
+        f"error: {notes.parent}: holds 'notes', which is no part of the image\n"
+        "    hint: move it elsewhere, or delete the folder yourself\n"
+    )
+    assert list(built.images()) == ["api"]
+    notes.unlink()
+    built.doit()
+
+
+def test_the_summary_forgets_what_is_cleaned_beside_other_tasks(built: Site) -> None:
+    built.doit("list")  # what is shown is known then without a look at every service
+    built.doit("clean", "image:web", "binary:api")
+    assert list(built.images()) == ["api"]
+    built.doit()
