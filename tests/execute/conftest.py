@@ -1,13 +1,18 @@
 """A World for a workspace in a temporary folder, with everything in it real."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.process import Processes
+from scratchtasks.execute.toolchains import find_package
 from scratchtasks.store.actions import ActionCache
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
@@ -51,8 +56,24 @@ def world(tmp_path: Path, world_at: Callable[..., World]) -> World:
 
 @pytest.fixture(scope="session")
 def zig_cache() -> Path:
-    """zig's own builds of libc take a minute for each target, so they outlive the tests."""
+    """zig's own builds of libc take a minute for each target, so they outlive the tests.
+
+    So does the zig that makes them, in `ziglang_beside` it: to one in another place they are new.
+    """
     home = os.environ.get("SCRATCH_TEST_CACHE") or os.path.expanduser("~/.cache/scratchtasks-tests")
     path = Path(home, "zig")
     path.mkdir(parents=True, exist_ok=True)
+    package, kept = find_package("ziglang"), ziglang_beside(path)
+    assert package is not None
+    if not kept.is_dir():
+        made = tempfile.mkdtemp(dir=home)
+        shutil.copytree(package, made, dirs_exist_ok=True)
+        with suppress(OSError):  # another worker was quicker
+            os.rename(made, kept)
+        shutil.rmtree(made, ignore_errors=True)
     return path
+
+
+def ziglang_beside(zig_cache: Path) -> Path:
+    """Where the copy of the package ziglang is that *zig_cache* is of."""
+    return zig_cache.with_name(f"ziglang-{version('ziglang')}")

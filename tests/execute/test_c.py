@@ -19,6 +19,7 @@ from scratchtasks.execute.operation import World
 from scratchtasks.execute.verdict import Verdict
 from scratchtasks.execute.zig import find_zig
 
+from .conftest import ziglang_beside
 from .golang_workspace import Silent, write
 
 AMD64 = Platform("linux", "amd64")
@@ -40,7 +41,8 @@ def zig_world(tmp_path: Path, world_at: Callable[..., World], zig_cache: Path) -
 
 def with_zig(world: World, zig_cache: Path) -> World:
     os.symlink(zig_cache, os.path.join(world.scratch, "zig"))
-    return world
+    path = f"{ziglang_beside(zig_cache)}{os.pathsep}{world.env['PATH']}"
+    return replace(world, env={**world.env, "PATH": path})
 
 
 def c_action(platform: Platform = AMD64, **params: Any) -> Action:
