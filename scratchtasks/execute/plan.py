@@ -67,15 +67,15 @@ def run_batches(engine: Engine, batches: Sequence[Batch], workers: int) -> None:
     map_all(engine.run, [batch for batch in batches if batch not in ahead], workers)
 
 
-def plan(engine: Engine, names: Sequence[str], together: int, *, is_alone: bool = True) -> Plan:
+def plan(engine: Engine, names: Sequence[str], together: int, *, with_singles: bool = True) -> Plan:
     """What is best made together of the actions *names*, which come after those they need.
 
-    A group has *together* chains at most.  Unless this is *is_alone*, something else runs actions
-    side by side, and compiler calls that make a single one are left to it.
+    A group has *together* chains at most.  Compiler calls that make a single action are batches
+    *with_singles* only: without, they are left to doit, which has several tasks at work.
     """
     others = [name for name in names if not engine.actions[name].is_probe]
     batches = _batches(engine, others)
-    if not is_alone or len(batches) < 2:
+    if not with_singles or len(batches) < 2:
         batches = [batch for batch in batches if len(batch) > 1]
     shared = [name for name in others if _is_shared(engine, name)]
     chains = _chains(engine, others, {*shared, *(name for batch in batches for name in batch)})

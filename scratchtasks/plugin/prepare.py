@@ -86,7 +86,7 @@ def _prepare_run(
     if session.users_tasks != ():  # what they write counts: it is decided after they have run
         planned = Plan(later=tuple(actions))
     elif options.get("num_process"):
-        planned = session.plan(actions, _FEW, is_alone=False)
+        planned = session.plan(actions, _FEW, with_singles=False)
     else:
         planned = session.plan(actions)
     # Compilers take longer than probes: what was begun is ended before their answer is looked at.

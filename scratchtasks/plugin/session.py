@@ -264,12 +264,14 @@ class Session:
         for group in planned.groups:
             self.build_chains(group, workers)
 
-    def plan(self, names: Sequence[str], together: int = _MANY, *, is_alone: bool = True) -> Plan:
+    def plan(
+        self, names: Sequence[str], together: int = _MANY, *, with_singles: bool = True
+    ) -> Plan:
         """What is best made together of the actions *names*, at most *together* chains a group;
-        *is_alone* as for `execute.plan.plan`."""
+        *with_singles* as for `execute.plan.plan`."""
         with self.engine.planning():
             run_probes(self.engine, names)
-            return plan(self.engine, names, together, is_alone=is_alone)
+            return plan(self.engine, names, together, with_singles=with_singles)
 
     def build_chains(self, chains: Sequence[Chain], workers: int) -> None:
         """Build *chains*, each in its order, on *workers* threads (0: one for each core).

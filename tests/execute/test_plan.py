@@ -93,7 +93,7 @@ def test_compiler_calls_that_make_one_each_are_made_side_by_side(compilers: Ledg
     names = ["//:a", "//:b", "//:c", "//:d"]
     alone = tuple((name,) for name in names)
     assert plan(compilers.engine(), names, 16) == Plan(alone)
-    assert plan(compilers.engine(), names, 16, is_alone=False) == Plan()
+    assert plan(compilers.engine(), names, 16, with_singles=False) == Plan()
     assert plan(compilers.engine(), names[:1], 16) == Plan()
 
 
