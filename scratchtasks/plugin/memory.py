@@ -3,8 +3,8 @@
 import fcntl
 import os
 import time
-from collections.abc import Collection, Mapping
-from contextlib import chdir, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import StoreError
@@ -22,6 +22,8 @@ from .memo import (
 from .recall import stale_services
 
 if TYPE_CHECKING:
+    from subprocess import Popen
+
     from scratchtasks.store.signature import Content
 
     from .outline import Outline
@@ -59,11 +61,12 @@ class Memory:
         memo = read_memo(self._folder, self._environment, self._head)
         if memo is None or _is_at_work(os.path.join(self._root, ".scratch", "lock")):
             return False
-        with chdir(self._root):  # where it is, nearly always
-            self._stale = stale_services(memo, self._folder, self._environment, only)
-        self.contents = memo.contents
-        if self._stale is None or not self._git_agrees(memo):
-            return False
+        with self._asking_git(memo.git) as agrees:
+            with chdir(self._root):  # where it is, nearly always
+                self._stale = stale_services(memo, self._folder, self._environment, only)
+            self.contents = memo.contents
+            if self._stale is None or not agrees():
+                return False
         self._memo = memo
         return True
 
@@ -154,19 +157,28 @@ class Memory:
         """Forget what was up to date."""
         drop_memos(self._folder)
 
-    def _git_agrees(self, memo: Memo) -> bool:
-        if not memo.git:
-            return True
-        from .templates import ask_git
+    @contextmanager
+    def _asking_git(self, said: Mapping[str, str]) -> Iterator[Callable[[], bool]]:
+        """Have git at work inside `with`, beside the look at files; what it gives waits for the
+        answers, and is whether they are what git has *said* before, by its arguments."""
+        with ExitStack() as running:
+            try:
+                asked = [
+                    (running.enter_context(self._begin_git(args)), value)
+                    for args, value in said.items()
+                ]
+            except OSError:
+                yield lambda: False
+            else:
+                yield lambda: all(
+                    git.communicate()[0].strip() == value and not git.returncode
+                    for git, value in asked
+                )
 
-        try:
-            for args, value in memo.git.items():
-                answer = ask_git(args.split(" "), self._root, self._env)
-                if answer.returncode or answer.stdout.strip() != value:
-                    return False
-        except OSError:
-            return False
-        return True
+    def _begin_git(self, args: str) -> "Popen[str]":
+        from .templates import begin_git
+
+        return begin_git(args.split(" "), self._root, self._env)
 
 
 def _is_at_work(lock: str) -> bool:

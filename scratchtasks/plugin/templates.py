@@ -81,15 +81,17 @@ class Templates:
 
     def _ask_git(self, name: str, args: tuple[str, ...], where: str) -> str:
         try:
-            answer = ask_git(args, self._root, self._env)
+            git = begin_git(args, self._root, self._env)
         except OSError as error:
             raise ConfigError(where, f"{{{name}}}: git cannot be run: {error.strerror}") from None
-        if answer.returncode:
-            said = answer.stderr.strip().splitlines()
+        with git:
+            answer, complaint = git.communicate()
+        if git.returncode:
+            said = complaint.strip().splitlines()
             what = said[-1] if said else "git failed"
             hint = "commit first: there is nothing to name yet" if _has_no_commit(what) else ""
             raise ConfigError(where, f"{{{name}}}: {what}", hint)
-        return answer.stdout.strip()
+        return answer.strip()
 
 
 def _has_no_commit(what: str) -> bool:
@@ -98,10 +100,9 @@ def _has_no_commit(what: str) -> bool:
     return "Needed a single revision" in what or "ambiguous argument 'HEAD'" in what
 
 
-def ask_git(
-    args: Sequence[str], root: str, env: Mapping[str, str]
-) -> "subprocess.CompletedProcess[str]":
-    """Run `git ARGS` in *root* to its end.  Raises: OSError when it cannot be run."""
-    return subprocess.run(
-        ["git", *args], cwd=root, env=dict(env), capture_output=True, text=True, check=False
+def begin_git(args: Sequence[str], root: str, env: Mapping[str, str]) -> "subprocess.Popen[str]":
+    """Start `git ARGS` in *root*.  Raises: OSError when it cannot be run."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        ["git", *args], cwd=root, env=dict(env), stdout=pipe, stderr=pipe, text=True
     )
