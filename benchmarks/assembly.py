@@ -16,6 +16,7 @@ from glob import glob
 from pathlib import Path
 
 from scratchtasks.core.descriptor import layer_from_json
+from scratchtasks.core.rootfs import Rootfs
 from scratchtasks.oci.gzip import GzipWriter
 from scratchtasks.plugin.session import Session
 from scratchtasks.plugin.workspace import Workspace
@@ -85,17 +86,21 @@ class Bench:
 
     def archive(self) -> None:
         """Write the archive that an engine would get."""
-        (root,) = self.session.roots_of("api")
-        image = PlainImage(root)
+        image = PlainImage(self._root)
         known = {tar.digest for tar in image.tars[:-1]}
         with open(self.folder / "archive", "wb", buffering=0) as file:
             for chunk in write_archive([image], known, self.session.world.store):
                 file.write(chunk)
 
+    @property
+    def _root(self) -> Rootfs:
+        (platform,) = self.session.graph.services["api"].image.platforms
+        return self.session.root_of("api", platform)
+
     def check(self, size: int) -> None:
         """Make sure that both forms hold a layer of *size* bytes or more, under one config."""
         entries = json.loads((self.folder / "dist/images.json").read_text())["images"]
-        (root,) = self.session.roots_of("api")
+        root = self._root
         assert entries[0]["image_id"] == root.config.digest
         assert root.layers[-1].size > size
         top = entries[0]["layers"][-1]

@@ -119,9 +119,6 @@ class _Builder:
                     made = Source(action=self.add_fetch(origin, what).name, output="file")
                     return Given(name=pin_name(origin), source=made)
 
-        def fetched(staged: Staged, platform: Platform) -> Action:
-            return self.add_fetch(FromImage(image=staged.image, path=staged.src), "file", platform)
-
         has_roots = "certs" in service.image.essentials and service.certs.public
         has_zones = "zoneinfo" in service.image.essentials
         layers = essential_layers(
@@ -133,12 +130,13 @@ class _Builder:
         for kind, action in layers.items():
             if action.name not in self.actions:
                 self._add(f"layer:{action.label.name}", action.label, (action,), _LAYER_DOCS[kind])
-        made = []
-        binary_actions: list[Action] = []
-        for binary in service.binaries:
-            single = len(service.binaries) == 1
-            label = Label(service.folder, "binary" if single else f"binary.{binary.name}")
-            for platform in service.image.platforms:
+        compiled: dict[Platform, Actions] = {}
+        roots: dict[Platform, Actions] = {}
+        for platform in service.image.platforms:
+            made = []
+            for binary in service.binaries:
+                single = len(service.binaries) == 1
+                label = Label(service.folder, "binary" if single else f"binary.{binary.name}")
                 request = Request(
                     service=service,
                     label=label,
@@ -147,25 +145,26 @@ class _Builder:
                     source=source,
                 )
                 steps = _binary_actions(binary, request)
-                binary_actions += steps
-                made.append((binary, platform, steps[-1]))
-        if binary_actions:
+                compiled[platform] = (*compiled.get(platform, ()), *steps)
+                made.append((binary, steps[-1]))
+
+            def fetched(staged: Staged, on: Platform = platform) -> Action:
+                return self.add_fetch(FromImage(image=staged.image, path=staged.src), "file", on)
+
+            roots[platform] = (rootfs(service, platform, layers, made, source, fetched),)
+        if compiled:
             names = ", ".join(binary.name for binary in service.binaries)
-            self._add(
-                f"binary:{service.name}",
-                service.binary_label,
-                tuple(binary_actions),
-                f"static binary {names}",
+            self._add_for_each(
+                f"binary:{service.name}", service.binary_label, compiled, f"static binary {names}"
             )
-        root = rootfs(service, layers, made, source, fetched)
-        image = scratch_image(service, root)
-        platforms = ", ".join(str(platform) for platform in service.image.platforms)
-        self._add(
+        self._add_for_each(
             f"rootfs:{service.name}",
             service.rootfs_label,
-            (root,),
+            roots,
             "root file system, staged and checked",
         )
+        image = scratch_image(service, [root for (root,) in roots.values()])
+        platforms = ", ".join(str(platform) for platform in service.image.platforms)
         self._add(
             f"image:{service.name}",
             service.image_label,
@@ -186,9 +185,24 @@ class _Builder:
     def _add(self, name: str, label: Label, actions: Actions, doc: str) -> None:
         for action in actions:
             self.actions[action.name] = action
-            self.task_of_action[action.name] = name
+            self.task_of_action[action.name] = name  # of one with parts and a part: the part
         names = tuple(action.name for action in actions)
         self.tasks[name] = Task(name=name, label=label, doc=doc, actions=names)
+
+    def _add_for_each(
+        self, name: str, label: Label, made: Mapping[Platform, Actions], doc: str
+    ) -> None:
+        """A task with all actions *made*; with several platforms it has parts, one for each, for
+        who needs a single one."""
+        everything = tuple(action for actions in made.values() for action in actions)
+        self._add(name, label, everything, doc)
+        if len(made) == 1:
+            return
+        for platform, actions in made.items():
+            part = Label(label.package, f"{label.name}@{platform}")
+            self._add(f"{name}@{platform}", part, actions, f"{doc}, {platform}")
+        parts = tuple(f"{name}@{platform}" for platform in made)
+        self.tasks[name] = replace(self.tasks.pop(name), parts=parts)  # it comes after them
 
     def linked_tasks(self) -> dict[str, Task]:
         """The tasks, each with the tasks that its actions depend on."""
@@ -200,7 +214,7 @@ class _Builder:
                 for dep in self.actions[action].deps.values()
             )
             deps.pop(name, None)
-            linked[name] = replace(task, deps=tuple(deps))
+            linked[name] = replace(task, deps=task.parts or tuple(deps))
         return linked
 
     def _claim(self, name: str, origin: str) -> None:

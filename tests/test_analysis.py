@@ -102,7 +102,31 @@ def test_a_binary_for_each_platform() -> None:
         "//services/api:binary@linux/amd64",
         "//services/api:binary@linux/arm64",
     ]
-    assert len(found.actions["//services/api:rootfs"].deps) == 3
+    for platform in ("linux/amd64", "linux/arm64"):
+        root = found.actions[f"//services/api:rootfs@{platform}"]
+        (binary,) = (dep for alias, dep in root.deps.items() if alias.startswith("binary:"))
+        assert binary == f"//services/api:binary@{platform}"
+
+
+def test_what_is_built_for_one_of_several_platforms_has_a_task() -> None:
+    found = graph([service(platforms=(AMD64, ARM64))])
+    (etc,) = (name for name in found.tasks if name.startswith("layer:"))
+    assert {name: task.deps for name, task in found.tasks.items()} == {
+        etc: (),
+        "binary:api@linux/amd64": (),
+        "binary:api@linux/arm64": (),
+        "binary:api": ("binary:api@linux/amd64", "binary:api@linux/arm64"),
+        "rootfs:api@linux/amd64": (etc, "binary:api@linux/amd64"),
+        "rootfs:api@linux/arm64": (etc, "binary:api@linux/arm64"),
+        "rootfs:api": ("rootfs:api@linux/amd64", "rootfs:api@linux/arm64"),
+        "image:api": ("rootfs:api@linux/amd64", "rootfs:api@linux/arm64"),
+    }
+    whole, label = found.tasks["rootfs:api"], "//services/api:rootfs@linux/arm64"
+    assert (whole.actions, whole.parts) == (
+        ("//services/api:rootfs@linux/amd64", label),
+        ("rootfs:api@linux/amd64", "rootfs:api@linux/arm64"),
+    )
+    assert found.task_of_label(label) == "rootfs:api@linux/arm64"
 
 
 def test_equal_essentials_are_one_task() -> None:
@@ -173,7 +197,9 @@ def test_no_cycle_is_no_error() -> None:
 )
 def test_sources(src: str, outs: tuple[str, ...], place: dict[str, str]) -> None:
     staged = (Staged(src=src, dest="/srv/x"),)
-    root = graph([service(files=staged)], [rule(outs=outs)]).actions["//services/api:rootfs"]
+    root = graph([service(files=staged)], [rule(outs=outs)]).actions[
+        "//services/api:rootfs@linux/amd64"
+    ]
     assert root.params["files"] == [{**place, "dest": "/srv/x", "mode": None, "owner": ""}]
     assert ("file:0" in root.deps) == ("dep" in place)
 

@@ -11,7 +11,8 @@ from .label import Label
 class Task:
     """What becomes one doit task: its *actions* in order, after the tasks in *deps*.
 
-    *name* is doit's (`image:api`), *label* Bazel's (`//services/api:image`).
+    *name* is doit's (`image:api`), *label* Bazel's (`//services/api:image`).  *parts* are the
+    tasks, one for each platform, that do all of this one's work.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Task:
     doc: str
     actions: tuple[str, ...]
     deps: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 def name_of_label(tasks: Mapping[str, Task], label: str) -> str:

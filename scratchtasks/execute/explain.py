@@ -47,12 +47,13 @@ def why_stale(
     if stamp is None:
         return "it was never built here"
     now = json.loads(canonical_json(description))
-    changes = [
+    said = (
         *_dep_changes(stamp.description.get("deps"), now.get("deps"), deps),
         *_pin_changes(stamp.description.get("identity"), now.get("identity")),
         *_differences(_without_told(stamp.description), _without_told(now)),
         *_input_changes(stamp.record, record),
-    ]
+    )
+    changes = list(dict.fromkeys(said))  # on each platform, perhaps
     if not changes:
         return fault or "its stamp is out of date"
     more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
@@ -74,7 +75,7 @@ def _dep_changes(before: Any, after: Any, deps: Mapping[str, ActionResult]) -> I
         if before.get(alias) == after.get(alias):
             continue
         kind, _, name = alias.partition(":")
-        what = _PARTS.get(alias) or f"{kind} {name}".rstrip()
+        what = _PARTS.get(alias.partition("@")[0]) or f"{kind} {name}".rstrip()
         versions = deps[alias].facts.get("versions") if alias in deps else None
         now = ", ".join(f"{pin} {version}" for pin, version in (versions or {}).items())
         yield f"{what} changed" + (f" (now {now})" if now else "")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scratchtasks.core.action import Input
+from scratchtasks.core.action import ActionResult, Input
 from scratchtasks.core.descriptor import Layer
 from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import StageError
@@ -18,9 +18,12 @@ from .operation import Done, Job, Outcome, World, each_alone
 
 
 class ImageOperation:
-    """op `image`: facts hold, for each platform, its manifest, config and layers."""
+    """op `image`: facts hold, for each of param `platforms`, its manifest, config and layers.
 
-    version = 2
+    deps: `rootfs@PLATFORM` for each.
+    """
+
+    version = 3
 
     def identity(self, job: Job, world: World) -> Json:
         """How layers are compressed, and the clock that images carry."""
@@ -37,7 +40,7 @@ class ImageOperation:
 
 
 def _assemble(job: Job, world: World) -> Done:
-    roots = [rootfs_from_json(value) for value in job.deps["rootfs"].facts["roots"]]
+    roots = [rootfs_from_json(each.facts["root"]) for each in _roots(job)]
     made = [_for_platform(root, job, world) for root in roots]
     top = made[0].manifest
     if len(made) > 1:
@@ -47,6 +50,12 @@ def _assemble(job: Job, world: World) -> Done:
     for each in made:
         outputs.update({blob.digest: blob for blob in each.blobs})
     return Done(outputs=outputs, facts={"images": [each.to_json() for each in made]})
+
+
+def _roots(job: Job) -> list[ActionResult]:
+    """In the order of the platforms, which the index keeps: runtimes take the first that fits."""
+    platforms: Any = job.action.params["platforms"]
+    return [job.deps[f"rootfs@{platform}"] for platform in platforms]
 
 
 def _for_platform(root: Rootfs, job: Job, world: World) -> PlatformImage:
@@ -88,7 +97,8 @@ def _annotations(params: Mapping[str, Any], epoch: int) -> dict[str, str]:
 
 def _versions_of(job: Job) -> dict[str, str]:
     """The sources of the certificates and zones inside, such as `certifi 2026.10.18`."""
-    versions: Mapping[str, Mapping[str, str]] = job.deps["rootfs"].facts["versions"]
+    first = _roots(job)[0]  # essentials are the same on every platform
+    versions: Mapping[str, Mapping[str, str]] = first.facts["versions"]
     return {
         f"dev.scratchtasks.{kind}": ", ".join(f"{name} {each[name]}" for name in each)
         for kind, each in versions.items()

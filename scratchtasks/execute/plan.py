@@ -13,7 +13,7 @@ Batch = tuple[str, ...]
 """Names of actions that one call makes."""
 
 Chain = tuple[str, ...]
-"""Names of actions each of which needs the one before."""
+"""Names of actions, each after those that it needs."""
 
 _COMPILERS = frozenset({"c_build", "cargo_build", "go_build"})
 """Operations that wait for a program, which leaves cores idle while it links."""
@@ -120,9 +120,8 @@ def _chains(engine: Engine, names: Iterable[str], before: set[str]) -> list[Chai
             continue
         stale = [dep for dep in action.deps.values() if engine.verdict(dep).result is None]
         joined = {id(chains[dep]): chains[dep] for dep in stale if dep in chains}
-        if len(joined) > 1 or not all(dep in chains or dep in before for dep in stale):
+        if not all(dep in chains or dep in before for dep in stale):
             continue
-        chain = next(iter(joined.values()), [])
-        chain.append(name)
-        chains[name] = chain
+        chain = [*(each for part in joined.values() for each in part), name]
+        chains.update(dict.fromkeys(chain, chain))
     return list(map(tuple, {id(chain): chain for chain in chains.values()}.values()))

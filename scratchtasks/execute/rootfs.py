@@ -6,10 +6,9 @@ It is all that an engine needs, and nothing in it is compressed; only images for
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scratchtasks.core.action import Input
+from scratchtasks.core.action import Action, Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Json
-from scratchtasks.core.platform import Platform, parse_platform
 from scratchtasks.core.rootfs import Rootfs, plain_layer_from_json
 from scratchtasks.core.target import Healthcheck, Image, User
 from scratchtasks.core.tree import FileEntry, check_path, merge_trees
@@ -25,12 +24,12 @@ from .startable import check_root
 
 
 class RootfsOperation:
-    """op `rootfs`: facts hold `roots`, a Rootfs for each platform; outputs, all they need.
+    """op `rootfs`: fact `root` is the Rootfs of one platform; outputs, all it needs.
 
     Fact `versions`: for `certs` and `zoneinfo`, the versions of what they are from, by name.
     """
 
-    version = 4
+    version = 5
 
     def identity(self, job: Job, world: World) -> Json:
         """The form of tars, and the clock that images carry."""
@@ -47,24 +46,17 @@ class RootfsOperation:
 
 
 def _compose(job: Job, world: World) -> Done:
-    image = _image(job.action.params)
-    owners = _owners(image)
+    image = _image(job.action)
     outputs: dict[str, Descriptor] = {}
-    stagings, roots = [], []
-    for platform in image.platforms:
-        # Each has its own, for files of other images are of one platform.
-        staging = stage(job, owners, world, platform)
-        if not staging.is_handier_in_one:
-            staging.keep(world.store)
-            outputs.update({blob.digest: blob for blob in staging.contents})
-        stagings.append(staging)
-        roots.append(_for_platform(platform, image, staging, job, world, outputs))
-    for root in roots:
-        for blob in (root.config, *(layer.source for layer in root.layers)):
-            outputs[blob.digest] = blob
-    inputs = (item for staging in stagings for item in staging.inputs)
-    facts = {"roots": [root.to_json() for root in roots], "versions": _versions(job)}
-    return Done(outputs=outputs, facts=facts, inputs=tuple(dict.fromkeys(inputs)))
+    staging = stage(job, _owners(image), world)
+    if not staging.is_handier_in_one:
+        staging.keep(world.store)
+        outputs.update({blob.digest: blob for blob in staging.contents})
+    root = _root(image, staging, job, world, outputs)
+    for blob in (root.config, *(layer.source for layer in root.layers)):
+        outputs[blob.digest] = blob
+    facts = {"root": root.to_json(), "versions": _versions(job)}
+    return Done(outputs=outputs, facts=facts, inputs=tuple(dict.fromkeys(staging.inputs)))
 
 
 def _versions(job: Job) -> dict[str, Any]:
@@ -72,8 +64,7 @@ def _versions(job: Job) -> dict[str, Any]:
     return {kind: layer.facts["versions"] for kind, layer in layers.items() if layer}
 
 
-def _for_platform(
-    platform: Platform,
+def _root(
     image: Image,
     staging: Staging,
     job: Job,
@@ -86,10 +77,9 @@ def _for_platform(
     lower = [tree_of(result, world) for result in shared]
     binaries = []
     for binary in params["binaries"]:
-        if binary["platform"] == str(platform):
-            blob = job.deps[binary["dep"]].outputs["binary"]
-            outputs[blob.digest] = blob
-            binaries.append(_binary_entry(binary["dest"], blob))
+        blob = job.deps[binary["dep"]].outputs["binary"]
+        outputs[blob.digest] = blob
+        binaries.append(_binary_entry(binary["dest"], blob))
     tops = [top for top in staging.tops if not _is_made(top.path, [*lower, binaries])]
     merged = merge_trees([*lower, tops, staging.entries, binaries], where)
     root = {entry.path: entry for entry in merged}
@@ -106,6 +96,7 @@ def _for_platform(
     elif own:
         layers.append(plain_layer(world, own, "files", dirs))
     layers += [plain_layer(world, [entry], "binary", dirs) for entry in binaries]
+    (platform,) = image.platforms
     config = config_bytes(image, platform, layers, world.epoch)
     return Rootfs(platform, world.store.put_bytes(config, media.CONFIG), tuple(layers))
 
@@ -141,11 +132,12 @@ def _owners(image: Image) -> Owners:
     return {"root": (0, 0), "nobody": (65534, 65534), user.name: (user.uid, user.gid)}
 
 
-def _image(params: Mapping[str, Any]) -> Image:
-    config: Mapping[str, Any] = params["config"]
+def _image(action: Action) -> Image:
+    assert action.platform is not None
+    config: Any = action.params["config"]
     health = config["healthcheck"]
     return Image(
-        platforms=tuple(parse_platform(text) for text in params["platforms"]),
+        platforms=(action.platform,),
         user=User(*config["user"]),
         env=config["env"],
         workdir=config["workdir"],

@@ -11,7 +11,6 @@ from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ScratchError, StageError, StoreError, did_you_mean
 from scratchtasks.core.frozen import dataclass
-from scratchtasks.core.platform import Platform
 from scratchtasks.core.tree import FileEntry, check_length, check_path
 from scratchtasks.oci.tar import OpenBlob
 from scratchtasks.store.blobs import ContentStore
@@ -83,8 +82,8 @@ class Staging:
         return open_content
 
 
-def stage(job: Job, owners: Owners, world: World, platform: Platform | None = None) -> Staging:
-    """Entries for the `files` and `dirs` of a rootfs action, on *platform* where that matters.
+def stage(job: Job, owners: Owners, world: World) -> Staging:
+    """Entries for the `files` and `dirs` of a rootfs action.
 
     Raises: StageError for what is missing, not a file or folder; StoreError for what cannot be
     read.
@@ -92,8 +91,7 @@ def stage(job: Job, owners: Owners, world: World, platform: Platform | None = No
     stager = _Stager(job, owners, world)
     params: Mapping[str, Any] = job.action.params
     for wanted in params["files"]:
-        if wanted.get("platform") in (None, str(platform)):
-            stager.add_files(wanted)
+        stager.add_files(wanted)
     for folder in params["dirs"]:
         stager.add_folder(folder)
     said = {entry.path for entry in stager.entries if entry.kind == "dir"}

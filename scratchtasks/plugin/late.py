@@ -7,6 +7,7 @@ from scratchtasks.core.task import Task, name_of_label
 
 from .memory import Memory
 from .outline import Outline, ServiceOutline
+from .selection import service_of
 
 if TYPE_CHECKING:
     from .session import Session
@@ -98,7 +99,7 @@ class LateSession:
         return self._asked[name]
 
     def _session(self, task: Task) -> "Session":
-        kind, _, name = task.name.partition(":")
+        kind, name = task.name.partition(":")[0], service_of(task.name)
         only = name if kind in _OF_A_SERVICE and self._made is None else ""
         if self._made is None or (self._only and self._only != name):
             if self._made is not None:

@@ -9,6 +9,8 @@ from scratchtasks.core.errors import ScratchError, SinkError, StoreError
 from scratchtasks.core.span import span
 from scratchtasks.core.task import Task
 
+from .selection import service_of
+
 if TYPE_CHECKING:
     from scratchtasks.sinks import docker
     from scratchtasks.sinks.engines import Target
@@ -28,7 +30,7 @@ class Loads:
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._turn = Lock()
-        self._planned: tuple[str, ...] = ()
+        self._planned: dict[str, str] = {}
         self._done: dict[str, docker.How] = {}
         self._taken: dict[str, tuple[str, str]] = {}
         self._open = ExitStack()
@@ -36,16 +38,17 @@ class Loads:
         self._silence: SinkError | None = None
 
     def plan(self, names: Iterable[str]) -> None:
-        """The services of the tasks *names* (`rootfs:NAME`) are to be loaded by this run."""
-        self._planned = tuple(map(_name, names))
+        """The services of the tasks *names*, which build their root file systems, are to be
+        loaded by this run."""
+        self._planned = {service_of(name): name for name in names}
 
     def load(self, task: Task) -> bool:
-        """Bring the image of *task*'s service (its `rootfs:NAME` or any other task) into the
-        engine as `NAME:latest`, and under its push references; whether the engine lacked it.
+        """Bring the image of the service that *task* is about into the engine as `NAME:latest`,
+        and under its push references; whether the engine lacked it.
 
         Its root file system has to be built.  Raises: SinkError, ScratchError.
         """
-        name = _name(task.name)
+        name = service_of(task.name)
         with self._turn:
             if name not in self._done:
                 with self._asking(), span(self._session.world.tell, "load", f"load:{name}") as told:
@@ -125,7 +128,7 @@ class Loads:
         except (SinkError, StoreError):
             if len(wanted) == 1:
                 raise
-            self._planned = ()  # one of them is at fault: from now on each for itself
+            self._planned = {}  # one of them is at fault: from now on each for itself
             done = engine.load([wanted[name]], store)
         self._done.update(zip(wanted, done, strict=False))
 
@@ -134,9 +137,8 @@ class Loads:
         session = self._session
         return [
             name
-            for name in self._planned
-            if name not in self._done
-            and not session.why_unmade(session.graph.tasks[f"rootfs:{name}"])
+            for name, root in self._planned.items()
+            if name not in self._done and not session.why_unmade(session.graph.tasks[root])
         ]
 
     def _own(self, name: str, architectures: Sequence[str]) -> "docker.Loadable":
@@ -163,16 +165,12 @@ class Loads:
     def _loadable(self, name: str, architectures: Sequence[str]) -> "docker.Loadable":
         from scratchtasks.sinks import docker
 
-        label = self._session.graph.services[name].image_label
-        root = docker.for_engine(self._session.roots_of(name), architectures, str(label))
-        return docker.Loadable(root, self._references(name))
+        service = self._session.graph.services[name]
+        where = str(service.image_label)
+        platform = docker.for_engine(service.image.platforms, architectures, where)
+        return docker.Loadable(self._session.root_of(name, platform), self._references(name))
 
     def _references(self, name: str) -> tuple[str, ...]:
         push = self._session.graph.services[name].push
         tags = self._session.tags_of(name)
         return (f"{name}:latest", *(f"{push.repository}:{tag}" for tag in tags if push))
-
-
-def _name(task: str) -> str:
-    """The service of `rootfs:NAME`."""
-    return task.partition(":")[2]

@@ -14,7 +14,7 @@ from scratchtasks.execute.plan import Plan
 from .ahead import chores
 from .fresh import fresh_images
 from .session import Session
-from .tasks import AFTER, GROUPS, task_dicts
+from .tasks import AFTER, GROUPS, need_of, task_dicts
 from .words import empty_groups, resolve_words
 
 _FEW = 4
@@ -107,7 +107,7 @@ def _load_together(session: Session, cmd: Any) -> None:
     """Have all that is to be loaded built before the first is: it goes in one archive."""
     selected = list(cmd.sel_tasks or ())
     loaded = {
-        f"{AFTER['load']}:{name}": None
+        need_of("load", name, session.graph.tasks): None
         for word in selected
         for name in session.names_for("load")
         if fnmatch.fnmatchcase(f"load:{name}", word) or word == "load"
@@ -130,7 +130,8 @@ def _not_ignored(session: Session, reached: Iterable[str], database: Any) -> lis
 def _actions_of(session: Session, reached: Iterable[str]) -> list[str]:
     """Names of the actions of all tasks that *reached* has, in that order."""
     ours = session.graph.tasks
-    return [action for name in reached if name in ours for action in ours[name].actions]
+    found = (action for name in reached if name in ours for action in ours[name].actions)
+    return list(dict.fromkeys(found))  # those of a task with parts are theirs, too
 
 
 def _reached(
@@ -145,8 +146,8 @@ def _reached(
     targets = {target: task.name for task in users_tasks for target in task.targets}
     # What is done with something built needs that, and is no task of the graph.
     after = {
-        f"{kind}:{name}": f"{need}:{name}"
-        for kind, need in AFTER.items()
+        f"{kind}:{name}": need_of(kind, name, ours)
+        for kind in AFTER
         for name in session.names_for(kind)
     }
     seen: dict[str, None] = {}

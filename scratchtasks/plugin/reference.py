@@ -60,7 +60,10 @@ def _tasks() -> Iterator[str]:
     for name, doc in GROUPS.items():
         whose = "[FOLDER/]NAME" if name == "rule" else "NAME"
         yield f"| `{name}:{whose}` | `{name}`: {doc} |"
-    yield "\nEvery task answers to its label too: `doit //services/api:image`.  `push` takes"
+    yield "\nWith several platforms, `binary:NAME` and `rootfs:NAME` have a part for each, such as"
+    yield "`binary:NAME@linux/arm64`.  An engine gets one platform: `load`, `up` and `watch` build"
+    yield "only that of this machine, unless the engine wants another.\n"
+    yield "Every task answers to its label too: `doit //services/api:image`.  `push` takes"
     yield "`--dry-run` (print the plan; send nothing, try nothing out) and `--json`.\n"
     yield "What is pushed together is one transaction: blobs, then manifests by digest, then tags,"
     yield "those that move before those that are new.  When it fails, moved tags are put back to"

@@ -24,12 +24,16 @@ def images_of(words: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(name for _, _, name in parts) if is_named else None
 
 
+def service_of(name: str) -> str:
+    """The service that the task *name* (`binary:api`, `rootfs:api@linux/arm64`) is about."""
+    return name.partition(":")[2].partition("@")[0]
+
+
 def services_of(words: Sequence[str]) -> tuple[str, ...]:
     """The services that tasks named *words* are about; () where they may be about any other."""
-    parts = [word.partition(":") for word in words]
-    if not all(kind in _OF_ONE_SERVICE and name for kind, _, name in parts):
+    if not all(word.partition(":")[0] in _OF_ONE_SERVICE and service_of(word) for word in words):
         return ()
-    return tuple(dict.fromkeys(name for _, _, name in parts))
+    return tuple(dict.fromkeys(map(service_of, words)))
 
 
 def make_images(words: Sequence[str]) -> bool:

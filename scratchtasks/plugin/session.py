@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 
 from scratchtasks.analysis import ActionGraph, analyze
+from scratchtasks.core.action import ActionResult
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ConfigError, ScratchError
 from scratchtasks.core.parallel import map_all
+from scratchtasks.core.platform import Platform
 from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
 from scratchtasks.core.target import Declared, Pin
 from scratchtasks.core.task import Task, name_of_label
@@ -31,7 +33,6 @@ from .events import Events
 from .exports import Exports
 from .loads import Loads
 from .pinning import Pinning
-from .platforms import build_side_by_side
 from .pushes import Pushes
 from .templates import Templates
 from .trials import Trials
@@ -220,11 +221,11 @@ class Session:
         return ""
 
     def key(self, task: Task) -> str:
-        """The key of *task*'s last action; "" while it cannot be known."""
-        return self.engine.verdict(task.actions[-1]).key
+        """The keys of *task*'s actions, for all platforms; "" while none can be known."""
+        return " ".join(filter(None, (self.engine.verdict(name).key for name in task.actions)))
 
     def is_recorded(self, task: Task, key: object) -> bool:
-        """Whether *key*, which doit has kept of *task*, is that of its last action."""
+        """Whether *key*, which doit has kept of *task*, is that of its actions."""
         return key == self.key(task)
 
     def build(self, task: Task) -> None:
@@ -232,7 +233,8 @@ class Session:
         self.lock()
         self.pinning.settle(task.actions)  # by now the loader has, unless it is doit's own
         if not self.is_image(task):
-            build_side_by_side(self.engine, task.actions)
+            for name in task.actions:
+                self.engine.build(name)
         elif not self.exports.has_made(task):
             self._build_image(task)
 
@@ -334,13 +336,22 @@ class Session:
         """Whether *task* makes an image."""
         return task.name.startswith("image:")
 
-    def roots_of(self, name: str) -> tuple[Rootfs, ...]:
-        """The root file system of the service *name* for each platform, as last built.
+    def root_of(self, name: str, platform: Platform) -> Rootfs:
+        """The root file system of the service *name* for *platform*, one of its own; built now
+        with all that it needs if that has not been done.
 
-        Raises: ScratchError when it cannot be built.
+        Raises: ScratchError when it cannot be built; Cancelled.
         """
-        result = self.engine.build(self.graph.tasks[f"rootfs:{name}"].actions[-1])
-        return tuple(rootfs_from_json(value) for value in result.facts["roots"])
+        actions = self.graph.actions
+
+        def build(action: str) -> ActionResult:
+            for dep in actions[action].deps.values():
+                build(dep)
+            return self.engine.build(action)
+
+        names = self.graph.tasks[f"rootfs:{name}"].actions
+        (root,) = (name for name in names if actions[name].platform == platform)
+        return rootfs_from_json(build(root).facts["root"])
 
     def task_of_label(self, label: str) -> str:
         """The name of the task with *label*.  Raises: GraphError with the nearest label."""
@@ -356,7 +367,8 @@ class Session:
     def targets(self, task: Task) -> list[str]:
         """What doit may look for, relative to the current folder: stamps, and an image's index."""
         scratch = self.world.scratch
-        paths = [stamp_path(scratch, self.graph.actions[name]) for name in task.actions]
+        own = () if task.parts else task.actions
+        paths = [stamp_path(scratch, self.graph.actions[name]) for name in own]
         if self.is_image(task):
             paths.append(os.path.join(self.exports.layout_of(task), "index.json"))
         return [os.path.relpath(path, self._started_in) for path in paths]

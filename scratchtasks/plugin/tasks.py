@@ -11,11 +11,13 @@ from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.platform import host_platform
 from scratchtasks.core.task import Task
 from scratchtasks.execute.process import Cancelled
 
 from .backend import OUR_VALUE
 from .reporter import META
+from .selection import service_of
 
 if TYPE_CHECKING:
     from scratchtasks.execute.plan import Batch, Plan
@@ -38,6 +40,18 @@ GROUPS = {
 AFTER = {"load": "rootfs", "smoke": "image", "push": "image"}
 """Groups of what can be done with what was built, and the tasks that each needs: an engine takes
 layers as they are, so that nothing is compressed for it."""
+
+
+def need_of(kind: str, name: str, tasks: Mapping[str, Task]) -> str:
+    """The one of *tasks* that `load`, `smoke` or `push` (*kind*) of the service *name* needs.
+
+    Of several platforms an engine gets one, most often that of this machine, so that no other is
+    built for it; if it wants another, that is built when it says so.
+    """
+    need = f"{AFTER[kind]}:{name}"
+    part = f"{need}@{host_platform()}"
+    return part if kind == "load" and part in tasks else need
+
 
 _ENGINES = {"docker": "Docker", "podman": "podman"}
 _HIDDEN = "_scratchtasks_"
@@ -276,13 +290,13 @@ def _task_dict(session: "Session | LateSession", task: Task, hidden: Sequence[st
         "task_dep": [*session.after, *task.deps, *hidden],
         "targets": session.targets(task),
         "clean": [CleanAction(session, task)],
-        "meta": {META: about},
+        "meta": {META: {} if task.parts else about},  # its parts are what is counted
     }
 
 
 def _after_dicts(session: "Session | LateSession", task: Task) -> Iterator[TaskDict]:
     """What can be done with a finished image.  The other side is asked each time what it has."""
-    name = task.name.partition(":")[2]
+    name = service_of(task.name)
     service = session.graph.services[name]
     engine = session.declared.engine
     docs = {"load": f"{name}:latest in {_ENGINES.get(engine, engine)}"}
@@ -291,6 +305,7 @@ def _after_dicts(session: "Session | LateSession", task: Task) -> Iterator[TaskD
     if service.push is not None:
         docs["push"] = f"{name} in {service.push.repository}"
     for kind, doc in docs.items():
+        need = need_of(kind, name, session.graph.tasks)
         is_together = kind == "push" and session.pushes.planned
         yield {
             "basename": kind,
@@ -298,8 +313,8 @@ def _after_dicts(session: "Session | LateSession", task: Task) -> Iterator[TaskD
             "doc": doc,
             "actions": [AfterAction(cast("Session", session), task, kind)],
             "uptodate": [False],
-            "task_dep": [f"{AFTER[kind]}:{name}", *([_TOGETHER] if is_together else [])],
-            "meta": {META: {"after": kind, "of": f"{AFTER[kind]}:{name}"}},
+            "task_dep": [need, *([_TOGETHER] if is_together else [])],
+            "meta": {META: {"after": kind, "of": need}},
         }
 
 

@@ -13,6 +13,7 @@ from scratchtasks.execute.stamp import read_stamp
 from scratchtasks.store.atomic import write_atomic
 from scratchtasks.store.signature import list_folder
 
+from .tasks import need_of
 from .workspace import SERVICE_FILE
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def _actions(session: "Session", names: Iterable[str]) -> dict[str, None]:
         found.update(dict.fromkeys(session.graph.tasks[task].actions))
 
     for name in names:
-        visit(f"rootfs:{name}")
+        visit(need_of("load", name, session.graph.tasks))
     return found
 
 

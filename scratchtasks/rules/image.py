@@ -13,33 +13,35 @@ from .binary import Source
 
 def rootfs(
     service: Service,
+    platform: Platform,
     layers: Mapping[str, Action],
-    binaries: Sequence[tuple[Binary, Platform, Action]],
+    binaries: Sequence[tuple[Binary, Action]],
     source: Callable[[str], Source],
-    fetched: Callable[[Staged, Platform], Action],
+    fetched: Callable[[Staged], Action],
 ) -> Action:
-    """The action that stages *service*'s files, checks the whole root, and writes the config.
+    """The action that stages *service*'s files for *platform*, checks the whole root, and writes
+    the config.
 
-    *fetched* is what brings a file of another image, one for each platform.
+    *binaries* are for that platform; *fetched* is what brings a file of another image for it.
     """
     deps = {f"layer:{kind}": action.name for kind, action in layers.items()}
     shipped: list[Json] = []
-    for binary, platform, action in binaries:
+    for binary, action in binaries:
         alias = f"binary:{binary.name}@{platform}"
         deps[alias] = action.name
-        shipped.append({"dep": alias, "dest": binary.dest, "platform": str(platform)})
+        shipped.append({"dep": alias, "dest": binary.dest})
     files: list[Json] = []
     for number, staged in enumerate(service.image.files):
-        for platform in service.image.platforms if staged.image else ():
-            alias = f"file:{number}@{platform}"
-            deps[alias] = fetched(staged, platform).name
-            files.append(_fetched_params(staged, alias, platform))
         if staged.image:
+            alias = f"file:{number}@{platform}"
+            deps[alias] = fetched(staged).name
+            files.append(_fetched_params(staged, alias))
             continue
+        alias = f"file:{number}"
         origin = source(staged.src)
         if origin.action:
-            deps[f"file:{number}"] = origin.action
-        files.append(_file_params(staged, origin, f"file:{number}"))
+            deps[alias] = origin.action
+        files.append(_file_params(staged, origin, alias))
     return Action(
         label=service.rootfs_label,
         mnemonic="Rootfs",
@@ -50,14 +52,15 @@ def rootfs(
             "files": files,
             "dirs": [asdict(folder) for folder in service.image.dirs],
             "config": _config_params(service.image),
-            "platforms": [str(platform) for platform in service.image.platforms],
         },
+        platform=platform,
         deps=deps,
     )
 
 
-def scratch_image(service: Service, root: Action) -> Action:
-    """The action that packs the layers of *root* and writes *service*'s manifests."""
+def scratch_image(service: Service, roots: Sequence[Action]) -> Action:
+    """The action that packs the layers of *roots*, one for each platform, and writes *service*'s
+    manifests."""
     return Action(
         label=service.image_label,
         mnemonic="Image",
@@ -66,8 +69,9 @@ def scratch_image(service: Service, root: Action) -> Action:
             "name": service.name,
             "labels": dict(service.image.labels),
             "max_size": service.image.max_size,
+            "platforms": [str(root.platform) for root in roots],
         },
-        deps={"rootfs": root.name},
+        deps={f"rootfs@{root.platform}": root.name for root in roots},
     )
 
 
@@ -78,8 +82,8 @@ def _file_params(staged: Staged, origin: Source, alias: str) -> Json:
     return {**place, "dest": staged.dest, "mode": staged.mode, "owner": staged.owner}
 
 
-def _fetched_params(staged: Staged, alias: str, platform: Platform) -> Json:
-    place: dict[str, Json] = {"dep": alias, "output": "file", "platform": str(platform)}
+def _fetched_params(staged: Staged, alias: str) -> Json:
+    place: dict[str, Json] = {"dep": alias, "output": "file"}
     rights: dict[str, Json] = {"mode": staged.mode, "owner": staged.owner}
     return {**place, "name": f"{staged.image}:{staged.src}", "dest": staged.dest, **rights}
 

@@ -13,6 +13,7 @@ from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.digest import canonical_json, digest_of
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.label import Label
+from scratchtasks.core.platform import parse_platform
 from scratchtasks.core.rootfs import plain_layer_from_json
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.execute.image import ImageOperation
@@ -45,7 +46,7 @@ def file(src: str, dest: str, mode: int | None = None, owner: str = "") -> dict[
 def root_of(
     world: World,
     *,
-    platforms: tuple[str, ...] = ("linux/amd64",),
+    platform: str = "linux/amd64",
     files: Sequence[Any] = (),
     dirs: Sequence[Any] = (OPT,),
     lower: Sequence[FileEntry] = (),
@@ -54,33 +55,47 @@ def root_of(
     binary = world.store.put_bytes(b"\x7fELF", "application/octet-stream")
     params: dict[str, Any] = {
         "layers": ["etc"] if lower else [],
-        "binaries": [
-            {"dep": f"binary@{each}", "dest": "/usr/bin/x", "platform": each} for each in platforms
-        ],
+        "binaries": [{"dep": "binary", "dest": "/usr/bin/x"}],
         "files": list(files),
         "dirs": list(dirs),
         "config": {**CONFIG, **config},
-        "platforms": list(platforms),
     }
-    action = Action(label=Label("s", "rootfs"), mnemonic="Rootfs", op="rootfs", params=params)
-    deps = {f"binary@{each}": ActionResult(outputs={"binary": binary}) for each in platforms}
+    action = Action(
+        label=Label("s", "rootfs"),
+        mnemonic="Rootfs",
+        op="rootfs",
+        params=params,
+        platform=parse_platform(platform),
+    )
+    deps = {"binary": ActionResult(outputs={"binary": binary})}
     layer = plain_layer(world, lower, "etc")
     tree = canonical_json([entry.to_json() for entry in lower])
     deps["layer:etc"] = ActionResult(
         outputs={"tree": world.store.put_bytes(tree, ""), "layer": layer.source},
         facts={"layer": layer.to_json(), "versions": {}},
     )
-    return RootfsOperation().run([Job(action, deps)], world)["//s:rootfs"]
+    return RootfsOperation().run([Job(action, deps)], world)[action.name]
 
 
-def outcome(world: World, *, max_size: int = 0, **wished: Any) -> Any:
-    root = root_of(world, **wished)
-    if isinstance(root, ScratchError):
-        return root
+def outcome(
+    world: World,
+    *,
+    max_size: int = 0,
+    platforms: tuple[str, ...] = ("linux/amd64",),
+    **wished: Any,
+) -> Any:
+    roots = {each: root_of(world, platform=each, **wished) for each in platforms}
+    for root in roots.values():
+        if isinstance(root, ScratchError):
+            return root
     labels = wished.get("labels", {})
-    params = {"name": "x", "labels": labels, "max_size": max_size}
+    params: dict[str, Any] = {"name": "x", "labels": labels, "max_size": max_size}
+    params["platforms"] = list(platforms)
     action = Action(label=Label("s", "image"), mnemonic="Image", op="image", params=params)
-    deps = {"rootfs": ActionResult(outputs=root.outputs, facts=root.facts)}
+    deps = {
+        f"rootfs@{each}": ActionResult(outputs=root.outputs, facts=root.facts)
+        for each, root in roots.items()
+    }
     return ImageOperation().run([Job(action, deps)], world)["//s:image"]
 
 
@@ -306,7 +321,7 @@ def test_a_root_names_all_that_it_needs_and_nothing_of_it_is_compressed(world: W
     for blob in done.outputs.values():
         assert world.store.fault(blob) == ""
     image = outcome(world)
-    (root,) = done.facts["roots"]
+    root = done.facts["root"]
     assert root["config"] == image.facts["images"][0]["config"]
     assert root["config"]["digest"] in done.outputs
     layers = [layer["diffID"] for layer in root["layers"]]
@@ -345,7 +360,7 @@ def test_what_is_staged_twice_is_one_entry(size: int, sources: Path, world: Worl
 def folders_of(done: Done, world: World) -> dict[str, str]:
     """`mode uid:gid` of each folder of the root, by path, upper layers' last."""
     found: dict[str, str] = {}
-    (root,) = done.facts["roots"]
+    root = done.facts["root"]
     for value in root["layers"]:
         tar = b"".join(plain_chunks(plain_layer_from_json(value), world.store.open))
         with tarfile.open(fileobj=io.BytesIO(tar)) as read:

@@ -160,10 +160,13 @@ def test_own_work_after_own_work_is_one_chain(roots: Ledger) -> None:
     chained = roots.with_actions(*made, *roots.actions[2:])
     wanted = (("//:a", "//:ra"), ("//:b", "//:rb"))
     assert plan(chained.engine(), ROOTS, 16) == Plan((), (wanted,))
-    both = chained.with_actions(
-        *chained.actions[:2], action("ra", deps=["a", "b"], op="rootfs"), chained.actions[3]
-    )
-    assert plan(both.engine(), ROOTS, 16) == Plan((), ((("//:a",), ("//:b", "//:rb")),))
+    # An image for two platforms.
+    both = chained.with_actions(*chained.actions, action("i", deps=["ra", "rb"], op="image"))
+    one = ("//:a", "//:ra", "//:b", "//:rb", "//:i")
+    assert plan(both.engine(), [*ROOTS, "//:i"], 16) == Plan()
+    other = both.with_actions(*both.actions, action("c", "z", op="prebuilt"))
+    other.write(z="Z\n")
+    assert plan(other.engine(), [*ROOTS, "//:i", "//:c"], 16) == Plan((), ((one, ("//:c",)),))
 
 
 def test_many_chains_are_several_groups(world: World) -> None:

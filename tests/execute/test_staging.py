@@ -10,7 +10,6 @@ import pytest
 from scratchtasks.core.action import Action, ActionResult, Input
 from scratchtasks.core.errors import StageError, StoreError
 from scratchtasks.core.label import Label
-from scratchtasks.core.platform import Platform
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.execute.operation import Job, World
 from scratchtasks.execute.staging import Staging, stage
@@ -27,7 +26,7 @@ def staged(world: World, files: Sequence[Any] = (), dirs: Sequence[Any] = ()) ->
     made = ActionResult(outputs=outputs, facts={"modes": {"o": 0o644, "run": 0o755}})
     fetched = ActionResult(outputs={"file": blob}, facts={"mode": 0o755, "version": "1"})
     job = Job(action, {"file:0": made, "file:1": fetched})
-    return stage(job, OWNERS, world, Platform("linux", "amd64"))
+    return stage(job, OWNERS, world)
 
 
 def shown(entry: FileEntry) -> str:

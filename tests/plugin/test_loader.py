@@ -101,7 +101,7 @@ def test_two_workspaces_are_refused(root: Path) -> None:
         loader()
 
 
-WEB_IMAGE = ["//services/web:rootfs", "//services/web:image"]
+WEB_IMAGE = ["//services/web:rootfs@linux/amd64", "//services/web:image"]
 
 USERS = [
     Task("plain", ["true"]),
@@ -130,9 +130,18 @@ USERS = [
         (["setup"], WEB),
         (["reads"], ["//gen:words", *WEB, *WEB_IMAGE]),
         (["dist/web/index.json"], ["//gen:words", *WEB, *WEB_IMAGE]),
-        (["load:a*"], [*API, "//services/api:rootfs"]),
-        (["load:api"], [*API, "//services/api:rootfs"]),
-        (["load"], ["//gen:words", *API, *WEB, "//services/api:rootfs", "//services/web:rootfs"]),
+        (["load:a*"], [*API, "//services/api:rootfs@linux/amd64"]),
+        (["load:api"], [*API, "//services/api:rootfs@linux/amd64"]),
+        (
+            ["load"],
+            [
+                "//gen:words",
+                *API,
+                *WEB,
+                "//services/api:rootfs@linux/amd64",
+                "//services/web:rootfs@linux/amd64",
+            ],
+        ),
     ],
 )
 def test_the_actions_behind_a_selection(words: list[str], actions: list[str], root: Path) -> None:

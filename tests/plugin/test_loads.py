@@ -13,6 +13,7 @@ from typing import cast
 import pytest
 
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.platform import host_platform, parse_platform
 from scratchtasks.plugin.session import Session
 from scratchtasks.sinks import docker
 
@@ -153,4 +154,16 @@ def test_a_template_that_gives_no_tag_is_told_ahead_of_the_engine(
     _build(it, "rootfs:api")
     assert _refusal(it, "api").startswith("//services/api:image: push.tags: wanted a tag (")
     assert not [path for path in engine.asked if "/images/" in path]
+    it.close()
+
+
+def test_what_an_engine_of_another_machine_wants_is_built_when_it_says_so(tmp_path: Path) -> None:
+    other = next(p for p in ("linux/s390x", "linux/riscv64") if p != str(host_platform()))
+    service = f'[image]\nplatforms = ["{host_platform()}", "{other}"]\n'
+    files = {"services/api/service.toml": FILES["services/api/service.toml"] + service}
+    write(tmp_path / "ws", {**FILES, **files})
+    it = session(tmp_path / "ws")
+    root = it.root_of("api", parse_platform(other))
+    assert str(root.platform) == other
+    assert it.engine.known(f"//services/api:rootfs@{host_platform()}") is None
     it.close()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from doit.exceptions import TaskFailed
 
+from scratchtasks.core.platform import host_platform
 from scratchtasks.core.task import Task
 from scratchtasks.execute.plan import Plan
 from scratchtasks.plugin.backend import OUR_VALUE
@@ -13,7 +14,7 @@ from scratchtasks.plugin.events import Event, ImageMade
 from scratchtasks.plugin.session import Session
 from scratchtasks.plugin.tasks import BuildAction, UpToDate, task_dicts
 
-from .shop import session, write
+from .shop import FILES, session, write
 
 
 @pytest.fixture
@@ -42,6 +43,28 @@ def test_names_and_links(shop: Session) -> None:
     assert found["binary:api"]["doc"] == "//services/api:binary: static binary api"
 
 
+@pytest.mark.parametrize(
+    ("platforms", "need"),
+    [
+        (["linux/arm64", "linux/amd64"], f"rootfs:api@{host_platform()}"),
+        (["linux/s390x", "linux/riscv64"], "rootfs:api"),
+    ],
+)
+def test_what_is_loaded_is_built_for_this_machine_if_it_can_be(
+    platforms: list[str], need: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = FILES["services/api/service.toml"] + f"[image]\nplatforms = {platforms}\n"
+    write(tmp_path, {**FILES, "services/api/service.toml": service})
+    monkeypatch.chdir(tmp_path)
+    found = by_name(session(tmp_path))
+    assert found["load:api"]["task_dep"] == [need]
+    assert found["image:api"]["task_dep"] == [f"rootfs:api@{each}" for each in platforms]
+    assert found["rootfs:api"]["task_dep"] == found["image:api"]["task_dep"]
+    # doit refuses two tasks that make one file.
+    targets = [target for each in found.values() for target in each.get("targets", ())]
+    assert len(set(targets)) == len(targets)
+
+
 def test_targets_are_relative_and_of_one_task_each(shop: Session) -> None:
     targets = [target for each in by_name(shop).values() for target in each.get("targets", ())]
     assert len(set(targets)) == len(targets)
@@ -61,20 +84,22 @@ def test_batches_are_hidden_tasks_that_members_wait_for(shop: Session) -> None:
 
 
 def test_names_of_hidden_tasks_say_whose_they_are(shop: Session) -> None:
-    plan = Plan((("//services/api:binary@linux/amd64",),), later=("//services/web:rootfs",))
+    plan = Plan(
+        (("//services/api:binary@linux/amd64",),), later=("//services/web:rootfs@linux/amd64",)
+    )
     hidden = [name for name in by_name(shop, plan=plan) if name.startswith("_")]
     assert hidden == ["_scratchtasks_build", "_scratchtasks_compile_0"]
 
 
 def test_groups_of_chains_come_after_batches_and_before_their_tasks(shop: Session) -> None:
     binaries = ("//services/api:binary@linux/amd64", "//services/web:binary@linux/amd64")
-    roots = (("//services/api:rootfs",), ("//services/web:rootfs",))
+    roots = (("//services/api:rootfs@linux/amd64",), ("//services/web:rootfs@linux/amd64",))
     found = by_name(shop, plan=Plan((binaries,), (roots,)))
     assert found["_scratchtasks_assemble_0"]["task_dep"] == ["_scratchtasks_compile_0"]
     for name in ("rootfs:api", "rootfs:web"):
         assert found[name]["task_dep"][-1] == "_scratchtasks_assemble_0"
     assert str(found["_scratchtasks_assemble_0"]["actions"][0]) == (
-        "build //services/api:rootfs, //services/web:rootfs"
+        "build //services/api:rootfs@linux/amd64, //services/web:rootfs@linux/amd64"
     )
 
 
@@ -95,7 +120,7 @@ def test_a_group_puts_images_into_dist_once(shop: Session, tmp_path: Path) -> No
 
     shop.events.subscribe(listen)
     image, chain = image_after_all_it_needs(shop)
-    shop.build_chains([chain, ("//services/web:rootfs",)], 2)
+    shop.build_chains([chain, ("//services/web:rootfs@linux/amd64",)], 2)
     assert (tmp_path / "dist/api/index.json").exists()
     assert [(each.label, each.outcome) for each in made] == [("//services/api:image", "ran")]
     # doit's task finds it done, and has it recorded.

@@ -1,5 +1,6 @@
 """`doit up` and `doit watch` on a real engine."""
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import pytest
 from docker import DockerClient
 
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.platform import host_platform
 from scratchtasks.sinks.docker import connect
 from scratchtasks.sinks.engines import open_engine
 from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site
@@ -82,6 +84,30 @@ from scratchtasks.plugin.main import run
 code = run(["up", sys.argv[1], "-p", "0:8080"])
 print(code, *(name for name in {*sys.modules} - before if name.startswith("scratchtasks")))
 """
+
+
+def test_of_several_platforms_the_one_of_the_engine_is_compiled(
+    site: Site, engine: DockerClient, name: str
+) -> None:
+    folder, both = f"services/{name}", '[image]\nplatforms = ["linux/arm64", "linux/amd64"]'
+    site.write({f"{folder}/service.toml": SERVICE + CONFIG.replace("[image]", both)})
+    own = host_platform().architecture
+    ran = site.doit("up", name, "-p", "0:8080")
+    assert ran.actions.count(f"//{folder}:binary GoCompile") == 1
+    image = engine.containers.get(f"scratch-{name}").image
+    assert image is not None
+    assert image.attrs["Architecture"] == own
+    # The other one is compiled for the image, and for who asks for it.
+    other = next(each for each in ("amd64", "arm64") if each != own)
+    stamp = site.root / ".scratch/stamps" / folder / f"binary@linux-{other}.json"
+    assert not stamp.exists()
+    assert (
+        site.doit(f"binary:{name}@linux/{other}").actions.count(f"//{folder}:binary GoCompile") == 1
+    )
+    assert stamp.exists()
+    assert "GoCompile" not in str(site.doit().actions)
+    (told,) = json.loads((site.root / "dist/images.json").read_text())["images"]
+    assert told["platforms"] == ["linux/arm64", "linux/amd64"]
 
 
 @pytest.mark.docker

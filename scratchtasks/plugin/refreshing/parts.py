@@ -7,9 +7,9 @@ from scratchtasks.plugin.session import Session
 
 
 def parts_of(session: Session, name: str) -> Mapping[str, Action]:
-    """The actions that the root file system of service *name* is made from, by what it calls them:
-    `layer:certs`, `binary:api@linux/amd64`, `file:0` and so on.
+    """The actions that the root file systems of service *name* are made from, by what they call
+    them: `layer:certs`, `binary:api@linux/amd64`, `file:0` and so on.
     """
     actions = session.graph.actions
-    root = actions[session.graph.tasks[f"rootfs:{name}"].actions[-1]]
-    return {alias: actions[dep] for alias, dep in root.deps.items()}
+    roots = [actions[each] for each in session.graph.tasks[f"rootfs:{name}"].actions]
+    return {alias: actions[dep] for root in roots for alias, dep in root.deps.items()}

@@ -10,6 +10,7 @@ from typing import Literal
 from scratchtasks.core.digest import Digest, digest_of
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.frozen import dataclass
+from scratchtasks.core.platform import Platform
 from scratchtasks.core.rootfs import Rootfs
 from scratchtasks.store.blobs import ContentStore
 
@@ -52,16 +53,16 @@ def image_id(image: Loadable, engine: Engine) -> str:
     return _id_of(PlainImage(image.root), engine)
 
 
-def for_engine(roots: Sequence[Rootfs], architectures: Sequence[str], where: str) -> Rootfs:
-    """The one of *roots* that is for the first of *architectures*, or the next one.
+def for_engine(platforms: Sequence[Platform], architectures: Sequence[str], where: str) -> Platform:
+    """The one of *platforms* that is for the first of *architectures*, or the next one.
 
     Raises: SinkError naming the platforms there are.
     """
     for architecture in architectures:
-        for root in roots:
-            if root.platform.architecture == architecture:
-                return root
-    there = ", ".join(str(root.platform) for root in roots)
+        for platform in platforms:
+            if platform.architecture == architecture:
+                return platform
+    there = ", ".join(map(str, platforms))
     raise SinkError(
         where,
         f"the engine runs linux/{architectures[0]}, the image is for {there}",
