@@ -76,7 +76,7 @@ class LateSession:
         return "" if self._is_remembered(task) else self._session(task).why_stale(task)
 
     def is_recorded(self, task: Task, key: object) -> bool:
-        """Whether *key*, which doit has kept of *task*, is that of its last action; what is
+        """Whether *key*, which doit has kept of *task*, is that of what it makes; what is
         remembered is forgotten when doit is told to.
 
         Raises: ScratchError.

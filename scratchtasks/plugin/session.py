@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from scratchtasks.analysis import ActionGraph, analyze
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.digest import Digest
-from scratchtasks.core.errors import ConfigError, ScratchError
+from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.parallel import map_all
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
@@ -29,6 +29,7 @@ from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 from scratchtasks.store.lock import WorkspaceLock, is_ancestor
 
+from .epoch import epoch_of
 from .events import Events
 from .exports import Exports
 from .loads import Loads
@@ -82,7 +83,7 @@ class Session:
             root=root,
             scratch=scratch,
             env=env,
-            epoch=_epoch(env),
+            epoch=epoch_of(env),
             files=files,
             store=store,
             cache=ActionCache(os.path.join(scratch, "actions"), store),
@@ -221,11 +222,12 @@ class Session:
         return ""
 
     def key(self, task: Task) -> str:
-        """The keys of *task*'s actions, for all platforms; "" while none can be known."""
-        return " ".join(filter(None, (self.engine.verdict(name).key for name in task.actions)))
+        """The keys of what *task* makes, for all platforms; "" while none can be known."""
+        made = (name for name in task.actions if not self.graph.actions[name].is_probe)
+        return " ".join(filter(None, (self.engine.verdict(name).key for name in made)))
 
     def is_recorded(self, task: Task, key: object) -> bool:
-        """Whether *key*, which doit has kept of *task*, is that of its actions."""
+        """Whether *key*, which doit has kept of *task*, is that of what it makes."""
         return key == self.key(task)
 
     def build(self, task: Task) -> None:
@@ -384,17 +386,3 @@ class Session:
             if stamp is not None:
                 kept |= {blob.digest for blob in stamp.result.outputs.values()}
         return frozenset(kept)
-
-
-def _epoch(env: Mapping[str, str]) -> int:
-    """Seconds since 1970 for everything an image dates.
-
-    Source: reproducible-builds.org/specs/source-date-epoch.
-    """
-    text = env.get("SOURCE_DATE_EPOCH", "") or "0"
-    is_number = text.isascii() and text.isdigit() and len(text) <= 12  # int refuses thousands
-    if not is_number or int(text) >= 253402300800:
-        raise ConfigError(
-            "SOURCE_DATE_EPOCH", f"wanted seconds since 1970 up to the year 9999, got {text!r}"
-        )
-    return int(text)

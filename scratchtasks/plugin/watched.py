@@ -190,14 +190,18 @@ def _settings(session: "Session", names: Iterable[str]) -> Iterator[str]:
 def _actions(session: "Session", names: Iterable[str]) -> dict[str, None]:
     """All actions behind what is loaded of *names*, those they need first."""
     found: dict[str, None] = {}
+    tasks = session.graph.tasks
 
     def visit(task: str) -> None:
-        for dep in session.graph.tasks[task].deps:
+        for dep in tasks[task].deps:
             visit(dep)
-        found.update(dict.fromkeys(session.graph.tasks[task].actions))
+        found.update(dict.fromkeys(tasks[task].actions))
 
     for name in names:
-        visit(need_of("load", name, session.graph.tasks))
+        visit(need_of("load", name, tasks))
+        for part in tasks[f"rootfs:{name}"].parts:
+            if session.engine.known(tasks[part].actions[-1]):  # the engine has asked for it
+                visit(part)
     return found
 
 
