@@ -317,7 +317,7 @@ def test_a_ctrl_c_does_not_wait_for_a_registry_that_says_nothing(
         assert is_asked.wait(30)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=10)  # it would be silent for 60 s
-        assert process.returncode == 130
+        assert process.returncode == 130, err.decode()
         assert "Traceback" not in err.decode()
     finally:
         is_over.set()
