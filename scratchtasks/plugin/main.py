@@ -18,6 +18,15 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
+def run_again() -> None:
+    """Run doit with our loader in the current folder, as sys.argv has it; exits as `main`."""
+    folder = os.getcwd()
+    try:
+        sys.exit(_doit(folder, sys.argv[1:], folder))
+    except KeyboardInterrupt:
+        sys.exit(_interrupted())
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command line *arguments* from the current folder; returns the exit code."""
     if arguments[:1] == ["--version"]:
@@ -50,8 +59,7 @@ def run(arguments: Sequence[str]) -> int:
                 return 0
         return _doit(root, list(arguments), folder)
     except KeyboardInterrupt:  # before the run has its own handler
-        sys.stderr.write("interrupted; finished work is kept\n")
-        return 130
+        return _interrupted()
 
 
 def find_workspace(folder: str) -> str | None:
@@ -166,6 +174,11 @@ def _version() -> str:
             return "(not installed)"
 
     return f"scratchtasks {of('scratchtasks')}, doit {of('doit')}"
+
+
+def _interrupted() -> int:
+    sys.stderr.write("interrupted; finished work is kept\n")
+    return 130
 
 
 def _refuse(why: str) -> int:
