@@ -165,6 +165,16 @@ def test_a_pinned_image_is_not_asked_for(base: Base, proxy: Proxy) -> None:
     assert proxy.seen == []
 
 
+def test_a_pinned_image_without_a_pin_gets_its_first(base: Base) -> None:
+    base.site.doit()
+    locked = base.lock
+    base.site.write({"scratch.toml": f'[refresh]\n"image:{base.image}" = "pinned"\n'})
+    (base.site.root / "scratch.lock").unlink()
+    code, told = base.refresh()
+    assert (code, [move["why"] for move in told["moves"]]) == (10, ["was not in scratch.lock"])
+    assert (told["alarms"], base.lock) == ([], locked)
+
+
 def test_a_registry_that_is_gone(base: Base, proxy: Proxy) -> None:
     base.site.doit()
     lock = base.lock.replace(proxy.host, "127.0.0.1:9")
