@@ -18,10 +18,16 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run_again() -> None:
-    """Run doit with our loader in the current folder, as sys.argv has it; exits as `main`."""
+def run_again(parent: int) -> None:
+    """Run doit with our loader in the current folder, as sys.argv has it; exits as `main`.
+
+    It ends with the process *parent*, which has started it and holds the workspace's lock for it.
+    """
+    from .signals import end_with_parent
+
     folder = os.getcwd()
     try:
+        end_with_parent(parent)
         sys.exit(_doit(folder, sys.argv[1:], folder))
     except KeyboardInterrupt:
         sys.exit(_interrupted())

@@ -90,6 +90,14 @@ def test_a_night_from_check_to_push(shop: Yard, proxy: Proxy) -> None:
     assert ran.out == "nothing new: every pin is where its policy wants it\n"
 
 
+def test_nothing_says_where_to_push(shop: Yard) -> None:
+    for path in shop.site.root.glob("services/*/service.toml"):
+        path.write_text(path.read_text().partition("[push]")[0])
+    ran = shop.run("refresh", "--push", "--json")
+    assert (ran.code, report(ran.out)["outcome"]) == (10, "refreshed")
+    assert ran.err.splitlines()[0] == "scratchtasks: push: no service has a [push] table"
+
+
 def test_an_image_tells_what_it_ships(shop: Yard) -> None:
     ran = shop.doit("pins")
     head, row = (line.split("  ") for line in ran.out.splitlines())
@@ -214,6 +222,23 @@ def test_a_killed_trial_leaves_the_old_lock(number: int, shop: Yard) -> None:
     assert shop.site.images() == before
     assert shop.run("refresh", "--build").code == 10
     assert shop.site.images()["zoned"] != before["zoned"]
+
+
+def test_what_a_killed_refresh_has_started_ends_too(shop: Yard) -> None:
+    before = shop.site.images()
+    dodo = shop.site.root / "dodo.py"
+    late = "import os, time\nif 'SCRATCHTASKS_LOCK' in os.environ:\n    time.sleep(2)\n"
+    late += "    open('went-on', 'w').close()\n"
+    dodo.write_text(late + dodo.read_text())
+    aside = shop.site.root / ".scratch/refresh/scratch.lock"
+    process = shop.site.start("refresh", "--build")
+    while process.poll() is None and not aside.exists():
+        time.sleep(0.01)
+    process.kill()  # as the kernel does when memory runs out: this one process
+    process.communicate(timeout=60)
+    time.sleep(3)
+    assert not (shop.site.root / "went-on").exists()
+    assert shop.site.images() == before
 
 
 def test_what_would_disappear_is_refused(shop: Yard) -> None:

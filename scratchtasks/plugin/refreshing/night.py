@@ -68,6 +68,7 @@ def refresh(
     if wishes.build or wishes.push:
         on_trial(proposal, "refreshed")
         try_out(session, text, proposal.affected, push=wishes.push, dodo=dodo)
+    lock.check()
     on_ready(proposal, "refreshed")
-    lock.replace(text)
+    lock.write(text)
     return proposal, "refreshed"

@@ -17,9 +17,10 @@ from doit import get_initial_workdir
 from scratchtasks.core.errors import ActionFailed
 from scratchtasks.plugin.session import Session
 from scratchtasks.plugin.switches import LOCK, TRIED_LOCK
+from scratchtasks.plugin.words import empty_groups
 from scratchtasks.store.atomic import remove, write_atomic
 
-_START = "from scratchtasks.plugin.main import run_again; run_again()"
+_START = "from scratchtasks.plugin.main import run_again; run_again({})"
 _KEPT = "scratch.lock is as it was"
 
 
@@ -38,6 +39,8 @@ def try_out(session: Session, lock: str, names: Sequence[str], *, push: bool, do
     images = [f"image:{name}" for name in names]
     trials = [f"smoke:{name}" for name in names if session.graph.services[name].smoke]
     pushes = [f"push:{name}" for name in names if session.graph.services[name].push]
+    for note in empty_groups(["push"] * push, session):
+        session.events.show(f"scratchtasks: {note}\n".encode())
     whole = [name for name in images if not session.why_stale(session.graph.tasks[name])]
     aside = os.path.join(session.world.scratch, "refresh", LOCK)
     write_atomic(aside, lock.encode())
@@ -60,7 +63,8 @@ def _doit(dodo: str, words: Sequence[str], env: Mapping[str, str], what: str, hi
 
     Raises: ActionFailed, with *hint*.
     """
-    argv = [sys.executable, "-c", _START, "run", "-f", dodo, "-d", os.getcwd(), *words]
+    start = _START.format(os.getpid())
+    argv = [sys.executable, "-c", start, "run", "-f", dodo, "-d", os.getcwd(), *words]
     with subprocess.Popen(argv, cwd=get_initial_workdir(), env=env, stdout=2) as process:
         code = process.wait()
     if code:

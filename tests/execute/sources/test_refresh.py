@@ -175,6 +175,14 @@ def test_a_pinned_image_without_a_pin_gets_its_first(base: Base) -> None:
     assert (told["alarms"], base.lock) == ([], locked)
 
 
+def test_a_policy_that_names_nothing_is_told(base: Base) -> None:
+    base.site.doit()
+    base.site.write({"scratch.toml": '[refresh]\n"image:alpine:3" = "pinned"\n'})
+    code, told = base.refresh("--check")
+    note = "[refresh] has a policy for image:alpine:3, which nothing here is fetched from"
+    assert (code, told["notes"]) == (0, [note])
+
+
 def test_a_registry_that_is_gone(base: Base, proxy: Proxy) -> None:
     base.site.doit()
     lock = base.lock.replace(proxy.host, "127.0.0.1:9")
