@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from scratchtasks.core.errors import ConfigError
+from scratchtasks.core.errors import ConfigError, count_of
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Pin
 
@@ -174,8 +174,9 @@ def has_rested(release: Release, policy: Policy, now: float) -> bool:
 
 
 def _waiting(release: Release, policy: Policy, now: float) -> str:
-    age = int((now - (release.uploaded or now)) // _DAY)
-    return f"{release.version} is {age} days old and waits until day {policy.cooldown_days}"
+    age = max(0, int((now - (release.uploaded or now)) // _DAY))
+    old = count_of(age, "day")
+    return f"{release.version} is {old} old and waits until day {policy.cooldown_days}"
 
 
 def _newest_hint(fit: Mapping[Version, Release], releases: Sequence[Release]) -> str:

@@ -8,6 +8,7 @@ from scratchtasks.core.errors import printable
 from .proposal import Proposal
 from .roots import Root
 from .wording import (
+    alarms_heading,
     change_text,
     headline,
     images_heading,
@@ -26,24 +27,24 @@ _MOST = 60_000
 """Characters; GitHub refuses bodies of more than 65,536."""
 
 
-def markdown_report(proposal: Proposal) -> str:
-    """*proposal* as GitHub-flavoured Markdown, fit for GitLab too.
+def markdown_report(proposal: Proposal, outcome: str) -> str:
+    """*proposal* and its *outcome*, a word of json_report's, as GitHub-flavoured Markdown, fit for
+    GitLab too.
 
     What would be too long for the body of a pull request has its long tables cut, and says so.
     """
     text = ""
     for rows in (1000, 100, 25, 5, 0):
-        text = "\n".join(_lines(proposal, rows)) + "\n"
+        text = "\n".join(_lines(proposal, outcome, rows)) + "\n"
         if len(text) <= _MOST:
             break
     return text
 
 
-def _lines(proposal: Proposal, most: int) -> Iterator[str]:
+def _lines(proposal: Proposal, outcome: str, most: int) -> Iterator[str]:
     yield f"## Nightly refresh: {headline(proposal)}"
     if proposal.alarms:
-        yield "\n### Would disappear\n"
-        yield "Nothing is changed without `--accept`.\n"
+        yield f"\n### {alarms_heading(outcome).capitalize()}\n"
         yield from (f"- **{_plain(a.where)}**: {_plain(a.what)}" for a in proposal.alarms)
     if proposal.moves:
         yield "\n### Pins\n"

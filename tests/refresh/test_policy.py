@@ -132,7 +132,10 @@ def test_cooldown(cooldown: int, move: str, why: str) -> None:
 
 def test_a_release_of_the_future_waits_for_its_day() -> None:
     some = [release("2026.1", 50), release("2026.2", -1)]
-    assert chosen("2026.1", some, cooldown=1)[0] == ""
+    assert chosen("2026.1", some, cooldown=1) == (
+        "",
+        "certifi 2026.2 is 0 days old and waits until day 1",
+    )
 
 
 def test_a_cooldown_needs_upload_times() -> None:

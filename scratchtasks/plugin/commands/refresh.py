@@ -98,11 +98,11 @@ class Refresh(DoitCmdBase):  # type: ignore[misc]
         elif form == "markdown":
             from scratchtasks.refresh.report_markdown import markdown_report
 
-            text = markdown_report(proposal)
+            text = markdown_report(proposal, outcome)
         else:
             from scratchtasks.refresh.report_text import text_report
 
-            text = text_report(proposal, is_colored=_is_colored())
+            text = text_report(proposal, outcome, is_colored=_is_colored())
         write_output(text)
 
 
