@@ -119,6 +119,9 @@ def _verified(signed: bytes, where: str, world: World) -> tuple[str, str]:
     gpgv = find_program("gpgv", world)
     if own and not os.path.isfile(path):
         raise StageError("sources.debian_keyring", f"there is no file {own!r}")
+    if own and not gpgv:
+        hint = "install gpgv, or leave the key out: then the first fetch is believed"
+        raise StageError("sources.debian_keyring", "there is no gpgv to check with", hint)
     if not keyring or not gpgv:
         lacks = "no debian-archive-keyring" if gpgv else "no gpgv"
         return _unwrapped(signed), f"{where} was not verified: {lacks} on this machine"

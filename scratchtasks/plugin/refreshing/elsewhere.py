@@ -25,7 +25,8 @@ def moved_sources(
 
     Each source that a service uses is asked once, but for one that is pinned to what the service
     asks for and of which *may_move* says by name that it stays.  What is new is in the store
-    afterwards, as far as it is one manifest or file.
+    afterwards, as far as it is one manifest or file.  A Debian package never moves to an older
+    one: a mirror that lags behind, or a hostile one, has old indexes with good signatures.
 
     Raises: ScratchError of the first source that cannot be asked.
     """
@@ -43,6 +44,9 @@ def moved_sources(
         notes += [note] if note else []
         if old is None:
             moved.append(Move(None, new, "was not in scratch.lock"))
+        elif new.kind == "debian" and "" < new.date < old.date:
+            what = f"has {new.version} of {new.date}, older than {old.version} of {old.date}"
+            notes.append(f"{name}: the mirror {what}: left as it is (without its pin it goes back)")
         elif old.sha256 != new.sha256:
             moved.append(Move(old, new, _why(old, new)))
     return moved, notes

@@ -235,3 +235,13 @@ def test_a_debian_package_that_moved(tmp_path: Path, packages: dict[str, Path]) 
         after = build_all(root)
         assert after["plain"] == before["plain"]
         assert {image.name: image.new for image in proposal.images} == after
+        # An old index is signed as well as the new one is.
+        mirror.publish(packages["ca-certificates"])
+        old = parse_lockfile(lock)["debian:ca-certificates"]
+        new = parse_lockfile((root / "scratch.lock").read_text())["debian:ca-certificates"]
+        proposal, outcome = night(root, env, time.time())
+        note = (
+            f"debian:ca-certificates: the mirror has {old.version} of {old.date}, older than "
+            f"29990101 of {new.date}: left as it is (without its pin it goes back)"
+        )
+        assert (outcome, proposal.notes) == ("nothing", (note,))
