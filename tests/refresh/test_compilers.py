@@ -102,8 +102,8 @@ def test_reports_say_that_it_may_change_and_why_no_digest_is_told(
     assert markdown_report(proposal, "refused").splitlines()[-4:] == [
         "| image | digest | new digest | why |",
         "|---|---|---|---|",
-        "| plain | ? | ? | byte-identical; digest not known: //s/plain:image is not built yet |",
         f"| tool | ? | ? | binary tool may change: zig 99.0 → 99.1; digest not known: {unknown} |",
+        "| plain | ? | ? | byte-identical; digest not known: //s/plain:image is not built yet |",
     ]
     told = json.loads(json.dumps(json_report(proposal, outcome)))
     assert told["moves"][0]["new"]["wheels"] == dict(pin_in(root).wheels)

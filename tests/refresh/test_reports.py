@@ -200,3 +200,15 @@ def test_markdown_fits_into_a_pull_request() -> None:
     text = markdown_report(Proposal(moves=PROPOSAL.moves, roots={"certifi": many}), "refused")
     assert 20_000 < len(text) <= 60_000
     assert "<summary>900 removed, the first 100 of them</summary>" in text
+
+
+def test_so_do_a_thousand_images() -> None:
+    fates = [Fate(name=f"stays-{number}", old="sha256:" + "1" * 64) for number in range(900)]
+    reason = "certs: certifi 2026.7.22 → certifi 2026.10.18"
+    fates += [Fate(name=f"moves-{number}", reasons=(reason,)) for number in range(100)]
+    alarms = (Alarm("services/api/service.toml: certs.require[0]", "root X is gone"),) * 1000
+    text = markdown_report(Proposal(images=tuple(fates), alarms=alarms), "refused")
+    assert 10_000 < len(text) <= 60_000
+    assert "<summary>1000 images, the first 100 of them</summary>" in text
+    assert (text.count("| moves-"), text.count("| stays-")) == (100, 0)
+    assert "root X is gone\n- and 900 more\n" in text
