@@ -114,6 +114,13 @@ def test_an_image_tells_what_it_ships(shop: Yard) -> None:
     assert told["upstream_fault"] == ""
 
 
+@pytest.mark.parametrize("damage", ["[]", '{"manifests":[{"digest":5}]}'])
+def test_pins_of_a_layout_that_is_damaged(damage: str, shop: Yard) -> None:
+    (shop.site.root / "dist/zoned/index.json").write_text(damage)
+    row = shop.doit("pins").out.splitlines()[1]
+    assert [cell for cell in row.split("  ") if cell][2].strip() == "not built"
+
+
 def test_pins_without_an_index(shop: Yard) -> None:
     ran = shop.doit("pins", env={"PIP_INDEX_URL": "http://127.0.0.1:1/simple"})
     assert "unknown" in ran.out.splitlines()[1]
