@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from scratchtasks.core.errors import ConfigError
+from scratchtasks.core.errors import ConfigError, printable
 from scratchtasks.core.frozen import dataclass
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -107,7 +107,7 @@ def _json_file(file: dict[str, Any]) -> Release | None:
 
 
 def _reason(given: object) -> str:
-    return (given[:_LONGEST] if isinstance(given, str) else "") or "no reason given"
+    return (printable(given[:_LONGEST]) if isinstance(given, str) else "") or "no reason given"
 
 
 def _moment(text: str) -> float:

@@ -65,6 +65,8 @@ def test_names_that_no_lock_would_take_are_left_out() -> None:
     assert parse(page(file(f"tzdata-{'1' * 200}-py3-none-any.whl"))) == ()
     (found,) = parse(page(file(yanked="x" * 1000)))
     assert found.yanked == "x" * 200
+    (found,) = parse(page(file(yanked="lost \ud800 \x1b[2J")))
+    assert found.yanked == "lost ? ?[2J"
 
 
 def test_names_are_compared_as_pep_503_does() -> None:
