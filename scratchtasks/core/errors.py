@@ -99,6 +99,16 @@ def count_of(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
+def without_credentials(text: str) -> str:
+    """*text* with user names and passwords taken out of its URLs: secrets never reach a message.
+
+    A password may hold an `@` of its own, as browsers and pip read it: the last one ends it.
+    """
+    import re
+
+    return re.sub(r"//[^/\s]*@", "//", text)
+
+
 def printable(text: str, keep: str = "") -> str:
     """*text* with control characters, save those to *keep*, as `?`: a name must not steer the
     terminal."""

@@ -1,6 +1,8 @@
 """What the engine asks of an operation, and what an operation may touch."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import field
 from typing import Any, Protocol
 
@@ -16,6 +18,7 @@ from scratchtasks.core.target import Pin
 from scratchtasks.core.tree import FileEntry
 from scratchtasks.oci.gzip import THREADS
 from scratchtasks.store.actions import ActionCache
+from scratchtasks.store.atomic import storage_error
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 
@@ -50,6 +53,24 @@ class World:
     tell: OnSpan | None = None
     packs: bool = False
     threads: int = THREADS
+
+
+@contextmanager
+def empty_folder(world: World) -> Iterator[str]:
+    """The absolute path of a new folder in `.scratch/tmp`, gone after the block.
+
+    Raises: StoreError when it cannot be made.
+    """
+    import tempfile
+
+    above = os.path.join(world.scratch, "tmp")
+    try:
+        os.makedirs(above, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=above)
+    except OSError as error:
+        raise storage_error(above, error) from error
+    with folder as path:
+        yield path
 
 
 @dataclass(frozen=True, slots=True)

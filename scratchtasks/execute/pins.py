@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING
 
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import parse_digest
-from scratchtasks.core.errors import StageError
+from scratchtasks.core.errors import StageError, without_credentials
 from scratchtasks.core.target import Pin
+from scratchtasks.store.atomic import write_atomic
 
-from .operation import World
+from .operation import World, empty_folder
 from .sources.pinned import offline
 
 if TYPE_CHECKING:
     import zipfile
 
 MEDIA_TYPE = "application/zip"
+_COMPRESSIONS = (0, 8)
+"""None, and deflate: what other ways raise for damage is anything but a BadZipFile."""
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
-_CREDENTIALS = re.compile(r"//[^/\s]*@")
 _PIP_GOT = re.compile(r"^\s*Got\s+([0-9a-f]{64})\s*$", re.MULTILINE)
 
 
@@ -86,19 +88,15 @@ def read_folder(wheel: str, folder: str, limit_bytes: int) -> dict[str, bytes]:
 def fetched_wheel(pin: Pin, world: World) -> Iterator[str]:
     """The path of *pin*'s wheel as pip has just fetched it, verified; gone after the block.
 
-    Raises: NotInStore with --offline; StageError.
+    Raises: NotInStore with --offline; StageError; StoreError when the disk is full.
     """
-    import tempfile
-
     tag = f"{pin.name} {pin.version}"
     if world.is_offline:
         raise offline(tag)
-    scratch = os.path.join(world.scratch, "tmp")
-    os.makedirs(scratch, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="pin-", dir=scratch) as folder:
+    with empty_folder(world) as folder:
         wanted = os.path.join(folder, "requirements.txt")
-        with open(wanted, "w", encoding="utf-8") as file:
-            file.write(f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}\n")
+        line = f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}\n"
+        write_atomic(wanted, line.encode())
         wheels = os.path.join(folder, "wheels")
         # In a folder of its own: a pip.py in the workspace must not be taken for pip.
         finished = world.processes.run(
@@ -106,7 +104,8 @@ def fetched_wheel(pin: Pin, world: World) -> Iterator[str]:
              "--only-binary", ":all:", "--no-input", "--no-color", "--progress-bar", "off",
              "--disable-pip-version-check", "-r", wanted, "-d", wheels],
             cwd=folder,
-            env=world.env,
+            # Constraints are for what is installed beside each other, and this is not installed.
+            env={**world.env, "PIP_CONSTRAINT": os.devnull},
             show_stderr=False,
         )  # fmt: skip
         if finished.code:
@@ -133,7 +132,9 @@ def _refusal(pin: Pin, output: str) -> StageError:
         return _mismatch(pin, got[1])
     lines = [line for line in output.splitlines() if line.strip()] or ["nothing"]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
-    last = _CREDENTIALS.sub("//", (errors or lines)[-1])
+    if errors[-1:] == ["Exception:"]:  # a traceback follows, whose last line tells
+        errors = []
+    last = without_credentials((errors or lines)[-1])
     return StageError(
         f"{pin.name} {pin.version}",
         f"cannot be fetched: pip says {last!a}",
@@ -156,6 +157,8 @@ def opened_wheel(wheel: str) -> Iterator[zipfile.ZipFile]:
 
     try:
         with zipfile.ZipFile(wheel) as archive:
+            if any(member.compress_type not in _COMPRESSIONS for member in archive.infolist()):
+                raise zipfile.BadZipFile("compressed in a way that wheels are not")
             yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise StageError(os.path.basename(wheel), f"is no sound zip file ({error})") from None

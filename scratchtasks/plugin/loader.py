@@ -75,12 +75,15 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         super().__init__()
         self.workspace: Workspace | None = None
         self.session: Session | None = None
+        self.dodo = ""
+        """The file that doit reads, absolute."""
         self._options: Any = {}
         self._switches: set[str] = set()
 
     def setup(self, opt_values: Any) -> None:
         """Import dodo.py and take its Workspace out of doit's sight."""
-        read_anew(_dodo_folder(opt_values))
+        self.dodo = _dodo_path(opt_values)
+        read_anew(os.path.dirname(self.dodo))
         super().setup(opt_values)
         self._options = opt_values
         found = {name: each for name, each in self.namespace.items() if isinstance(each, Workspace)}
@@ -317,15 +320,15 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         return True
 
 
-def _dodo_folder(opt_values: Any) -> str:
-    """Where doit will find dodo.py, if it is anywhere."""
+def _dodo_path(opt_values: Any) -> str:
+    """Where doit will find dodo.py, if it is anywhere; absolute."""
     path: str = os.path.abspath(opt_values["dodoFile"])
     folder, name = os.path.split(path)
     while opt_values["seek_file"] and not os.path.exists(os.path.join(folder, name)):
         folder, last = os.path.dirname(folder), folder
         if folder == last:
             break
-    return folder
+    return os.path.join(folder, name)
 
 
 @contextmanager

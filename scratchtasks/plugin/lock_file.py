@@ -31,11 +31,10 @@ class LockFile:
         assert parse_lockfile(text) == dict(pins)
         return text
 
-    def replace(self, text: str) -> None:
-        """`write`, if nobody else has changed it meanwhile.  Raises: ConfigError; StoreError."""
+    def check(self) -> None:
+        """Raises: ConfigError if somebody has changed it meanwhile."""
         if self._read() != self.text:
             raise ConfigError(LOCK, "was changed while refresh ran", "run it again")
-        self.write(text)
 
     def write(self, text: str) -> None:
         """Put *text* in its place, on the disk for good.  Raises: StoreError."""

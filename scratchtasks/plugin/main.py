@@ -18,6 +18,21 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
+def run_again(parent: int) -> None:
+    """Run doit with our loader in the current folder, as sys.argv has it; exits as `main`.
+
+    It ends with the process *parent*, which has started it and holds the workspace's lock for it.
+    """
+    from .signals import end_with_parent
+
+    folder = os.getcwd()
+    try:
+        end_with_parent(parent)
+        sys.exit(_doit(folder, sys.argv[1:], folder))
+    except KeyboardInterrupt:
+        sys.exit(_interrupted())
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command line *arguments* from the current folder; returns the exit code."""
     if arguments[:1] == ["--version"]:
@@ -50,8 +65,7 @@ def run(arguments: Sequence[str]) -> int:
                 return 0
         return _doit(root, list(arguments), folder)
     except KeyboardInterrupt:  # before the run has its own handler
-        sys.stderr.write("interrupted; finished work is kept\n")
-        return 130
+        return _interrupted()
 
 
 def find_workspace(folder: str) -> str | None:
@@ -166,6 +180,11 @@ def _version() -> str:
             return "(not installed)"
 
     return f"scratchtasks {of('scratchtasks')}, doit {of('doit')}"
+
+
+def _interrupted() -> int:
+    sys.stderr.write("interrupted; finished work is kept\n")
+    return 130
 
 
 def _refuse(why: str) -> int:

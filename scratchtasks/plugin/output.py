@@ -1,4 +1,5 @@
-"""Standard output, where it is not for people alone: what was pushed, or resolved manifests."""
+"""Standard output, where it is not for people alone: what was pushed or refreshed, resolved
+manifests."""
 
 import errno
 import os

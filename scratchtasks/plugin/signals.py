@@ -19,6 +19,7 @@ from scratchtasks.store.owner import stat_of_process
 from .events import Events, Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _SAME = 0.25
 """Seconds within which a second signal is taken for an echo of the first."""
 
@@ -82,6 +83,20 @@ def end_with_reader() -> None:
     """
     if sys.stdout is sys.__stdout__ and signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
+def end_with_parent(parent: int) -> None:
+    """Have this process get SIGTERM when the process *parent*, which has started it, is gone.
+
+    Where the kernel is not Linux nothing is changed.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it was gone before
+        signal.raise_signal(signal.SIGTERM)
 
 
 class _Ending:

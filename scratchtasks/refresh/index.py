@@ -2,12 +2,12 @@
 
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from scratchtasks.core.errors import ConfigError
+from scratchtasks.core.errors import ConfigError, printable
 from scratchtasks.core.frozen import dataclass
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -47,8 +47,6 @@ class Release:
         """The day of the upload as `2026-10-18`, or ""."""
         if self.uploaded is None:
             return ""
-        from datetime import UTC
-
         return datetime.fromtimestamp(self.uploaded, UTC).strftime("%Y-%m-%d")
 
 
@@ -56,7 +54,7 @@ def parse_page(data: bytes, content_type: str, name: str, where: str) -> tuple[R
     """The wheels of project *name* that the page *data* lists, as it orders them.
 
     *content_type* is the page's media type; *where* is the page, for messages.  Files of other
-    kinds and names are left out, and so are files without a SHA-256.
+    kinds and names are left out.
 
     Raises: ConfigError for what is no index page: a captive portal's, half a download, JSON of a
     newer major version.
@@ -69,7 +67,7 @@ def parse_page(data: bytes, content_type: str, name: str, where: str) -> tuple[R
         found = _from_html(data, where)
     else:
         raise ConfigError(where, f"answers with {media_type[:60]!a} (wanted {JSON_TYPE})", _PORTAL)
-    return tuple(each for each in found if each.is_whole and _is_of(each, name))
+    return tuple(each for each in found if _is_of(each, name))
 
 
 _PORTAL = "is there a captive portal, or a proxy that wants a login? open the address in a browser"
@@ -84,7 +82,7 @@ def _from_json(data: bytes, name: str, where: str) -> list[Release]:
         if _normal(str(page["name"])) != _normal(name):
             raise ConfigError(where, f"tells of {str(page['name'])[:60]!a} (wanted {name})")
         return [each for file in page["files"] if (each := _json_file(file)) is not None]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         what = "answers with JSON that is cut short or no index page"
         raise ConfigError(where, what, "try again later") from None
 
@@ -109,14 +107,14 @@ def _json_file(file: dict[str, Any]) -> Release | None:
 
 
 def _reason(given: object) -> str:
-    return (given[:_LONGEST] if isinstance(given, str) else "") or "no reason given"
+    return (printable(given[:_LONGEST]) if isinstance(given, str) else "") or "no reason given"
 
 
 def _moment(text: str) -> float:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(text)
-    return moment.timestamp()
+    return moment.astimezone(UTC).timestamp()  # its day has to be one in UTC, too
 
 
 class _Anchors(HTMLParser):

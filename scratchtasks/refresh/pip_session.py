@@ -14,12 +14,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from scratchtasks.core.errors import without_credentials
+
 _ACCEPT = (
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, "
     "text/html; q=0.01"
 )
 _MAX_PAGE = 32 << 20
-_CREDENTIALS = re.compile(r"//[^/\s@]*@")
 UNKNOWN_PIP = 70
 """The exit status when this pip has no such insides (EX_SOFTWARE)."""
 
@@ -35,17 +36,15 @@ def main(names: Sequence[str]) -> int:
     return 0
 
 
-def without_credentials(text: str) -> str:
-    """*text* with user names and passwords taken out of its URLs."""
-    return _CREDENTIALS.sub("//", text)
-
-
 def _answers(names: Sequence[str]) -> Iterator[dict[str, Any]]:
     from pip._internal.commands import create_command
     from pip._internal.index.collector import LinkCollector
 
     command: Any = create_command("download")
     options, _ = command.parse_args(["--no-input", "--no-cache-dir", *names])
+    # Since pip 26: what it would not download is not there, to us either.
+    limit = getattr(options, "uploaded_prior_to", None)
+    before = {"before": limit.timestamp()} if limit is not None else {}
     with command.main_context():
         session = command.get_default_session(options)
         session.auth.prompting = False
@@ -53,7 +52,8 @@ def _answers(names: Sequence[str]) -> Iterator[dict[str, Any]]:
         for name in names:
             urls = collector.search_scope.get_index_urls_locations(name)
             for url in urls:
-                yield {"name": name, "where": without_credentials(url), **_answer(session, url)}
+                where = without_credentials(url)
+                yield {"name": name, "where": where, **before, **_answer(session, url)}
             if not urls:
                 yield {"name": name, "where": "pip", "error": "has no index (no-index is set)"}
 

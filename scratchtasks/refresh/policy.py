@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from scratchtasks.core.errors import ConfigError
+from scratchtasks.core.errors import ConfigError, count_of
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Pin
 
@@ -81,21 +81,24 @@ def choose(pin: Pin, releases: Sequence[Release], policy: Policy, now: float) ->
             known = fit.get(version)
             if known is None or (known.uploaded or 0) < (release.uploaded or 0):
                 fit[version] = release
-    own = [each for each in releases if each.version == pin.version and each.is_whole]
+    own = [each for each in releases if each.version == pin.version]
     withdrawn = next((each for each in own if each.yanked), None)
     sound = {version: each for version, each in fit.items() if not each.yanked}
     if not sound:
         what = f"no release of {pin.name} satisfies {rule!r}"
         raise ConfigError(f"refresh.{pin.name}", what, _newest_hint(fit, releases))
-    rested = {version: each for version, each in sound.items() if _has_rested(each, policy, now)}
+    rested = {version: each for version, each in sound.items() if has_rested(each, policy, now)}
     best = max(rested, default=None)
     newest = max(sound)
     is_bound = withdrawn is not None or not specifiers.contains(current, prereleases=True)
+    gone = f"{pin.version} was withdrawn ({withdrawn.yanked})" if withdrawn is not None else ""
     if best is None or best == current or (best < current and not is_bound):
-        return Choice(None, _waiting(sound[newest], policy, now) if newest > current else "")
+        waits = _waiting(sound[newest], policy, now) if gone or newest > current else ""
+        told = "; ".join(filter(None, (gone, waits)))
+        return Choice(None, f"{pin.name} {told}" if told else "")
     why = f"the newest that {rule!r} allows" if rule != "latest" else "the newest release"
-    if withdrawn is not None:
-        why = f"{pin.version} was withdrawn ({withdrawn.yanked})"
+    if gone:
+        why = gone
     elif best < current:
         why = f"{rule!r} does not allow {pin.version}"
     if newest > best:
@@ -154,7 +157,11 @@ def _check_same(pin: Pin, releases: Sequence[Release]) -> None:
             )
 
 
-def _has_rested(release: Release, policy: Policy, now: float) -> bool:
+def has_rested(release: Release, policy: Policy, now: float) -> bool:
+    """Whether *release* is older than *policy*'s cooldown at *now*.
+
+    Raises: ConfigError where that cannot be told.
+    """
     if not policy.cooldown_days:
         return True
     if release.uploaded is None:
@@ -167,8 +174,9 @@ def _has_rested(release: Release, policy: Policy, now: float) -> bool:
 
 
 def _waiting(release: Release, policy: Policy, now: float) -> str:
-    age = int((now - (release.uploaded or now)) // _DAY)
-    return f"{release.version} is {age} days old and waits until day {policy.cooldown_days}"
+    age = max(0, int((now - (release.uploaded or now)) // _DAY))
+    old = count_of(age, "day")
+    return f"{release.version} is {old} old and waits until day {policy.cooldown_days}"
 
 
 def _newest_hint(fit: Mapping[Version, Release], releases: Sequence[Release]) -> str:

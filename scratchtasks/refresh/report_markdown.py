@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from scratchtasks.core.errors import printable
+from scratchtasks.core.errors import count_of, printable
 
 from .proposal import Proposal
 from .roots import Root
 from .wording import (
+    alarms_heading,
     change_text,
     headline,
     images_heading,
@@ -26,25 +27,27 @@ _MOST = 60_000
 """Characters; GitHub refuses bodies of more than 65,536."""
 
 
-def markdown_report(proposal: Proposal) -> str:
-    """*proposal* as GitHub-flavoured Markdown, fit for GitLab too.
+def markdown_report(proposal: Proposal, outcome: str) -> str:
+    """*proposal* and its *outcome*, a word of json_report's, as GitHub-flavoured Markdown, fit for
+    GitLab too.
 
     What would be too long for the body of a pull request has its long tables cut, and says so.
     """
     text = ""
     for rows in (1000, 100, 25, 5, 0):
-        text = "\n".join(_lines(proposal, rows)) + "\n"
+        text = "\n".join(_lines(proposal, outcome, rows)) + "\n"
         if len(text) <= _MOST:
             break
     return text
 
 
-def _lines(proposal: Proposal, most: int) -> Iterator[str]:
+def _lines(proposal: Proposal, outcome: str, most: int) -> Iterator[str]:
     yield f"## Nightly refresh: {headline(proposal)}"
     if proposal.alarms:
-        yield "\n### Would disappear\n"
-        yield "Nothing is changed without `--accept`.\n"
-        yield from (f"- **{_plain(a.where)}**: {_plain(a.what)}" for a in proposal.alarms)
+        yield f"\n### {alarms_heading(outcome).capitalize()}\n"
+        yield from (f"- **{_plain(a.where)}**: {_plain(a.what)}" for a in proposal.alarms[:most])
+        if len(proposal.alarms) > most:
+            yield f"- and {len(proposal.alarms) - most} more"
     if proposal.moves:
         yield "\n### Pins\n"
         rows = [(m.new.name, move_text(m), m.new.date or "?", m.why) for m in proposal.moves]
@@ -74,16 +77,18 @@ def _lines(proposal: Proposal, most: int) -> Iterator[str]:
                     filter(None, ("" if image.reasons else "byte-identical", reasons_text(image)))
                 ),
             )
-            for image in proposal.images
+            for image in sorted(proposal.images, key=lambda image: not image.reasons)
         ]
-        yield from _table(("image", "digest", "new digest", "why"), rows)
+        head = ("image", "digest", "new digest", "why")
+        yield from _folded(count_of(len(rows), "image"), head, rows, most)
     if proposal.expiring:
         yield "\n### Private CAs that expire\n"
         expiring = [
             (e.root.days[1], e.path, e.root.subject, ", ".join(e.services))
             for e in proposal.expiring
         ]
-        yield from _table(("last day", "file", "subject", "services"), expiring)
+        head = ("last day", "file", "subject", "services")
+        yield from _folded(count_of(len(expiring), "certificate"), head, expiring, most)
 
 
 _ROOT_HEAD = ("subject", "valid from", "to", "SHA-256 fingerprint")
@@ -96,10 +101,11 @@ def _root(root: Root) -> tuple[str, ...]:
 def _zones(source: str, zones: ZonesDiff, most: int) -> Iterator[str]:
     yield f"\n### Time zones of {_plain(source)}\n\n{zones_heading(zones)}.\n"
     yield from (f"- added: {_plain(zone)}" for zone in zones.added[:most])
-    for zone, like in zones.removed.items():
+    for zone, like in list(zones.removed.items())[:most]:
         same = f" (the same time: {_plain(like)})" if like else ""
         yield f"- removed: {_plain(zone)}{same}"
-    yield from (f"- renamed: {_plain(old)} → {_plain(new)}" for old, new in zones.renamed.items())
+    renamed = list(zones.renamed.items())[:most]
+    yield from (f"- renamed: {_plain(old)} → {_plain(new)}" for old, new in renamed)
     coming = [(c.zone, change_text(c)) for c in zones.changed if c.coming is not None]
     past = [(c.zone, change_text(c)) for c in zones.changed if c.coming is None]
     head = ("zone", "local time")

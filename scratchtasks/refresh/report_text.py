@@ -7,6 +7,7 @@ from scratchtasks.core.errors import printable
 from .proposal import Proposal
 from .roots import Root, RootsDiff
 from .wording import (
+    alarms_heading,
     change_text,
     headline,
     images_heading,
@@ -20,9 +21,10 @@ from .zones import ZonesDiff
 _COLORS = {"+": "32", "-": "31", "~": "33", "!": "33", "✗": "31", "=": "2"}
 
 
-def text_report(proposal: Proposal, *, is_colored: bool) -> str:
-    """*proposal* as lines of text; with *is_colored*, ANSI colours."""
-    lines = (printable(line) for line in _lines(proposal))
+def text_report(proposal: Proposal, outcome: str, *, is_colored: bool) -> str:
+    """*proposal* and its *outcome*, a word of json_report's, as lines of text; with *is_colored*,
+    ANSI colours."""
+    lines = (printable(line) for line in _lines(proposal, outcome))
     return "".join(f"{_colored(line, is_colored)}\n" for line in lines)
 
 
@@ -38,7 +40,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _lines(proposal: Proposal) -> Iterator[str]:
+def _lines(proposal: Proposal, outcome: str) -> Iterator[str]:
     yield headline(proposal)
     moves = [(m.new.name, move_text(m), m.new.date or "-", m.why) for m in proposal.moves]
     yield from (f"  ~ {line}" for line in table(moves))
@@ -64,7 +66,7 @@ def _lines(proposal: Proposal) -> Iterator[str]:
             services = ", ".join(each.services)
             yield f"  ! {each.root.days[1]}  {each.path}  {each.root.subject}  ({services})"
     if proposal.alarms:
-        yield "would disappear (nothing is changed without --accept):"
+        yield f"{alarms_heading(outcome)}:"
         yield from (f"  ✗ {alarm.where}: {alarm.what}" for alarm in proposal.alarms)
 
 

@@ -75,15 +75,12 @@ def expiring(roots: Iterable[Root], now: float, warn_days: int) -> tuple[Root, .
 def has_root(roots: Iterable[Root], wanted: str) -> bool:
     """Whether one of *roots* is what *wanted* names.
 
-    *wanted* is a SHA-256 fingerprint (`sha256:` and 64 hex digits; `openssl x509 -fingerprint`'s
-    colons are allowed), the whole subject, or its common name.
+    *wanted* is a fingerprint as `config` writes it (`sha256:` and 64 lower-case hex digits), the
+    whole subject, or its common name.
     """
-    digits = wanted.lower().removeprefix("sha256:").replace(":", "")
-    is_print = len(digits) == 64 and not set(digits) - set("0123456789abcdef")
-    for root in roots if wanted else ():
-        if root.sha256 == digits if is_print else wanted in (root.subject, _common_name(root)):
-            return True
-    return False
+    return any(
+        wanted in (f"sha256:{root.sha256}", root.subject, _common_name(root)) for root in roots
+    )
 
 
 def roots_of(ders: Iterable[bytes], where: str) -> tuple[Root, ...]:

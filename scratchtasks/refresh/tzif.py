@@ -36,10 +36,11 @@ class Zone:
     def changes(self, since: int, until: int) -> list[int]:
         """Every moment from *since* to *until*, both included, at which the offset may change."""
         found = [moment for moment in self.moments if since <= moment <= until]
-        if self.rule is not None:
-            # Files were seen whose rule disagrees with their last moment.
-            first = max([since, *(moment + 1 for moment in self.moments[-1:])])
-            found += [first] * (first <= until)
+        # Files were seen whose rule disagrees with their last moment.
+        first = max([since, *(moment + 1 for moment in self.moments[-1:])])
+        # The year of a moment is counted up to: one that is far ahead would take minutes.
+        if self.rule is not None and first <= until:
+            found.append(first)
             for year in range(year_of(first) - 1, year_of(until) + 2):
                 found += [at for at, _ in self.rule.changes(year) if first <= at <= until]
         return found

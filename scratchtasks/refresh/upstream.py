@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from scratchtasks.core.errors import ConfigError, ConfigErrors
+from scratchtasks.core.errors import ConfigError, ConfigErrors, without_credentials
 from scratchtasks.core.frozen import dataclass
 
 from .index import Release, parse_page
-from .pip_session import UNKNOWN_PIP, without_credentials
+from .pip_session import UNKNOWN_PIP
 
 _DAY = 86400
 
@@ -39,7 +39,7 @@ def releases_of(
 ) -> Mapping[str, tuple[Release, ...]]:
     """The wheels of each of *names*, all indexes together; an earlier index counts first.
 
-    Those in *optional* may be in no index.
+    Files without a SHA-256 are left out.  Those in *optional* may be in no index.
 
     Raises: ConfigErrors with what is wrong with every index: it cannot be reached, answers with
     something else, or its clock is a day from *now* (seconds since 1970), for then cooldowns and
@@ -53,18 +53,29 @@ def releases_of(
     found: dict[str, dict[str, Release]] = {name: {} for name in names}
     faults: list[ConfigError] = []
     absent: dict[str, list[str]] = {name: [] for name in names}
+    bare: dict[str, list[str]] = {name: [] for name in names}
     for answer in json.loads(ended.stdout):
         name, where = answer["name"], answer["where"]
         try:
             if answer.get("status") == 404:
                 absent[name].append(where)
                 continue
-            for release in _page(answer, name, where, now):
-                found[name].setdefault(release.filename, release)
+            page = _page(answer, name, where, now)
+            if page and not any(release.is_whole for release in page):
+                bare[name].append(where)
+            for release in page:
+                if release.is_whole and _is_before(release, answer.get("before")):
+                    found[name].setdefault(release.filename, release)
         except ConfigError as error:
             faults.append(error)
     for name in names:
-        if not found[name] and absent[name] and not faults and name not in optional:
+        if found[name] or faults or name in optional:
+            continue
+        if bare[name]:
+            what = f"is listed without any SHA-256 (asked {', '.join(bare[name])})"
+            hint = "scratch.lock holds files to theirs: use an index that tells it (PEP 503)"
+            faults.append(ConfigError(name, what, hint))
+        elif absent[name]:
             places = ", ".join(absent[name])
             faults.append(ConfigError(name, f"is in no index (asked {places})"))
     if faults:
@@ -83,6 +94,11 @@ def _page(answer: Mapping[str, Any], name: str, where: str, now: float) -> tuple
     return parse_page(base64.b64decode(answer["body"]), answer["type"], name, where)
 
 
+def _is_before(release: Release, limit: float | None) -> bool:
+    """Whether pip's own `uploaded-prior-to` lets it have *release*."""
+    return limit is None or release.uploaded is None or release.uploaded < limit
+
+
 def _check_clock(date: str, where: str, now: float) -> None:
     try:
         theirs = parsedate_to_datetime(date).timestamp()
@@ -99,8 +115,11 @@ def _check_clock(date: str, where: str, now: float) -> None:
 
 
 def _refusal(ended: Ended) -> ConfigError:
-    lines = ended.stderr.decode("utf-8", "replace").strip().splitlines() or ["nothing"]
-    last = without_credentials(lines[-1])[:200]
+    said = (ended.stderr.strip() or ended.stdout.strip()).decode("utf-8", "replace")
+    lines = said.splitlines() or ["nothing"]
+    # Of a traceback the last line tells; what pip finds wrong with its configuration takes three.
+    told = lines[-1] if "Traceback" in said else " ".join(lines[-3:])
+    told = without_credentials(told)[:300]
     if ended.code == UNKNOWN_PIP:
-        return ConfigError("pip", f"is of a version that cannot be asked ({last})", "update pip")
-    return ConfigError("pip", f"ended with status {ended.code}: {last}")
+        return ConfigError("pip", f"is of a version that cannot be asked ({told})", "update pip")
+    return ConfigError("pip", f"ended with status {ended.code}: {told}")

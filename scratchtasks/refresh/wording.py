@@ -87,6 +87,13 @@ def headline(proposal: Proposal) -> str:
     return f"{moved} pin{'s' if moved > 1 else ''} to move"
 
 
+def alarms_heading(outcome: str) -> str:
+    """What becomes of what the alarms tell of."""
+    if outcome == "refused":
+        return "would disappear (nothing is changed without --accept)"
+    return f"{'would disappear' if outcome == 'proposed' else 'disappears'} (accepted)"
+
+
 def images_heading(images: tuple[Fate, ...]) -> str:
     """How many images move, may move, and stay."""
     moving = sum(bool(image.reasons) and image.is_sure for image in images)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import stat
 import zipfile
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchtasks.core.errors import StageError
+from scratchtasks.core.errors import StageError, StoreError
 from scratchtasks.core.target import Pin
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.pins import pinned_wheel, read_folder, read_member
@@ -130,6 +131,45 @@ def test_an_index_out_of_reach_gives_no_secret_away(
     assert "s3cret" not in str(caught.value)
 
 
+def test_constraints_for_an_environment_do_not_count(
+    tmp_path: Path, world_at: Callable[..., World]
+) -> None:
+    pin = wheel_of(tmp_path / "links", "thing", "1.0", {"thing/data": b"x"})
+    (tmp_path / "constraints.txt").write_text("thing==0.9\n")
+    (tmp_path / "pip.conf").write_text(f"[download]\nconstraint = {tmp_path}/constraints.txt\n")
+    env = offline(tmp_path, tmp_path / "links")
+    env |= {"PIP_CONSTRAINT": f"{tmp_path}/constraints.txt"}
+    env |= {"PIP_CONFIG_FILE": f"{tmp_path}/pip.conf"}
+    world = world_at(tmp_path / "ws", env)
+    assert pinned_wheel("thing", replace(world, pins={"thing": pin}))
+
+
+def test_a_pip_that_breaks_is_told_by_its_last_line(
+    tmp_path: Path, world_at: Callable[..., World]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        page = f'<a href="{url}/certifi-2026.10.18-py3-none-any.whl#sha256={CERTIFI.sha256}">x</a>'
+        (tmp_path / "links.html").write_text(page)
+        env = offline(tmp_path, tmp_path / "links.html")
+        env |= {"PIP_TIMEOUT": "1", "PIP_RETRIES": "0"}
+        world = replace(world_at(tmp_path / "ws", env), pins={"certifi": CERTIFI})
+        with pytest.raises(StageError) as caught:
+            pinned_wheel("certifi", world)
+    assert "Exception:" not in str(caught.value)
+    assert "timeout" in str(caught.value)
+
+
+def test_a_workspace_that_cannot_be_written(tmp_path: Path, world_at: Callable[..., World]) -> None:
+    world = replace(world_at(tmp_path / "ws", offline(tmp_path)), pins={"certifi": CERTIFI})
+    folder = Path(world.scratch, "tmp")
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_text("a file")
+    with pytest.raises(StoreError) as caught:
+        pinned_wheel("certifi", world)
+    assert str(caught.value) == f"{folder}: cannot be written: file exists"
+
+
 def test_a_workspace_cannot_pose_as_pip(tmp_path: Path, world_at: Callable[..., World]) -> None:
     pin = wheel_of(tmp_path / "links", "thing", "1.0", {"thing/data": b"x"})
     world = world_at(tmp_path / "ws", offline(tmp_path, tmp_path / "links"))
@@ -172,6 +212,10 @@ def test_a_damaged_archive_is_a_stage_error(tmp_path: Path) -> None:
         path.write_bytes(sound[:cut])
         with pytest.raises(StageError, match="is no sound zip file"):
             read_member(str(path), "a/b", 1 << 20)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a/b", bytes(range(256)) * 50)
+    with pytest.raises(StageError, match="compressed in a way that wheels are not"):
+        read_member(str(path), "a/b", 1 << 20)
     path.write_bytes(sound[:60] + bytes(40) + sound[100:])
     with pytest.raises(StageError, match="is no sound zip file"):
         read_member(str(path), "a/b", 1 << 20)

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +90,14 @@ def test_a_night_from_check_to_push(shop: Yard, proxy: Proxy) -> None:
     assert ran.out == "nothing new: every pin is where its policy wants it\n"
 
 
+def test_nothing_says_where_to_push(shop: Yard) -> None:
+    for path in shop.site.root.glob("services/*/service.toml"):
+        path.write_text(path.read_text().partition("[push]")[0])
+    ran = shop.run("refresh", "--push", "--json")
+    assert (ran.code, report(ran.out)["outcome"]) == (10, "refreshed")
+    assert ran.err.splitlines()[0] == "scratchtasks: push: no service has a [push] table"
+
+
 def test_an_image_tells_what_it_ships(shop: Yard) -> None:
     ran = shop.doit("pins")
     head, row = (line.split("  ") for line in ran.out.splitlines())
@@ -102,6 +112,13 @@ def test_an_image_tells_what_it_ships(shop: Yard) -> None:
     assert (image["released"], image["upstream"]) == ("2023-03-29", "")
     assert image["age_days"] > 1300
     assert told["upstream_fault"] == ""
+
+
+@pytest.mark.parametrize("damage", ["[]", '{"manifests":[{"digest":5}]}'])
+def test_pins_of_a_layout_that_is_damaged(damage: str, shop: Yard) -> None:
+    (shop.site.root / "dist/zoned/index.json").write_text(damage)
+    row = shop.doit("pins").out.splitlines()[1]
+    assert [cell for cell in row.split("  ") if cell][2].strip() == "not built"
 
 
 def test_pins_without_an_index(shop: Yard) -> None:
@@ -130,11 +147,68 @@ def test_a_registry_fails_and_the_lock_is_as_it_was(shop: Yard) -> None:
     path.write_text(good.replace(shop.host, "127.0.0.1:1"))
     ran = shop.run("refresh", "--push", "--markdown")
     assert (ran.code, ran.out, lock(shop)) == (3, "", LOCK)
+    assert ran.err.endswith(
+        "ERROR: refresh: push: `doit push:zoned` ended with status 1\n"
+        "    hint: scratch.lock is as it was; above is what became of the push\n"
+    )
     path.write_text(good)
     ran = shop.run("refresh", "--push", "--markdown")  # the next night makes it good
     assert ran.code == 10
     assert ran.out.startswith("## Nightly refresh: 1 pin to move\n")
     assert shop.in_registry("zoned") == shop.site.images()["zoned"]
+
+
+def test_what_cannot_be_put_back_does_not_hide_the_fault(shop: Yard) -> None:
+    add(shop, "zoned", FAILS, after=PASSES)
+    dodo = shop.site.root / "dodo.py"
+    restored = (
+        "import os\nassert 'SCRATCHTASKS_LOCK' in os.environ or not os.path.exists('tried')\n"
+    )
+    tried = "if 'SCRATCHTASKS_LOCK' in os.environ:\n    open('tried', 'w').close()\n"
+    dodo.write_text(restored + tried + dodo.read_text())
+    shop.doit()
+    ran = shop.run("refresh", "--build")
+    assert (ran.code, lock(shop)) == (3, LOCK)
+    assert "AssertionError" in ran.err
+    assert ran.err.endswith(
+        "ERROR: refresh: build: `doit image:zoned smoke:zoned` ended with status 1\n"
+        "    hint: scratch.lock is as it was, and nothing was pushed\n"
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--build",)])
+def test_a_report_that_nobody_gets_moves_nothing(options: tuple[str, ...], shop: Yard) -> None:
+    before = shop.site.images()
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "doit", "refresh", *options],
+            cwd=shop.site.root,
+            env=shop.site.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, lock(shop)) == (3, LOCK)
+    assert done.stderr.decode() == (
+        "ERROR: standard output: cannot be written: no space left on device\n"
+        "    hint: free some space; `doit cache --collect` shrinks .scratch to its limit\n"
+    )
+    assert shop.site.images() == before
+
+
+def test_a_report_is_utf_8_whatever_the_locale(shop: Yard) -> None:
+    ran = shop.run("refresh", env={"PYTHONIOENCODING": "ascii"})
+    assert (ran.code, ran.err) == (10, "")
+    assert "tzdata  2023.3 → 2026.6" in ran.out
+
+
+def test_images_are_built_by_the_same_dodo_file(shop: Yard) -> None:
+    root = shop.site.root
+    (root / "dodo.py").rename(root / "tasks.py")
+    ran = shop.run("refresh", "-f", "tasks.py", "--build")
+    assert (ran.code, lock(shop) == LOCK) == (10, False), ran
+    assert ran.err.splitlines()[-1].startswith("1 image, 1 rebuilt, ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -155,6 +229,23 @@ def test_a_killed_trial_leaves_the_old_lock(number: int, shop: Yard) -> None:
     assert shop.site.images() == before
     assert shop.run("refresh", "--build").code == 10
     assert shop.site.images()["zoned"] != before["zoned"]
+
+
+def test_what_a_killed_refresh_has_started_ends_too(shop: Yard) -> None:
+    before = shop.site.images()
+    dodo = shop.site.root / "dodo.py"
+    late = "import os, time\nif 'SCRATCHTASKS_LOCK' in os.environ:\n    time.sleep(2)\n"
+    late += "    open('went-on', 'w').close()\n"
+    dodo.write_text(late + dodo.read_text())
+    aside = shop.site.root / ".scratch/refresh/scratch.lock"
+    process = shop.site.start("refresh", "--build")
+    while process.poll() is None and not aside.exists():
+        time.sleep(0.01)
+    process.kill()  # as the kernel does when memory runs out: this one process
+    process.communicate(timeout=60)
+    time.sleep(3)
+    assert not (shop.site.root / "went-on").exists()
+    assert shop.site.images() == before
 
 
 def test_what_would_disappear_is_refused(shop: Yard) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from scratchtasks.config.lockfile import format_lockfile
 from scratchtasks.core.target import Pin
 from scratchtasks.plugin.events import Events
-from scratchtasks.plugin.refreshing.night import Wishes, refresh
+from scratchtasks.plugin.refreshing.night import Show, Wishes, nobody, refresh
 from scratchtasks.plugin.session import Session
 from scratchtasks.plugin.workspace import Workspace
 from scratchtasks.refresh.proposal import Proposal
@@ -93,11 +93,15 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def night(
-    root: Path, env: Mapping[str, str], now: float, wishes: Wishes | None = None
+    root: Path,
+    env: Mapping[str, str],
+    now: float,
+    wishes: Wishes | None = None,
+    on_ready: Show = nobody,
 ) -> tuple[Proposal, str]:
     """One `doit refresh` at *now*, with pip as *env* configures it.  Raises: ScratchError."""
     session = session_at(root, env)
     try:
-        return refresh(session, wishes or Wishes(), now, in_here(dict(env)))
+        return refresh(session, wishes or Wishes(), now, in_here(dict(env)), on_ready=on_ready)
     finally:
         session.close()

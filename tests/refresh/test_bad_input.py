@@ -212,9 +212,11 @@ def test_somebody_edits_the_lock_meanwhile(
         handler.do_GET()  # type: ignore[attr-defined]
 
     index.answers["/simple/tzdata/"] = edited
+    told: list[str] = []
     with pytest.raises(ScratchError) as caught:
-        night(root, pip_env, time.time())
-    assert str(caught.value) == (
-        "scratch.lock: was changed while refresh ran\n    hint: run it again"
+        night(root, pip_env, time.time(), on_ready=lambda _, outcome: told.append(outcome))
+    assert (told, str(caught.value)) == (
+        [],
+        "scratch.lock: was changed while refresh ran\n    hint: run it again",
     )
     assert lock.read_text().endswith("# mine\n")

@@ -90,7 +90,7 @@ def test_reports_say_that_it_may_change_and_why_no_digest_is_told(
     publish(index, tmp_path, "99.1")
     lock(root, pin_of("ziglang", "99.0", {"ziglang-99.0-py3-none-win32.whl": "ab" * 32}))
     proposal, outcome = night(root, pip_env, time.time())
-    text = text_report(proposal, is_colored=False)
+    text = text_report(proposal, "refused", is_colored=False)
     unknown = "//s/tool:binary is not built yet"
     assert text.splitlines() == [
         "1 pin to move",
@@ -99,11 +99,11 @@ def test_reports_say_that_it_may_change_and_why_no_digest_is_told(
         f"  ~ tool  ?  ?  binary tool may change: zig 99.0 → 99.1; digest not known: {unknown}",
         "  = byte-identical: plain",
     ]
-    assert markdown_report(proposal).splitlines()[-4:] == [
+    assert markdown_report(proposal, "refused").splitlines()[-4:] == [
         "| image | digest | new digest | why |",
         "|---|---|---|---|",
-        "| plain | ? | ? | byte-identical; digest not known: //s/plain:image is not built yet |",
         f"| tool | ? | ? | binary tool may change: zig 99.0 → 99.1; digest not known: {unknown} |",
+        "| plain | ? | ? | byte-identical; digest not known: //s/plain:image is not built yet |",
     ]
     told = json.loads(json.dumps(json_report(proposal, outcome)))
     assert told["moves"][0]["new"]["wheels"] == dict(pin_in(root).wheels)
@@ -165,9 +165,27 @@ def test_a_release_is_as_young_as_its_youngest_wheel(
     lock(root, pin_of("ziglang", "99.0", {old.name: old.digest()}))
     (root / "scratch.toml").write_text("[refresh]\ncooldown_days = 3\n")
     proposal, outcome = night(root, pip_env, NOW)
-    assert (outcome, proposal.notes) == ("nothing", ("99.1 is 1 days old and waits until day 3",))
+    note = "zig 99.1 is 1 day old and waits until day 3"
+    assert (outcome, proposal.notes) == ("nothing", (note,))
     (root / "scratch.toml").write_text("[refresh]\ncooldown_days = 1\n")
     assert night(root, pip_env, NOW)[0].moves[0].new.version == "99.1"
+
+
+def test_a_wheel_that_comes_late_waits_too_and_may_be_what_compiles(
+    index: Index, pip_env: dict[str, str], root: Path, tmp_path: Path
+) -> None:
+    index.now = NOW
+    wheels = publish(index, tmp_path, "99.0", uploaded=stamp(90))
+    lock(root, pin_of("ziglang", "99.0", wheels))
+    # pip, and so we, would take it for this machine: its tag is of a newer platform.
+    late = write_wheel(tmp_path, "ziglang", "99.0", zig("99.0"), HOST.replace("2_17", "2_18"))
+    index.add(late.name, late.read_bytes(), uploaded=stamp(1))
+    (root / "scratch.toml").write_text("[refresh]\ncooldown_days = 3\n")
+    assert night(root, pip_env, NOW)[1] == "nothing"
+    (root / "scratch.toml").write_text("[refresh]\ncooldown_days = 1\n")
+    proposal, outcome = night(root, pip_env, NOW)
+    assert (outcome, set(pin_in(root).wheels)) == ("refreshed", {*wheels, late.name})
+    assert proposal.images[1].reasons == ("binary tool may change: zig 99.0, of another wheel",)
 
 
 def test_a_withdrawn_compiler_is_left_and_a_pinned_one_stays(

@@ -56,7 +56,6 @@ def test_other_files_are_left_out() -> None:
         file("tzdata-2026.1.tar.gz"),
         file("tzdata-2026.1-py3-none-any.whl.asc"),
         file("certifi-2026.1-py3-none-any.whl"),
-        file("tzdata-2026.1-py3-none-any.whl", hashes={"md5": "1"}),
         file("../tzdata-2026.1-py3-none-any.whl"),
     )
     assert parse(page(*others)) == ()
@@ -66,6 +65,8 @@ def test_names_that_no_lock_would_take_are_left_out() -> None:
     assert parse(page(file(f"tzdata-{'1' * 200}-py3-none-any.whl"))) == ()
     (found,) = parse(page(file(yanked="x" * 1000)))
     assert found.yanked == "x" * 200
+    (found,) = parse(page(file(yanked="lost \ud800 \x1b[2J")))
+    assert found.yanked == "lost ? ?[2J"
 
 
 def test_names_are_compared_as_pep_503_does() -> None:
@@ -80,10 +81,11 @@ def test_html() -> None:
         <a href="/p/tzdata-2026.4-py3-none-any.whl#md5=11">z</a> <a>nowhere</a>
         <a href="http://[broken">b</a>"""
     found = parse(html.encode(), "text/html; charset=UTF-8")
-    assert [(each.version, each.yanked) for each in found] == [
-        ("2026.1", ""), ("2026.2", "a & b"), ("2026.3", "no reason given"),
+    assert [(each.version, each.yanked, each.is_whole) for each in found] == [
+        ("2026.1", "", True), ("2026.2", "a & b", True), ("2026.3", "no reason given", True),
+        ("2026.4", "", False),
     ]  # fmt: skip
-    assert {each.sha256 for each in found} == {SHA}
+    assert {each.sha256 for each in found} == {SHA, ""}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,11 @@ def test_html() -> None:
         (page(file())[:-20], JSON_TYPE, "answers with JSON that is cut short or no index page"),
         (b"[" * 100_000, JSON_TYPE, "answers with JSON that is cut short or no index page"),
         (b"{}", JSON_TYPE, "answers with JSON that is cut short or no index page"),
+        (
+            page(file(**{"upload-time": "9999-12-31T23:00:00-12:00"})),
+            JSON_TYPE,
+            "answers with JSON that is cut short or no index page",
+        ),
         (page(file(hashes=[])), JSON_TYPE, "answers with JSON that is cut short or no index page"),
         (page(file(hashes={"sha256": "AB" * 32})), JSON_TYPE, "answers with JSON that is cut"),
         (page(file(**{"upload-time": "2026-04-03"})), JSON_TYPE, "answers with JSON that is cut"),

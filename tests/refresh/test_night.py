@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,9 @@ from cryptography.x509.oid import NameOID
 
 from scratchtasks.config.default_pins import DEFAULT_PINS
 from scratchtasks.config.lockfile import format_lockfile
-from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.errors import ScratchError, StoreError
 from scratchtasks.plugin.refreshing.night import CODES, Wishes
+from scratchtasks.store import blobs
 
 from .index_server import Index
 from .nights import build_all, make_workspace, night
@@ -125,6 +127,26 @@ def test_a_release_with_the_same_roots_moves_nothing_but_the_annotation(
     annotations = manifest["annotations"]
     assert annotations["dev.scratchtasks.certs"] == "certifi 2026.10.19.post1"
     assert "dev.scratchtasks.zoneinfo" not in annotations
+
+
+def test_a_full_disk_is_no_alarm(
+    index: Index, pip_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for release in ("certifi-2026.7.22", "certifi-2026.10.18"):
+        index.add(wheel(release).name, wheel(release).read_bytes())
+    pins = {"certifi": pin_of("certifi-2026.7.22")}
+    root = make_workspace(tmp_path / "ws", pins, {"tls": 'essentials = ["certs"]\n'})
+    night(root, pip_env, time.time(), Wishes(check=True))  # from here on wheels are in the store
+    for folder in ("actions", "refresh"):
+        shutil.rmtree(root / ".scratch" / folder)
+    monkeypatch.setattr(blobs, "create", lambda _: os.open("/dev/full", os.O_WRONLY))
+    with pytest.raises(StoreError) as caught:
+        night(root, pip_env, time.time(), Wishes(accept=True))
+    assert str(caught.value) == (
+        f"{root}/.scratch/blobs: cannot be written: no space left on device\n"
+        "    hint: free some space; `doit cache --collect` shrinks .scratch to its limit"
+    )
+    assert (root / "scratch.lock").read_text() == format_lockfile(pins)
 
 
 def test_offline_there_is_nothing_to_ask(tmp_path: Path, pip_env: dict[str, str]) -> None:

@@ -90,6 +90,12 @@ def test_a_pin_that_was_yanked_moves_even_down() -> None:
     assert chosen("2026.10.18", some) == ("2026.1.4", why)
 
 
+def test_a_pin_that_was_yanked_is_told_of_while_its_successor_waits() -> None:
+    some = [release("2026.1.4", 3, yanked="roots missing"), release("2026.2", 2)]
+    why = "certifi 2026.1.4 was withdrawn (roots missing); 2026.2 is 2 days old and waits until day"
+    assert chosen("2026.1.4", some, cooldown=5) == ("", f"{why} 5")
+
+
 def test_a_pin_that_was_yanked_and_has_no_successor() -> None:
     with pytest.raises(ConfigError) as caught:
         chosen("2026.1.4", [release("2026.1.4", yanked="x")], "2026.*")
@@ -116,7 +122,7 @@ def test_nothing_satisfies(releases: list[Release], hint: str) -> None:
         (0, "2026.3", NEWEST),
         (2, "2026.3", NEWEST),
         (3, "2026.2", f"{NEWEST}; 2026.3 is 2 days old and waits until day 3"),
-        (10, "", "2026.3 is 2 days old and waits until day 10"),
+        (10, "", "certifi 2026.3 is 2 days old and waits until day 10"),
     ],
 )
 def test_cooldown(cooldown: int, move: str, why: str) -> None:
@@ -126,7 +132,10 @@ def test_cooldown(cooldown: int, move: str, why: str) -> None:
 
 def test_a_release_of_the_future_waits_for_its_day() -> None:
     some = [release("2026.1", 50), release("2026.2", -1)]
-    assert chosen("2026.1", some, cooldown=1)[0] == ""
+    assert chosen("2026.1", some, cooldown=1) == (
+        "",
+        "certifi 2026.2 is 0 days old and waits until day 1",
+    )
 
 
 def test_a_cooldown_needs_upload_times() -> None:

@@ -45,13 +45,13 @@ PROPOSAL = Proposal(
         Fate(name="web", old="sha256:" + "2" * 64, new="sha256:" + "2" * 64),
     ),
     expiring=(Expiring("certs/corp.pem", PRIVATE, ("api", "web")),),
-    notes=("3.0 is 1 days old and waits until day 3",),
+    notes=("3.0 is 1 day old and waits until day 3",),
 )
 
 TEXT = f"""\
 1 pin to move
   ~ certifi  1.0 → 2.0  2026-01-01  the newest release
-  = 3.0 is 1 days old and waits until day 3
+  = 3.0 is 1 day old and waits until day 3
 CA roots of certifi: 1 added, 1 removed, 1 about to expire
   + CN=A|B <x>,O=*C*
       1970-01-01 to 2030-03-17  sha256 {"c" * 64}
@@ -78,13 +78,28 @@ would disappear (nothing is changed without --accept):
 
 
 def test_text() -> None:
-    assert text_report(PROPOSAL, is_colored=False) == TEXT
+    assert text_report(PROPOSAL, "refused", is_colored=False) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("outcome", "heading"),
+    [
+        ("refused", "would disappear (nothing is changed without --accept)"),
+        ("proposed", "would disappear (accepted)"),
+        ("refreshed", "disappears (accepted)"),
+    ],
+)
+def test_what_disappears_is_not_said_to_stay_where_it_was_accepted(
+    outcome: str, heading: str
+) -> None:
+    assert f"\n{heading}:\n  ✗ serv" in text_report(PROPOSAL, outcome, is_colored=False)
+    assert f"\n### {heading.capitalize()}\n\n- **serv" in markdown_report(PROPOSAL, outcome)
 
 
 def test_colours_are_all_that_a_terminal_adds() -> None:
     import re
 
-    colored = text_report(PROPOSAL, is_colored=True)
+    colored = text_report(PROPOSAL, "refused", is_colored=True)
     assert "\033[31m  ✗ services" in colored
     assert re.sub(r"\033\[\d*m", "", colored) == TEXT
 
@@ -123,7 +138,7 @@ def test_json_tells_everything() -> None:
 
 
 def test_markdown_tells_everything_and_no_name_has_a_meaning() -> None:
-    text = markdown_report(PROPOSAL)
+    text = markdown_report(PROPOSAL, "refused")
     for words in (
         "## Nightly refresh: 1 pin to move",
         "- **services/api/service.toml: zoneinfo.zones\\[0\\]**: zone US/Gone is gone",
@@ -142,7 +157,7 @@ def test_markdown_tells_everything_and_no_name_has_a_meaning() -> None:
 
 def test_long_tables_are_folded() -> None:
     many = RootsDiff(added=(ROOT,) * 11)
-    text = markdown_report(Proposal(moves=PROPOSAL.moves, roots={"certifi": many}))
+    text = markdown_report(Proposal(moves=PROPOSAL.moves, roots={"certifi": many}), "refused")
     assert "<details><summary>11 added</summary>\n\n| subject |" in text
     assert text.count("<details>") == text.count("</details>") == 1
 
@@ -158,8 +173,8 @@ def test_long_tables_are_folded() -> None:
     ],
 )
 def test_headlines(proposal: Proposal, line: str) -> None:
-    assert text_report(proposal, is_colored=False).splitlines()[0] == line
-    assert markdown_report(proposal).splitlines()[0] == f"## Nightly refresh: {line}"
+    assert text_report(proposal, "refused", is_colored=False).splitlines()[0] == line
+    assert markdown_report(proposal, "refused").splitlines()[0] == f"## Nightly refresh: {line}"
 
 
 def test_pins_after_moves() -> None:
@@ -176,12 +191,24 @@ def test_tables() -> None:
 
 def test_what_others_wrote_controls_no_terminal_and_calls_nobody() -> None:
     evil = Proposal(notes=("\033[2J\nhello @team",))
-    assert text_report(evil, is_colored=False).splitlines()[1] == "  = ?[2J?hello @team"
-    assert "- ?\\[2J?hello &#64;team\n" in markdown_report(evil)
+    assert text_report(evil, "refused", is_colored=False).splitlines()[1] == "  = ?[2J?hello @team"
+    assert "- ?\\[2J?hello &#64;team\n" in markdown_report(evil, "refused")
 
 
 def test_markdown_fits_into_a_pull_request() -> None:
     many = RootsDiff(removed=(Root("c" * 64, "CN=" + "x" * 190, 0, 0),) * 900)
-    text = markdown_report(Proposal(moves=PROPOSAL.moves, roots={"certifi": many}))
+    text = markdown_report(Proposal(moves=PROPOSAL.moves, roots={"certifi": many}), "refused")
     assert 20_000 < len(text) <= 60_000
     assert "<summary>900 removed, the first 100 of them</summary>" in text
+
+
+def test_so_do_a_thousand_images() -> None:
+    fates = [Fate(name=f"stays-{number}", old="sha256:" + "1" * 64) for number in range(900)]
+    reason = "certs: certifi 2026.7.22 → certifi 2026.10.18"
+    fates += [Fate(name=f"moves-{number}", reasons=(reason,)) for number in range(100)]
+    alarms = (Alarm("services/api/service.toml: certs.require[0]", "root X is gone"),) * 1000
+    text = markdown_report(Proposal(images=tuple(fates), alarms=alarms), "refused")
+    assert 10_000 < len(text) <= 60_000
+    assert "<summary>1000 images, the first 100 of them</summary>" in text
+    assert (text.count("| moves-"), text.count("| stays-")) == (100, 0)
+    assert "root X is gone\n- and 900 more\n" in text

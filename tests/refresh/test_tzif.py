@@ -218,3 +218,8 @@ def test_any_damage_is_a_clean_error_or_another_zone(zone: str, at: int, noise: 
 
 def test_a_rule_without_summer_time_has_no_changes() -> None:
     assert Rule(3600).changes(2026) == []
+
+
+def test_a_last_moment_beyond_all_years_costs_no_time() -> None:
+    zone = Zone((2**62,), (3600,), 0, parse_rule("CET-1CEST,M3.5.0,M10.5.0/3"))
+    assert zone.changes(0, 2_000_000_000) == []

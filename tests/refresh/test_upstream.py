@@ -3,13 +3,14 @@
 import base64
 import socket
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pip._internal.commands.download import DownloadCommand
 
-from scratchtasks.core.errors import ConfigErrors
+from scratchtasks.core.errors import ConfigErrors, without_credentials
 from scratchtasks.refresh.index import Release
-from scratchtasks.refresh.pip_session import without_credentials
 from scratchtasks.refresh.upstream import Ended, releases_of
 
 from .asking import in_a_process, in_here
@@ -130,6 +131,56 @@ def test_an_unknown_project(index: Index, pip_env: dict[str, str], tmp_path: Pat
     assert refusal(pip_env, tmp_path) == f"tzdata: is in no index (asked {page(index)})"
 
 
+def test_an_index_without_hashes(index: Index, pip_env: dict[str, str], tmp_path: Path) -> None:
+    bare = f'<a href="/files/{WHEEL}">{WHEEL}</a>'.encode()
+    index.answers["/simple/tzdata/"] = lambda handler: handler.send(bare, "text/html")
+    assert refusal(pip_env, tmp_path) == (
+        f"tzdata: is listed without any SHA-256 (asked {page(index)})\n"
+        "    hint: scratch.lock holds files to theirs: use an index that tells it (PEP 503)"
+    )
+    with serving() as extra:
+        extra.add(WHEEL, b"1")
+        found = ask({**pip_env, "PIP_EXTRA_INDEX_URL": extra.url}, tmp_path)["tzdata"]
+    assert [each.version for each in found] == ["2026.1"]
+
+
+def test_what_pip_would_not_download_yet_is_not_there(
+    index: Index, pip_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`uploaded-prior-to`, which pip has since version 26."""
+    index.add(WHEEL, b"1", uploaded="2026-04-03T00:00:00Z")
+    index.add("tzdata-2026.2-py3-none-any.whl", b"2", uploaded="2026-04-24T00:00:00Z")
+    parse = DownloadCommand.parse_args
+
+    def limited(self: DownloadCommand, args: list[str]) -> object:
+        options, rest = parse(self, args)
+        options.uploaded_prior_to = datetime(2026, 4, 24, tzinfo=UTC)
+        return options, rest
+
+    monkeypatch.setattr(DownloadCommand, "parse_args", limited)
+    assert [each.version for each in ask(pip_env, tmp_path)["tzdata"]] == ["2026.1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("PIP_CONFIG_FILE", "[global", "pip: ended with status 2: File contains "
+         "no section headers. file: "),
+        ("PIP_TIMEOUT", "soon", "pip: ended with status 3: An error occurred during configuration: "
+         "option timeout: invalid floating-point value: 'soon'"),
+    ],
+)  # fmt: skip
+def test_pip_does_not_understand_its_configuration(
+    name: str, value: str, text: str, pip_env: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "pip.conf"
+    file.write_text(value)
+    env = {**pip_env, name: str(file) if name.endswith("FILE") else value}
+    with pytest.raises(ConfigErrors) as caught:
+        releases_of(("tzdata",), in_a_process(env, tmp_path), time.time())
+    assert str(caught.value).startswith(text)
+
+
 def test_nobody_is_there(pip_env: dict[str, str], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -202,5 +253,5 @@ def test_a_pip_that_fails(ended: Ended, text: str) -> None:
 
 
 def test_credentials_are_taken_out_of_any_text() -> None:
-    text = "see https://u:p%40ss@host/x and http://token@host/, not mail@host"
+    text = "see https://u:p%40s@s@host/x and http://token@host/, not mail@host"
     assert without_credentials(text) == "see https://host/x and http://host/, not mail@host"

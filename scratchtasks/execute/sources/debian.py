@@ -9,7 +9,6 @@ Source: wiki.debian.org/DebianRepository/Format.
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -20,8 +19,9 @@ from scratchtasks.core.target import Pin
 from scratchtasks.oci.expand import CannotExpand, Expanded
 from scratchtasks.registry.patience import Patience
 from scratchtasks.registry.transport import NO_BODY, Answer, Limits, Transport
+from scratchtasks.store.atomic import write_atomic
 
-from ..operation import World
+from ..operation import World, empty_folder
 from ..toolchains import find_program
 from .deb import built_on, read_deb
 from .pinned import OCTETS, blob_of, mismatch, offline, shown
@@ -119,13 +119,14 @@ def _verified(signed: bytes, where: str, world: World) -> tuple[str, str]:
     gpgv = find_program("gpgv", world)
     if own and not os.path.isfile(path):
         raise StageError("sources.debian_keyring", f"there is no file {own!r}")
+    if own and not gpgv:
+        hint = "install gpgv, or leave the key out: then the first fetch is believed"
+        raise StageError("sources.debian_keyring", "there is no gpgv to check with", hint)
     if not keyring or not gpgv:
         lacks = "no debian-archive-keyring" if gpgv else "no gpgv"
         return _unwrapped(signed), f"{where} was not verified: {lacks} on this machine"
-    os.makedirs(os.path.join(world.scratch, "tmp"), exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="gpg-", dir=os.path.join(world.scratch, "tmp")) as here:
-        with open(f"{here}/InRelease", "wb") as file:
-            file.write(signed)
+    with empty_folder(world) as here:
+        write_atomic(f"{here}/InRelease", signed)
         argv = [gpgv, "--homedir", here, "--keyring", os.path.abspath(keyring),
                 "--output", f"{here}/Release", f"{here}/InRelease"]  # fmt: skip
         done = world.processes.run(argv, cwd=here, env=world.env, show_stderr=False)

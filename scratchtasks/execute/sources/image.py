@@ -256,6 +256,8 @@ class OtherImage:
 
     def _gone(self) -> StageError:
         """The registry has lost what is pinned, or the pin was edited: name both digests."""
+        if self._reference.digest is not None:  # no tag, and no refresh, leads anywhere else
+            return self._fault(f"sha256:{self._pin.sha256} is not in the registry")
         tag = self._reference.tag or "latest"
         registry = self._connected(blob_of(self._pin, media.INDEX))
         now = digest_at(registry, self._reference.repository, tag)

@@ -2,12 +2,14 @@
 
 import json
 import os
+import sys
 import time
 
 from doit.cmd_base import DoitCmdBase
 from doit.exceptions import InvalidCommand
 
 from scratchtasks.core.errors import ScratchError
+from scratchtasks.plugin.output import write_output
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.proposal import Proposal
 
@@ -66,7 +68,7 @@ class Refresh(DoitCmdBase):  # type: ignore[misc]
             raise InvalidCommand(str(error)) from None
 
     def _refresh(self, session: Session, wishes: dict[str, bool], form: str) -> int:
-        from scratchtasks.plugin.refreshing.night import CODES, Wishes, refresh
+        from scratchtasks.plugin.refreshing.night import CODES, Wishes, nobody, refresh
 
         shown: list[Proposal] = []
 
@@ -75,9 +77,16 @@ class Refresh(DoitCmdBase):  # type: ignore[misc]
                 self._show(proposal, form, outcome)
             shown.append(proposal)
 
-        # People want to read what is being built; scripts get one report, at the end.
-        on_trial = None if form else show
-        proposal, outcome = refresh(session, Wishes(**wishes), time.time(), on_trial=on_trial)
+        # People want to read what is being built; scripts get one report, at the end.  A report
+        # that nobody can get comes before the lock moves: the next night tells it once more.
+        proposal, outcome = refresh(
+            session,
+            Wishes(**wishes),
+            time.time(),
+            on_trial=nobody if form else show,
+            on_ready=show,
+            dodo=self.loader.dodo,
+        )
         show(proposal, outcome)
         return CODES[outcome]
 
@@ -89,15 +98,14 @@ class Refresh(DoitCmdBase):  # type: ignore[misc]
         elif form == "markdown":
             from scratchtasks.refresh.report_markdown import markdown_report
 
-            text = markdown_report(proposal)
+            text = markdown_report(proposal, outcome)
         else:
             from scratchtasks.refresh.report_text import text_report
 
-            text = text_report(proposal, is_colored=_is_colored(self.outstream))
-        self.outstream.write(text)
-        self.outstream.flush()
+            text = text_report(proposal, outcome, is_colored=_is_colored())
+        write_output(text)
 
 
-def _is_colored(stream: object) -> bool:
-    is_terminal = getattr(stream, "isatty", lambda: False)()
+def _is_colored() -> bool:
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
     return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

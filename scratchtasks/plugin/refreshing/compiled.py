@@ -12,6 +12,7 @@ from scratchtasks.execute.engine import Engine, Nobody
 from scratchtasks.execute.extras import PROJECTS, find_compiler
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
+from scratchtasks.execute.packaged import wheel_for_host
 from scratchtasks.execute.plan import run_probes
 from scratchtasks.execute.verdict import Verdict
 from scratchtasks.plugin.session import Session
@@ -44,9 +45,13 @@ def compilers_moved(
     used = {_COMPILED_BY.get(action.op) for action in session.graph.actions.values()}
     moved: dict[str, str] = {}
     for new in [move.new for move in moves if move.new.name in used]:
-        old = before[new.name].version
-        if find_compiler(new.name, world).package == new.name and old != new.version:
-            moved[new.name] = f"{PROJECTS[new.name]} {old} → {new.version}"
+        old, name = before[new.name], PROJECTS[new.name]
+        if find_compiler(new.name, world).package != new.name:
+            continue
+        if old.version != new.version:
+            moved[new.name] = f"{name} {old.version} → {new.version}"
+        elif old.wheels and wheel_for_host(old.wheels) != wheel_for_host(new.wheels):
+            moved[new.name] = f"{name} {new.version}, of another wheel"
     return moved
 
 

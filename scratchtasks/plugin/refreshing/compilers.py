@@ -10,7 +10,7 @@ from scratchtasks.execute.extras import PROJECTS, packaged_toolchains
 from scratchtasks.execute.packaged import wheel_for_host
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.index import Release
-from scratchtasks.refresh.policy import Policy, choose
+from scratchtasks.refresh.policy import Policy, choose, has_rested
 from scratchtasks.refresh.proposal import Move
 
 
@@ -65,11 +65,15 @@ def compiler_moves(
         # In the policy it has the name that people give it.
         choice = choose(replace(pin, name=PROJECTS[project]), fit, policy, now)
         version = choice.release.version if choice.release else pin.version
-        wheels = {each.filename: each.sha256 for each in fit if each.version == version}
-        if not wheels:
+        of_it = [each for each in fit if each.version == version]
+        if not of_it:
             notes.append(f"{project} {version} is installed, and in no index: not pinned")
             continue
         notes += [choice.why] * bool(choice.why and not choice.release)
+        if version == pin.version and pin.wheels:
+            # Files that come later, to a release that was trusted, have a cooldown of their own.
+            of_it = [each for each in of_it if has_rested(each, policy, now)]
+        wheels = {each.filename: each.sha256 for each in of_it}
         if version == pin.version:
             wheels = {**pin.wheels, **wheels}
         new = _pin(project, version, wheels, fit)

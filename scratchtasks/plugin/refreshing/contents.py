@@ -1,8 +1,6 @@
 """What pinned files hold, fetched by pip and verified; and private CAs of the workspace."""
 
-import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,7 +10,7 @@ from scratchtasks.core.tree import check_path
 from scratchtasks.execute.essentials.pem import parse_pem, read_pem
 from scratchtasks.execute.essentials.wheels import roots_in, zones_in
 from scratchtasks.execute.essentials.zoneinfo import FOLDER
-from scratchtasks.execute.operation import World
+from scratchtasks.execute.operation import World, empty_folder
 from scratchtasks.execute.pins import pinned_wheel
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.roots import Expiring, expiring, roots_of
@@ -51,9 +49,7 @@ def module_runner(world: World) -> RunModule:
     """Runs Python modules with the user's environment, in a folder that holds nothing."""
 
     def run(module: str, args: Sequence[str]) -> Ended:
-        scratch = os.path.join(world.scratch, "tmp")
-        os.makedirs(scratch, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="ask-", dir=scratch) as folder:
+        with empty_folder(world) as folder:
             done = world.processes.run(
                 [sys.executable, "-m", module, *args], cwd=folder, env=world.env, show_stderr=False
             )

@@ -10,7 +10,7 @@ from scratchtasks.core.target import Pin
 from scratchtasks.execute.essentials.pem import parse_pem
 from scratchtasks.execute.operation import Job, World
 from scratchtasks.execute.operations import OPERATIONS
-from scratchtasks.execute.sources.pinned import pins_of
+from scratchtasks.execute.sources.pinned import is_pin_outdated, pins_of
 from scratchtasks.execute.sources.tree import unpack_files
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.proposal import Move
@@ -23,8 +23,10 @@ def moved_sources(
 ) -> tuple[list[Move], list[str]]:
     """What would be pinned now where that differs from scratch.lock, by name, and notes.
 
-    Each source that a service uses is asked once, unless *may_move* says of its name that it
-    stays as it is.  What is new is in the store afterwards, as far as it is one manifest or file.
+    Each source that a service uses is asked once, but for one that is pinned to what the service
+    asks for and of which *may_move* says by name that it stays.  What is new is in the store
+    afterwards, as far as it is one manifest or file.  A Debian package never moves to an older
+    one: a mirror that lags behind, or a hostile one, has old indexes with good signatures.
 
     Raises: ScratchError of the first source that cannot be asked.
     """
@@ -35,13 +37,16 @@ def moved_sources(
     notes: list[str] = []
     by_pin = {pins_of(action)[0]: action for action in fetches(session)}
     for name, action in sorted(by_pin.items()):
-        if not may_move(name):
+        old = pins.get(name)
+        if old is not None and not may_move(name) and not is_pin_outdated(action, old):
             continue
         new, note = resolve_pin(action, session.world)
         notes += [note] if note else []
-        old = pins.get(name)
         if old is None:
             moved.append(Move(None, new, "was not in scratch.lock"))
+        elif new.kind == "debian" and "" < new.date < old.date:
+            what = f"has {new.version} of {new.date}, older than {old.version} of {old.date}"
+            notes.append(f"{name}: the mirror {what}: left as it is (without its pin it goes back)")
         elif old.sha256 != new.sha256:
             moved.append(Move(old, new, _why(old, new)))
     return moved, notes

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from scratchtasks.core.action import Action, ActionResult
-from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.errors import ScratchError, SinkError, StoreError
 from scratchtasks.core.target import Pin
 from scratchtasks.execute.engine import Engine, Nobody
 from scratchtasks.execute.operations import OPERATIONS
@@ -32,6 +32,8 @@ def forecast(
 
     *compilers* are those that move, as `compilers_moved` says.  An image without reasons is
     byte-identical.
+
+    Raises: StoreError, SinkError: a full disk says nothing of what there is to build from.
     """
     behind = _behind(session)
     # An old compiler is not fetched only to learn what it made.
@@ -51,6 +53,9 @@ def forecast(
         results=results_under(session, behind, pins, "after"),
         compiled=recompiled(engine, behind, compilers, world),
     )
+    for error in then.results.values():
+        if isinstance(error, StoreError | SinkError):
+            raise error
     found = [_fate(session, name, now, then) for name in session.graph.services]
     return tuple(fate for fate, _ in found), tuple(alarm for _, all_ in found for alarm in all_)
 

@@ -21,6 +21,10 @@ Show = Callable[[Proposal, str], None]
 """Is given the proposal and its outcome."""
 
 
+def nobody(proposal: Proposal, outcome: str) -> None:
+    """Hears nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """What the user asked for: *check* changes nothing, *accept* overrules alarms."""
@@ -36,12 +40,16 @@ def refresh(
     wishes: Wishes,
     now: float,
     run_module: RunModule | None = None,
-    on_trial: Show | None = None,
+    on_trial: Show = nobody,
+    on_ready: Show = nobody,
+    dodo: str = "",
 ) -> tuple[Proposal, str]:
     """The proposal at *now* (seconds since 1970) and what came of it, a key of CODES.
 
-    *on_trial* is told before images are built.  Raises: ScratchError; scratch.lock is then as it
-    was, and nothing was pushed.
+    *on_trial* is told before images are built, *on_ready* before scratch.lock is replaced.  *dodo*
+    is the file that doit reads, to build images by.
+
+    Raises: ScratchError, also what those two raise; scratch.lock is then as it was.
     """
     if session.world.is_offline:
         raise ConfigError("--offline", "forbids to ask upstream, which is what refresh does")
@@ -58,8 +66,9 @@ def refresh(
         return proposal, "proposed"
     text = lock.with_pins(pins_after(lock.pins or {}, proposal.moves))
     if wishes.build or wishes.push:
-        if on_trial is not None:
-            on_trial(proposal, "refreshed")
-        try_out(session, text, proposal.affected, push=wishes.push)
-    lock.replace(text)
+        on_trial(proposal, "refreshed")
+        try_out(session, text, proposal.affected, push=wishes.push, dodo=dodo)
+    lock.check()
+    on_ready(proposal, "refreshed")
+    lock.write(text)
     return proposal, "refreshed"

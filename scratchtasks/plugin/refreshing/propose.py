@@ -102,7 +102,11 @@ def look_up(session: Session, policy: Policy, now: float, run_module: RunModule)
     # A private index need not have them: that is a note, no error.
     releases = releases_of([*asked, *compilers], run_module, now, optional=compilers)
     moves: list[Move] = []
-    notes: list[str] = []
+    notes = [
+        f"[refresh] has a policy for {name}, which nothing here is fetched from"
+        for name in policy.rules
+        if ":" in name and name not in used
+    ]
     faults: list[ConfigError] = []
     for name, pin in asked.items():
         try:

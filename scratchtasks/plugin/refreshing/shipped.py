@@ -105,7 +105,7 @@ def _annotations(layout: str) -> dict[str, str]:
             algorithm, _, digits = manifest["manifests"][0]["digest"].partition(":")
             manifest = _json(os.path.join(layout, "blobs", algorithm, digits))
         return dict(manifest.get("annotations", {}))
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
         return {}
 
 

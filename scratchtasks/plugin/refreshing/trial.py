@@ -9,22 +9,28 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+
+from doit import get_initial_workdir
 
 from scratchtasks.core.errors import ActionFailed
 from scratchtasks.plugin.session import Session
 from scratchtasks.plugin.switches import LOCK, TRIED_LOCK
+from scratchtasks.plugin.words import empty_groups
 from scratchtasks.store.atomic import remove, write_atomic
 
-_START = "from scratchtasks.plugin.main import main; main()"
+_START = "from scratchtasks.plugin.main import run_again; run_again({})"
+_KEPT = "scratch.lock is as it was"
 
 
-def try_out(session: Session, lock: str, names: Sequence[str], *, push: bool) -> None:
+def try_out(session: Session, lock: str, names: Sequence[str], *, push: bool, dodo: str) -> None:
     """Build the images *names* with *lock* (text), try them out and, with *push*, push them.
 
-    Images that *session* had up to date are put back into `dist/` when something fails.
+    *dodo* is the file that doit reads, absolute.  Images that *session* had up to date are put
+    back into `dist/` when something fails.
 
-    Raises: ActionFailed; then nothing was pushed.
+    Raises: ActionFailed; nothing was pushed then, unless it is the push that failed.
     """
     if not names:
         return
@@ -33,30 +39,34 @@ def try_out(session: Session, lock: str, names: Sequence[str], *, push: bool) ->
     images = [f"image:{name}" for name in names]
     trials = [f"smoke:{name}" for name in names if session.graph.services[name].smoke]
     pushes = [f"push:{name}" for name in names if session.graph.services[name].push]
+    for note in empty_groups(["push"] * push, session):
+        session.events.show(f"scratchtasks: {note}\n".encode())
     whole = [name for name in images if not session.why_stale(session.graph.tasks[name])]
     aside = os.path.join(session.world.scratch, "refresh", LOCK)
     write_atomic(aside, lock.encode())
     env = {**session.world.env, TRIED_LOCK: aside}
     try:
-        _doit(session, [*images, *trials], env, "build")
+        _doit(dodo, [*images, *trials], env, "build", f"{_KEPT}, and nothing was pushed")
         if push and pushes:
-            _doit(session, pushes, env, "push")
+            _doit(dodo, pushes, env, "push", f"{_KEPT}; above is what became of the push")
     except ActionFailed:
         if whole:
-            _doit(session, whole, session.world.env, "restore")
+            with suppress(ActionFailed):  # it says so itself; the first failure is the cause
+                _doit(dodo, whole, session.world.env, "restore", _KEPT)
         raise
     finally:
         remove(aside)
 
 
-def _doit(session: Session, words: Sequence[str], env: Mapping[str, str], what: str) -> None:
-    """Run doit, everything that it says on stderr: stdout is for the report."""
-    argv = [sys.executable, "-c", _START, *words]
-    with subprocess.Popen(argv, cwd=session.world.root, env=env, stdout=2) as process:
+def _doit(dodo: str, words: Sequence[str], env: Mapping[str, str], what: str, hint: str) -> None:
+    """Run doit as it was run before, everything that it says on stderr: stdout is for the report.
+
+    Raises: ActionFailed, with *hint*.
+    """
+    start = _START.format(os.getpid())
+    argv = [sys.executable, "-c", start, "run", "-f", dodo, "-d", os.getcwd(), *words]
+    with subprocess.Popen(argv, cwd=get_initial_workdir(), env=env, stdout=2) as process:
         code = process.wait()
     if code:
-        raise ActionFailed(
-            f"refresh: {what}",
-            f"`doit {' '.join(words)}` ended with status {code}",
-            "scratch.lock is as it was" + (", and nothing was pushed" if what != "restore" else ""),
-        )
+        what_ran = f"`doit {' '.join(words)}` ended with status {code}"
+        raise ActionFailed(f"refresh: {what}", what_ran, hint)

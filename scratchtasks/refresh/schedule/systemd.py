@@ -22,9 +22,14 @@ ExecStart={doit} refresh --build --push
 SuccessExitStatus=10
 TimeoutStartSec=2h
 
-# Everything is read-only but the workspace, and there are no rights to gain.
+# Everything is read-only but the workspace and the caches of compilers and pip, and there are no
+# rights to gain.
 ProtectSystem=strict
 ReadWritePaths={root}
+CacheDirectory={slug}
+Environment=XDG_CACHE_HOME=/var/cache/{slug}
+Environment=GOMODCACHE=/var/cache/{slug}/go-mod
+Environment=CARGO_HOME=/var/cache/{slug}/cargo
 # `tmpfs` would hide a workspace or credentials below /home.
 ProtectHome=no
 PrivateTmp=yes

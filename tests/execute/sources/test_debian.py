@@ -103,6 +103,13 @@ def test_without_a_keyring_the_first_fetch_is_believed_and_said_so(
     )
 
 
+def test_a_keyring_of_ones_own_asks_for_gpgv(user: World, tmp_path: Path) -> None:
+    assert refusal(resolve, replace(user, env={"PATH": str(tmp_path)})) == (
+        "sources.debian_keyring: there is no gpgv to check with\n"
+        "    hint: install gpgv, or leave the key out: then the first fetch is believed"
+    )
+
+
 def test_who_is_not_in_the_keyring_is_not_believed(user: World) -> None:
     keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
     others = replace(user, debian=DebianMirror(url=user.debian.url, keyring=keyring))

@@ -271,6 +271,16 @@ def test_an_edited_hash_names_both_digests(host: str, pinned: Pinned) -> None:
     )
 
 
+def test_a_digest_that_is_gone_is_no_tag_that_moved(host: str, pinned: Pinned) -> None:
+    world = pinned(f"{host}/debian:12")
+    (pin,) = world.pins.values()
+    image = f"{host}/debian@sha256:{'0' * 64}"
+    gone = replace(pin, name=f"image:{image}", version="digest", sha256="0" * 64)
+    assert refusal(image, "/etc/mime.types", replace(world, pins={gone.name: gone})) == (
+        f"image {image} (linux/amd64): sha256:{'0' * 64} is not in the registry"
+    )
+
+
 def test_without_network_the_store_has_to_do(push: Callable[..., str], pinned: Pinned) -> None:
     tar = layer_of(Entry("a", b"1"))
     image = push((tar, ""))

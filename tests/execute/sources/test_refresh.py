@@ -165,6 +165,24 @@ def test_a_pinned_image_is_not_asked_for(base: Base, proxy: Proxy) -> None:
     assert proxy.seen == []
 
 
+def test_a_pinned_image_without_a_pin_gets_its_first(base: Base) -> None:
+    base.site.doit()
+    locked = base.lock
+    base.site.write({"scratch.toml": f'[refresh]\n"image:{base.image}" = "pinned"\n'})
+    (base.site.root / "scratch.lock").unlink()
+    code, told = base.refresh()
+    assert (code, [move["why"] for move in told["moves"]]) == (10, ["was not in scratch.lock"])
+    assert (told["alarms"], base.lock) == ([], locked)
+
+
+def test_a_policy_that_names_nothing_is_told(base: Base) -> None:
+    base.site.doit()
+    base.site.write({"scratch.toml": '[refresh]\n"image:alpine:3" = "pinned"\n'})
+    code, told = base.refresh("--check")
+    note = "[refresh] has a policy for image:alpine:3, which nothing here is fetched from"
+    assert (code, told["notes"]) == (0, [note])
+
+
 def test_a_registry_that_is_gone(base: Base, proxy: Proxy) -> None:
     base.site.doit()
     lock = base.lock.replace(proxy.host, "127.0.0.1:9")
@@ -217,3 +235,13 @@ def test_a_debian_package_that_moved(tmp_path: Path, packages: dict[str, Path]) 
         after = build_all(root)
         assert after["plain"] == before["plain"]
         assert {image.name: image.new for image in proposal.images} == after
+        # An old index is signed as well as the new one is.
+        mirror.publish(packages["ca-certificates"])
+        old = parse_lockfile(lock)["debian:ca-certificates"]
+        new = parse_lockfile((root / "scratch.lock").read_text())["debian:ca-certificates"]
+        proposal, outcome = night(root, env, time.time())
+        note = (
+            f"debian:ca-certificates: the mirror has {old.version} of {old.date}, older than "
+            f"29990101 of {new.date}: left as it is (without its pin it goes back)"
+        )
+        assert (outcome, proposal.notes) == ("nothing", (note,))
