@@ -51,7 +51,7 @@ class Resolve(Run):  # type: ignore[misc]
     """Builds and pushes what the manifests name, then writes them with digests."""
 
     name = "resolve"
-    doc_purpose = "build, push, and put digests into Kubernetes, Compose and Helm files"
+    doc_purpose = "build, push, and put digests into Kubernetes, Kustomize, Compose and Helm files"
     doc_usage = "-f PATH..."
     doc_description = (
         "`scratch://NAME`, as a whole value, becomes `repository@sha256:…`; all else stays as it"
