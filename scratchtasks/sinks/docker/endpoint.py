@@ -71,9 +71,9 @@ def endpoint(env: Mapping[str, str]) -> Endpoint:
 def _spelt_out(host: str) -> str:
     """*host* with what the docker CLI adds: `tcp://`, its port with TLS too, and its socket."""
     scheme, joint, rest = host.strip().rpartition("://")
-    if scheme == "unix" and not rest:
+    if scheme in ("", "unix") and not rest:
         return DEFAULT_HOST
-    if scheme not in ("", "tcp"):
+    if scheme not in ("", "tcp") or rest.startswith("/"):  # a path without unix:// is none
         return scheme + joint + rest
     place, slash, path = rest.partition("/")
     if not place.startswith("["):  # which it refuses without a port
