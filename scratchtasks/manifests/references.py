@@ -51,7 +51,7 @@ class Reference:
     """One `scratch://name`.
 
     *span* is the value with its quotes, in characters from the start of the text, and *is_block*
-    says that quotes would be part of it; *neighbours* are the spans that change with it, as *key*
+    says that quotes would be part of it; *neighbours* are the values that change with it, as *key*
     is Helm's `repository` or Kustomize's `newName`; one that is not there may be added in the
     *gap*.  *aliases* are the same name once more, by YAML's `*alias`.
     """
@@ -61,7 +61,7 @@ class Reference:
     span: Span
     is_block: bool = False
     key: str = ""
-    neighbours: Mapping[str, Span] = field(default_factory=dict)
+    neighbours: Mapping[str, Scalar] = field(default_factory=dict)
     gap: tuple[int, str] = (0, "")
     aliases: tuple["Reference", ...] = ()
 
@@ -183,6 +183,7 @@ def resolve(text: str, origin: str, lookup: Callable[[str], str]) -> str:
     """
     errors = []
     edits: dict[Span, str] = {}
+    kept: dict[Span, str] = {}
     for reference in references(text, origin):
         try:
             image = _checked(lookup(reference.name))
@@ -196,10 +197,15 @@ def resolve(text: str, origin: str, lookup: Callable[[str], str]) -> str:
             if _parts(image, alias)[alias.key] == own:
                 del changed[alias.span]  # which stays an alias
             edits |= changed
+        for each in (reference, *reference.aliases):
+            for beside in each.neighbours.values():
+                if beside.span in edits:  # but not what repeats it elsewhere, a label say
+                    old = text[slice(*beside.span)]
+                    kept |= {alias.span: old for alias in beside.aliases}
     if errors:
         raise ConfigErrors(tuple(errors))
     pieces, done = [], 0
-    for (first, last), value in sorted(edits.items()):
+    for (first, last), value in sorted((kept | edits).items()):
         pieces += [text[done:first], value]
         done = last
     return "".join([*pieces, text[done:]])
@@ -226,7 +232,8 @@ def _edits(reference: Reference, image: str, text: str) -> dict[Span, str]:
             span = reference.span
             edits[span] = part if reference.is_block else _written(part, text, span)
         elif key in reference.neighbours:
-            edits[reference.neighbours[key]] = _written(part, text, reference.neighbours[key])
+            span = reference.neighbours[key].span
+            edits[span] = _written(part, text, span)
         else:
             is_flow = joint == ", "  # maybe JSON
             added += (f'"{key}": "{part}"' if is_flow else f"{key}: {part}") + joint

@@ -33,9 +33,9 @@ _BLOCK_SCALAR = re.compile(
 class Scalar:
     """A value on its own: *value* as YAML reads it, *span* with its quotes.
 
-    *key* names it where it is a mapping's value, and *mapping* has the spans of all plain,
-    quoted, aliased and empty (first = last) values of that mapping, by key; *gap* is where one
-    more key fits into it, and what has to follow that one's value.  The span of a block scalar
+    *key* names it where it is a mapping's value, and *mapping* has all plain, quoted, aliased and
+    empty (first = last) values of that mapping, by key; *gap* is where one more key fits into it,
+    and what has to follow that one's value.  The span of a block scalar
     (*is_block*) is what stands below its `|` or `>`, from the first letter to the last where that
     is one line.  *aliases* are the values that repeat this one by its anchor.
     """
@@ -43,10 +43,10 @@ class Scalar:
     value: str
     span: Span
     key: str = ""
-    mapping: dict[str, Span] = field(default_factory=dict)
+    mapping: dict[str, "Scalar"] = field(default_factory=dict, repr=False, compare=False)
     is_block: bool = False
     gap: tuple[int, str] = (0, "")
-    aliases: list["Scalar"] = field(default_factory=list)
+    aliases: list["Scalar"] = field(default_factory=list, repr=False, compare=False)
 
 
 def scalars(text: str, word: str) -> Iterator[Scalar]:
@@ -91,7 +91,7 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
     blocks = (yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken)
     opening = (*blocks, yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)
     newline = "\r\n" if "\r\n" in text else "\n"
-    mappings: list[dict[str, Span]] = [{}]
+    mappings: list[dict[str, Scalar]] = [{}]
     brackets = 0
     key = ""
     gap = (0, "")
@@ -109,20 +109,19 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
                 gap = (span[0], ", " if brackets else newline + " " * token.start_mark.column)
             case yaml.ValueToken():
                 is_empty = True
-                mappings[-1][key] = (span[1], span[1])
+                mappings[-1][key] = Scalar("", (span[1], span[1]), key)
             case yaml.AnchorToken() | yaml.TagToken():
                 if is_empty:
-                    mappings[-1][key] = (span[1], span[1])
+                    mappings[-1][key] = Scalar("", (span[1], span[1]), key)
                 if isinstance(token, yaml.AnchorToken):
                     anchor = token.value
                     anchored.pop(anchor, None)
                 continue
             case yaml.AliasToken() if not is_key:
-                mappings[-1][key] = span
+                found = mappings[-1][key] = Scalar("", span, key, mappings[-1], gap=gap)
                 is_empty = False
                 if token.value in anchored:
-                    alias = Scalar("", span, key, mappings[-1], gap=gap)
-                    anchored[token.value].aliases.append(alias)
+                    anchored[token.value].aliases.append(found)
             case yaml.ScalarToken() if is_key:
                 key, is_key = token.value, False
             case yaml.ScalarToken():
@@ -131,9 +130,9 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
                     if is_empty:
                         del mappings[-1][key]
                     span = _moved(_body(text, start, end, token.value), base)
-                else:
-                    mappings[-1][key] = span
                 found = Scalar(token.value, span, key, mappings[-1], is_block, gap)
+                if not is_block:
+                    mappings[-1][key] = found
                 if anchor:
                     anchored[anchor] = found
                 yield found

@@ -7,7 +7,7 @@ import yaml
 
 from scratchtasks.manifests.references import lookup_in, references, resolve
 
-from .samples import API, IMAGES, LOCAL
+from .samples import API, IMAGES, LOCAL, WEB
 
 _REPOSITORY, _, _DIGEST = API.partition("@")
 _HEX = _DIGEST.removeprefix("sha256:")
@@ -126,6 +126,22 @@ def test_an_alias_stays_one_where_it_means_the_same() -> None:
         f"pods: [{API}, *api]\n"
     )
     yaml.safe_load(after)
+
+
+def test_what_repeats_a_tag_elsewhere_means_what_it_meant() -> None:
+    text = (
+        "image: {repository: scratch://api, tag: &tag '1.2'}\n"
+        "other: {repository: scratch://web, tag: *tag}\n"
+        "labels: {version: *tag, again: [*tag]}\n"
+    )
+    web = WEB.rpartition(":")
+    assert _resolve(text) == (
+        f"image: {{repository: {_REPOSITORY}@sha256, tag: &tag '{_HEX}'}}\n"
+        f'other: {{repository: {web[0]}, tag: "{web[2]}"}}\n'
+        "labels: {version: '1.2', again: ['1.2']}\n"
+    )
+    text = "image: {repository: scratch://api, registry: &host docker.io}\nother: *host\n"
+    assert yaml.safe_load(_resolve(text))["other"] == "docker.io"
 
 
 def test_an_alias_of_something_else_by_that_name_stays() -> None:

@@ -93,28 +93,33 @@ def test_any_text_keeps_what_is_no_reference(text: str) -> None:
     images = {each.name: "registry.example.com/r@sha256:0" for each in found}
     resolved = resolve(text, "x", lookup_in(images))
     found = [one for each in found for one in (each, *each.aliases)]
-    spans = {each.span for each in found}.union(*(each.neighbours.values() for each in found))
+    beside = [value for each in found for value in each.neighbours.values()]
+    repeated = {alias.span: text[slice(*each.span)] for each in beside for alias in each.aliases}
+    spans = {each.span for each in found} | {each.span for each in beside} | repeated.keys()
     at = done = 0
     for first, last in sorted(spans):
         kept = text[done:first]
         assert resolved.startswith(kept, at)
         at += len(kept)
-        at += len(_replacement(resolved, at, text[first:last]))
+        same = (text[first:last], repeated.get((first, last), ""))
+        at += len(_replacement(resolved, at, same))
         done = last
     assert resolved[at:] == text[done:]
     if not found:
         assert resolved == text
 
 
-def _replacement(resolved: str, at: int, before: str) -> str:
-    """The longest thing that may have been written at *at* in the place of *before*."""
-    if before.startswith("*") and resolved.startswith(before, at):
-        return before  # an alias that means the same
+def _replacement(resolved: str, at: int, same: tuple[str, str]) -> str:
+    """The longest thing that may have been written at *at* in the place of an alias, or what that
+    meant (*same*), or something else."""
     base = "registry.example.com/r"
     for value in (f"{base}@sha256:0", f"{base}@sha256", base, "sha256:0", "0"):
         for written in (value, f'"{value}"', f"'{value}'", f" {value}", f' "{value}"'):
             if resolved.startswith(written, at):
                 return written
+    for written in same:
+        if written and resolved.startswith(written, at):
+            return written
     raise AssertionError(resolved[at:])
 
 
