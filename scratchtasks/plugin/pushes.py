@@ -7,7 +7,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from scratchtasks.core.errors import ScratchError, SinkError
+from scratchtasks.core.errors import ConfigError, ScratchError, SinkError
 from scratchtasks.core.span import span
 from scratchtasks.core.task import Task
 
@@ -149,14 +149,14 @@ class Pushes:
         service = session.graph.services[other.name.removeprefix("image:")]
         assert service.push is not None
         place = parse_repository(service.push.repository)
-        tags = set()
-        for tag in service.push.tags:
-            with suppress(ScratchError):  # its own push tells
-                tags.add(session.expand(tag, service))
         for image in images:
             is_same = built is not None and built.top.digest == image.top.digest
-            if not is_same and parse_repository(image.repository) == place:
-                for tag in tags.intersection(image.tags):
+            if is_same or parse_repository(image.repository) != place:
+                continue
+            for tag in service.push.tags:
+                with suppress(ConfigError):  # its own push tells
+                    tag = session.expand(tag, service)
+                if tag in image.tags:
                     raise conflict(f"{place}:{tag}", str(other.label), image.label)
 
     def _image(self, task: Task, tags: Sequence[str]) -> "PushImage":
