@@ -7,7 +7,10 @@ mentions it: it stays, but may have been meant otherwise (`--image=scratch://api
 A Helm chart joins an image from several values, so the neighbours of `repository: scratch://NAME`
 get their parts: `digest` the digest; else `tag` what stands after the last colon, so that
 `{{ .repository }}:{{ .tag }}` gives `repository@sha256:…`; `registry` the host, or "" for a local
-image, which has none.
+image, which has none.  Without a neighbour to take the digest, which a chart may have a default
+for, it is told.
+
+Kustomize joins `newName`, `newTag` and `digest`; what is lacking there is added.
 """
 
 import re
@@ -17,12 +20,16 @@ from dataclasses import field
 from scratchtasks.core.errors import ConfigError, ConfigErrors, did_you_mean
 from scratchtasks.core.frozen import dataclass
 
-from .scalars import Span, scalars
+from .scalars import Scalar, Span, scalars
 
 _REFERENCE = re.compile(r"scratch://(\S*(?:\{\{.*)?)", re.DOTALL)
 _MENTION = re.compile(r"(?<![A-Za-z0-9+.])scratch://[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*")
 _HINT = "give it a value of its own, or leave it if it is only text"
-_NEIGHBOURS = ("digest", "registry", "tag")
+_ADD = 'write tag: "" beside it, if the chart joins the two'
+_NEIGHBOURS = {
+    "repository": ("digest", "registry", "tag"),
+    "newName": ("digest", "newTag"),
+}
 _SAFE = re.compile(r"[^\s\"'\\]+")
 _PLAIN = re.compile(r"(?=[A-Za-z]|.*[/@])(?=.*[/@:])[A-Za-z0-9][A-Za-z0-9._/:@+-]*(?<!:)")
 
@@ -44,19 +51,35 @@ class Reference:
     """One `scratch://name`.
 
     *span* is the value with its quotes, in characters from the start of the text, and *is_block*
-    says that quotes would be part of it; *neighbours* are the spans that change with it:
-    `digest`, `registry`, `tag` of a Helm values mapping.
+    says that quotes would be part of it; *neighbours* are the values that change with it, as *key*
+    is Helm's `repository` or Kustomize's `newName`; one that is not there may be added in the
+    *gap*.  *aliases* are the same name once more, by YAML's `*alias`.
     """
 
     name: str
     place: Place
     span: Span
     is_block: bool = False
-    neighbours: Mapping[str, Span] = field(default_factory=dict)
+    key: str = ""
+    neighbours: Mapping[str, Scalar] = field(default_factory=dict)
+    gap: tuple[int, str] = (0, "")
+    aliases: tuple["Reference", ...] = ()
 
     @property
     def where(self) -> str:
         return str(self.place)
+
+    @property
+    def note(self) -> str:
+        """What is to be told of it, "" for nothing: a chart may join a tag of its own to it."""
+        if not any(each._is_bare for each in (self, *self.aliases)):
+            return ""
+        what = f"scratch://{self.name} gets the digest with the repository"
+        return f"{self.place}: {what} (wanted a tag beside it, got none)\n    hint: {_ADD}"
+
+    @property
+    def _is_bare(self) -> bool:
+        return self.key == "repository" and self.neighbours.keys() <= {"registry"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +113,24 @@ def survey(text: str, origin: str) -> Iterator[Reference | Mention]:
         value = scalar.value.rstrip("\n") if scalar.is_block else scalar.value
         seen = written if is_masked else value
         if reference := _REFERENCE.fullmatch(seen):
-            beside = scalar.mapping if scalar.key == "repository" else {}
-            yield Reference(
-                name=reference[1],
-                place=place_of(first),
-                span=scalar.span,
-                is_block=scalar.is_block,
-                neighbours={key: beside[key] for key in _NEIGHBOURS if key in beside},
-            )
+            yield _reference(reference[1], scalar, place_of(first))
         elif mention := _MENTION.search(seen):
             at = text.find(mention[0], first, last)
             yield Mention(mention[0], place_of(first if at < 0 else at))  # written with escapes
+
+
+def _reference(name: str, scalar: Scalar, place: Place) -> Reference:
+    wanted = _NEIGHBOURS.get(scalar.key, ())
+    return Reference(
+        name=name,
+        place=place,
+        span=scalar.span,
+        is_block=scalar.is_block,
+        key=scalar.key if wanted else "",
+        neighbours={key: scalar.mapping[key] for key in wanted if key in scalar.mapping},
+        gap=scalar.gap,
+        aliases=tuple(_reference(name, each, place) for each in scalar.aliases),
+    )
 
 
 def _places(text: str, origin: str) -> Callable[[int], Place]:
@@ -153,21 +183,29 @@ def resolve(text: str, origin: str, lookup: Callable[[str], str]) -> str:
     """
     errors = []
     edits: dict[Span, str] = {}
+    kept: dict[Span, str] = {}
     for reference in references(text, origin):
         try:
             image = _checked(lookup(reference.name))
         except ConfigError as error:
             errors.append(ConfigError(reference.where, error.what, error.hint))
             continue
-        parts = _parts(image, reference.neighbours)
-        span, repository = reference.span, parts.pop("repository")
-        edits[span] = repository if reference.is_block else _written(repository, text, span)
-        for key, part in parts.items():
-            edits[reference.neighbours[key]] = _written(part, text, reference.neighbours[key])
+        edits |= _edits(reference, image, text)
+        own = _parts(image, reference)[reference.key]
+        for alias in reference.aliases:
+            changed = _edits(alias, image, text)
+            if _parts(image, alias)[alias.key] == own:
+                del changed[alias.span]  # which stays an alias
+            edits |= changed
+        for each in (reference, *reference.aliases):
+            for beside in each.neighbours.values():
+                if beside.span in edits:  # but not what repeats it elsewhere, a label say
+                    old = text[slice(*beside.span)]
+                    kept |= {alias.span: old for alias in beside.aliases}
     if errors:
         raise ConfigErrors(tuple(errors))
     pieces, done = [], 0
-    for (first, last), value in sorted(edits.items()):
+    for (first, last), value in sorted((kept | edits).items()):
         pieces += [text[done:first], value]
         done = last
     return "".join([*pieces, text[done:]])
@@ -184,18 +222,41 @@ def _check_name(name: str, known: Collection[str]) -> None:
         raise ConfigError("", f"unknown image {name!r}", hint)
 
 
-def _parts(image: str, neighbours: Collection[str]) -> dict[str, str]:
-    """What `repository` and its neighbours get so that a chart joins them to *image*."""
+def _edits(reference: Reference, image: str, text: str) -> dict[Span, str]:
+    """What is to stand where in *text* so that *reference*, with its neighbours, means *image*."""
+    edits = {}
+    added = ""
+    at, joint = reference.gap
+    for key, part in _parts(image, reference).items():
+        if key == reference.key:
+            span = reference.span
+            edits[span] = part if reference.is_block else _written(part, text, span)
+        elif key in reference.neighbours:
+            span = reference.neighbours[key].span
+            edits[span] = _written(part, text, span)
+        else:
+            is_flow = joint == ", "  # maybe JSON
+            added += (f'"{key}": "{part}"' if is_flow else f"{key}: {part}") + joint
+    return edits | ({(at, at): added} if added else {})
+
+
+def _parts(image: str, reference: Reference) -> dict[str, str]:
+    """What the value of *reference* and its neighbours get so that they are joined to *image*."""
+    key, there = reference.key, reference.neighbours.keys()
     name, at, digest = image.rpartition("@")
-    parts = {"repository": image}
-    if at and "digest" in neighbours:
-        parts = {"repository": name, "digest": digest}
-    elif "tag" in neighbours and ":" in image:
-        before, _, after = image.rpartition(":")
-        parts = {"repository": before, "tag": after}
-    host, slash, path = parts["repository"].partition("/")
-    if "registry" in neighbours:
-        parts |= {"registry": host, "repository": path} if slash else {"registry": ""}
+    before, _, after = image.rpartition(":")
+    parts = {key: image}
+    if key == "newName" and ":" in image:
+        parts = {key: name, "digest": digest} if at else {key: before, "newTag": after}
+    elif at and "digest" in there:
+        parts = {key: name, "digest": digest}
+    elif "tag" in there and ":" in image:
+        parts = {key: before, "tag": after}
+    if not at and "digest" in there:
+        parts["digest"] = ""  # of another image
+    host, slash, path = parts[key].partition("/")
+    if "registry" in there:
+        parts |= {"registry": host, key: path} if slash else {"registry": ""}
     return parts
 
 

@@ -33,17 +33,20 @@ _BLOCK_SCALAR = re.compile(
 class Scalar:
     """A value on its own: *value* as YAML reads it, *span* with its quotes.
 
-    *key* names it where it is a mapping's value, and *mapping* has the spans of all plain,
-    quoted, aliased and empty (first = last) values of that mapping, by key.  The span of a block
-    scalar (*is_block*) is what stands below its `|` or `>`, from the first letter to the last
-    where that is one line.
+    *key* names it where it is a mapping's value, and *mapping* has all plain, quoted, aliased and
+    empty (first = last) values of that mapping, by key; *gap* is where one more key fits into it,
+    and what has to follow that one's value.  The span of a block scalar
+    (*is_block*) is what stands below its `|` or `>`, from the first letter to the last where that
+    is one line.  *aliases* are the values that repeat this one by its anchor.
     """
 
     value: str
     span: Span
     key: str = ""
-    mapping: dict[str, Span] = field(default_factory=dict)
+    mapping: dict[str, "Scalar"] = field(default_factory=dict, repr=False, compare=False)
     is_block: bool = False
+    gap: tuple[int, str] = (0, "")
+    aliases: list["Scalar"] = field(default_factory=list, repr=False, compare=False)
 
 
 def scalars(text: str, word: str) -> Iterator[Scalar]:
@@ -85,47 +88,59 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
     """The values among *tokens*; each mapping is complete once all tokens are through."""
     import yaml
 
-    opening = (
-        yaml.BlockMappingStartToken,
-        yaml.BlockSequenceStartToken,
-        yaml.FlowMappingStartToken,
-        yaml.FlowSequenceStartToken,
-    )
-    mappings: list[dict[str, Span]] = [{}]
+    blocks = (yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken)
+    opening = (*blocks, yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    mappings: list[dict[str, Scalar]] = [{}]
+    brackets = 0
     key = ""
+    gap = (0, "")
     is_key = False
     is_empty = False  # after `key:`, as long as no value was seen
     brace = -2
+    anchor = ""  # of the value that comes next
+    anchored: dict[str, Scalar] = {}
     for token in tokens:
         start, end = token.start_mark.index, token.end_mark.index
         span = (base + start, base + end)
         match token:
             case yaml.KeyToken():
                 key, is_key, is_empty = "", True, False
+                gap = (span[0], ", " if brackets else newline + " " * token.start_mark.column)
             case yaml.ValueToken():
                 is_empty = True
-                mappings[-1][key] = (span[1], span[1])
+                mappings[-1][key] = Scalar("", (span[1], span[1]), key)
             case yaml.AnchorToken() | yaml.TagToken():
                 if is_empty:
-                    mappings[-1][key] = (span[1], span[1])
+                    mappings[-1][key] = Scalar("", (span[1], span[1]), key)
+                if isinstance(token, yaml.AnchorToken):
+                    anchor = token.value
+                    anchored.pop(anchor, None)
+                continue
             case yaml.AliasToken() if not is_key:
-                mappings[-1][key] = span
+                found = mappings[-1][key] = Scalar("", span, key, mappings[-1], gap=gap)
                 is_empty = False
+                if token.value in anchored:
+                    anchored[token.value].aliases.append(found)
             case yaml.ScalarToken() if is_key:
                 key, is_key = token.value, False
-            case yaml.ScalarToken() if token.plain or text[start] in "'\"":
-                mappings[-1][key] = span
-                is_empty = False
-                yield Scalar(token.value, span, key, mappings[-1])
             case yaml.ScalarToken():
-                if is_empty:
-                    del mappings[-1][key]
-                body = _body(text, start, end, token.value)
-                yield Scalar(token.value, _moved(body, base), key, mappings[-1], is_block=True)
-                key, is_empty = "", False
+                is_block = not token.plain and text[start] not in "'\""
+                if is_block:
+                    if is_empty:
+                        del mappings[-1][key]
+                    span = _moved(_body(text, start, end, token.value), base)
+                found = Scalar(token.value, span, key, mappings[-1], is_block, gap)
+                if not is_block:
+                    mappings[-1][key] = found
+                if anchor:
+                    anchored[anchor] = found
+                yield found
+                key, is_empty = "" if is_block else key, False
             case yaml.FlowEntryToken():
                 key, is_empty = "", False
             case yaml.BlockEndToken() | yaml.FlowMappingEndToken() | yaml.FlowSequenceEndToken():
+                brackets -= not isinstance(token, yaml.BlockEndToken)
                 mappings.pop()
                 if not mappings:
                     raise _NotYaml
@@ -134,10 +149,12 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
                 if is_empty:
                     del mappings[-1][key]
                 if isinstance(token, opening):
+                    brackets += not isinstance(token, blocks)
                     mappings.append({})
                     if len(mappings) > _MAX_DEPTH:
                         raise _NotYaml
                 key, is_key, is_empty = "", False, False
+        anchor = ""
         if isinstance(token, yaml.FlowMappingStartToken):
             if start == brace + 1:
                 raise _NotYaml

@@ -69,6 +69,14 @@ class Loads:
         """
         return self.engine.id_of(self._loadable(name, self.engine.architectures))
 
+    def remove_displaced(self) -> None:
+        """Remove images of ours that loads of this run have left without a name and nothing runs,
+        as far as the engine lets us: the rest stays for `docker image prune`.
+        """
+        if self._engine is not None:
+            with suppress(SinkError):
+                self._engine.remove_displaced()
+
     @property
     def engine(self) -> "Target":
         """Where images are loaded, connected to once in a run.  Raises: SinkError."""

@@ -3,10 +3,11 @@
 import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from scratchtasks.core.errors import ScratchError, SinkError
+from scratchtasks.core.errors import ConfigError, ScratchError, SinkError
 from scratchtasks.core.span import span
 from scratchtasks.core.task import Task
 
@@ -87,19 +88,26 @@ class Pushes:
         images = [
             self._image(task, session.tags_of(task.name.removeprefix("image:"))) for task in tasks
         ]
+        others = self._others(tasks)
+        pushed_before = {
+            task.name: self._image(task, tags=()) for task in others if not session.why_unmade(task)
+        }
+        for task in others:
+            self._check_apart(images, task, pushed_before.get(task.name))
         if not self.is_dry:  # a plan starts no containers, and is there before the gate is passed
             self._pass_gates(tasks)
-        pushed_before = [self._image(task, tags=()) for task in self._siblings(tasks)]
         with Registry(session.world.env, insecure=session.declared.plain_http) as registry:
             self._registry = registry
             with span(session.world.tell, "upload", "ask the registry", images=len(images)):
-                plan = make_plan(images, registry, session.world.store, pushed_before)
+                siblings = list(pushed_before.values())
+                plan = make_plan(images, registry, session.world.store, siblings)
             if self.is_dry:
                 said = json.dumps(plan.to_json(), indent=2) if self.as_json else str(plan)
                 write_output(f"{said}\n")
                 self._done.update((task.name, "") for task in tasks)
                 return
             uploads = Uploads(os.path.join(session.world.scratch, "uploads"))
+            uploads.forget_old()
             pushed = push(plan, registry, session.world.store, session.world.tell, uploads)
         for task, planned, done in zip(tasks, plan.images, pushed, strict=True):
             self._done[task.name] = str(done)
@@ -120,15 +128,36 @@ class Pushes:
             if push_to is not None and push_to.smoke:
                 self._session.trials.smoke(task)
 
-    def _siblings(self, tasks: list[Task]) -> list[Task]:
+    def _others(self, tasks: list[Task]) -> list[Task]:
         """Other images with a place in a registry: it may have blobs of theirs to share."""
+        names = {task.name for task in tasks}
+        pushed = [f"image:{name}" for name in self._session.names_for("push")]
+        return [self._session.graph.tasks[name] for name in pushed if name not in names]
+
+    def _check_apart(
+        self, images: Sequence["PushImage"], other: Task, built: "PushImage | None"
+    ) -> None:
+        """Refuse a tag of *images* that is declared for *other* too, which is not pushed now; as
+        *built* it may be the very same image.
+
+        Raises: SinkError.
+        """
+        from scratchtasks.registry.reference import parse_repository
+        from scratchtasks.sinks.registry.plan import conflict
+
         session = self._session
-        others = [
-            session.graph.tasks[f"image:{name}"]
-            for name in session.names_for("push")
-            if f"image:{name}" not in {task.name for task in tasks}
-        ]
-        return [task for task in others if not session.why_unmade(task)]
+        service = session.graph.services[other.name.removeprefix("image:")]
+        assert service.push is not None
+        place = parse_repository(service.push.repository)
+        for image in images:
+            is_same = built is not None and built.top.digest == image.top.digest
+            if is_same or parse_repository(image.repository) != place:
+                continue
+            for tag in service.push.tags:
+                with suppress(ConfigError):  # its own push tells
+                    tag = session.expand(tag, service)
+                if tag in image.tags:
+                    raise conflict(f"{place}:{tag}", str(other.label), image.label)
 
     def _image(self, task: Task, tags: Sequence[str]) -> "PushImage":
         from scratchtasks.sinks.registry.plan import PushImage

@@ -8,8 +8,12 @@ if TYPE_CHECKING:
 
 _OUTPUTS = ("dist/", ".scratch/", "./dist", "/")
 
-_OF_ONE_SERVICE = frozenset({"binary", "rootfs", "image", "load", "smoke", "push"})
-"""Kinds of tasks for which no service but the one that they name has to be known."""
+_OURS = frozenset({"binary", "rootfs", "image", "load", "smoke", "push"})
+"""Kinds of tasks that are named by a service."""
+
+_OF_ONE_SERVICE = _OURS - {"push"}
+"""Those for which no service but that one has to be known: a push takes blobs from where other
+images are, and no tag of theirs."""
 
 
 def images_of(words: Sequence[str]) -> tuple[str, ...] | None:
@@ -47,7 +51,7 @@ def are_apart(users_tasks: "Sequence[Task]") -> bool:
     return not any(
         task.wild_dep
         or task.loader
-        or task.name.partition(":")[0] in _OF_ONE_SERVICE
+        or task.name.partition(":")[0] in _OURS
         or not own.issuperset((*task.task_dep, *task.setup_tasks))
         or any(path.startswith(_OUTPUTS) for path in task.file_dep)
         for task in users_tasks

@@ -13,6 +13,7 @@ from typing import Any
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.frozen import dataclass
+from scratchtasks.core.home import home_of
 
 from .reference import DOCKER_HUB, Repository
 
@@ -84,20 +85,15 @@ def find_credentials(repository: Repository, env: Mapping[str, str], ask: AskHel
 
 
 def _files(env: Mapping[str, str]) -> Iterator[str]:
-    home = env.get("HOME", "")
+    home = home_of(env)
     if env.get("REGISTRY_AUTH_FILE"):
         yield env["REGISTRY_AUTH_FILE"]
-    if env.get("DOCKER_CONFIG"):
-        yield f"{env['DOCKER_CONFIG']}/config.json"
-    elif home:
-        yield f"{home}/.docker/config.json"
+    yield f"{env.get('DOCKER_CONFIG') or f'{home}/.docker'}/config.json"
     if env.get("REGISTRY_AUTH_FILE"):
         return
     if env.get("XDG_RUNTIME_DIR"):
         yield f"{env['XDG_RUNTIME_DIR']}/containers/auth.json"
-    config_home = env.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
-    if config_home:
-        yield f"{config_home}/containers/auth.json"
+    yield f"{env.get('XDG_CONFIG_HOME') or f'{home}/.config'}/containers/auth.json"
 
 
 def _read(path: str) -> dict[str, Any] | None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from scratchtasks.core.home import home_of
+
 from .errors import RegistryError
 from .reference import host_name, is_loopback
 
@@ -23,8 +25,8 @@ def tls_of(host: str, env: Mapping[str, str]) -> "ssl.SSLContext":
     import ssl
 
     context = ssl.create_default_context()
-    home = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
-    roots = [f"{home}/{name}/certs.d" for name in ("docker", "containers") if home]
+    home = env.get("XDG_CONFIG_HOME") or f"{home_of(env)}/.config"
+    roots = [f"{home}/{name}/certs.d" for name in ("docker", "containers")]
     path = env.get("SSL_CERT_FILE", "")
     try:
         if path:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import time
+from contextlib import suppress
 from typing import Any
 
 from scratchtasks.core.digest import Digest, digest_of, hex_of
@@ -10,6 +12,9 @@ from scratchtasks.core.frozen import dataclass
 from scratchtasks.store.atomic import remove, write_atomic
 
 from .reference import Repository
+
+_LIFE = 7 * 24 * 60 * 60
+"""Seconds after which registries forget an upload that nobody goes on with (distribution's)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,7 @@ class Uploads:
     """One small file below *folder* for each large blob on its way to a repository.
 
     A location may hold a signed state, and whoever has that may write to the repository: it is a
-    secret.  So files are 0600, hold nothing else, and go when the upload is done or refused.
+    secret.  So files are 0600, hold nothing else, and go when the upload is done, refused or old.
     Nothing is kept with "" as *folder*, and nothing fails here: what is lost is sent again.
     """
 
@@ -49,19 +54,26 @@ class Uploads:
         if not self._folder:
             return
         data = json.dumps({"location": session.location, "chunk": session.chunk}).encode()
-        try:
+        with suppress(StoreError):
             write_atomic(self._path(repository, digest), data, mode=0o600)
-        except StoreError:
-            pass
 
     def forget(self, repository: Repository, digest: Digest) -> None:
         """The session is over."""
         if not self._folder:
             return
-        try:
+        with suppress(OSError):
             remove(self._path(repository, digest))
-        except OSError:
-            pass
+
+    def forget_old(self) -> None:
+        """What no registry has any more, as nobody has gone on with it for a week."""
+        if not self._folder:
+            return
+        limit = time.time() - _LIFE
+        with suppress(OSError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_mtime < limit:
+                        os.unlink(entry.path)
 
     def _path(self, repository: Repository, digest: Digest) -> str:
         return os.path.join(self._folder, hex_of(digest_of(f"{repository}@{digest}".encode())))

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
-from scratchtasks.manifests.references import lookup_in, resolve
+from scratchtasks.manifests.references import lookup_in, references, resolve
 
-from .samples import API, IMAGES, LOCAL
+from .samples import API, IMAGES, LOCAL, WEB
 
 _REPOSITORY, _, _DIGEST = API.partition("@")
 _HEX = _DIGEST.removeprefix("sha256:")
@@ -82,9 +82,10 @@ def test_only_a_repository_changes_its_neighbours() -> None:
     assert _resolve(before) == before.replace("scratch://api", API)
 
 
-def test_a_local_image_id_is_joined_too() -> None:
-    before = '{"image": {"repository": "scratch://api", "tag": null, "digest": ""}}'
-    image = yaml.safe_load(_resolve(before, LOCAL))["image"]
+@pytest.mark.parametrize("digest", ["", "sha256:00"])
+def test_a_local_image_id_is_joined_too(digest: str) -> None:
+    before = '{"image": {"repository": "scratch://api", "tag": null, "digest": "X"}}'
+    image = yaml.safe_load(_resolve(before.replace("X", digest), LOCAL))["image"]
     assert f"{image['repository']}:{image['tag']}" == LOCAL["api"]
     assert image["digest"] == ""
 
@@ -95,6 +96,85 @@ def test_a_local_image_is_in_no_registry(host: str) -> None:
     image = yaml.safe_load(_resolve(before, LOCAL))
     assert image["registry"] == ""
     assert f"{image['repository']}:{image['tag']}" == LOCAL["api"]
+
+
+ALIASES = """\
+x: &api scratch://api
+image: *api
+first: {repository: *api, tag: v1}
+second:
+  registry: docker.io
+  repository: &inner scratch://api
+  digest: ""
+third: {repository: *inner, tag: v1, digest: ''}
+pods: [*inner, *api]
+"""
+
+
+def test_an_alias_stays_one_where_it_means_the_same() -> None:
+    after = _resolve(ALIASES)
+    host, _, path = _REPOSITORY.partition("/")
+    assert after == (
+        f"x: &api {API}\n"
+        "image: *api\n"
+        f'first: {{repository: {_REPOSITORY}@sha256, tag: "{_HEX}"}}\n'
+        "second:\n"
+        f'  registry: "{host}"\n'
+        f"  repository: &inner {path}\n"
+        f'  digest: "{_DIGEST}"\n'
+        f"third: {{repository: {_REPOSITORY}, tag: v1, digest: '{_DIGEST}'}}\n"
+        f"pods: [{API}, *api]\n"
+    )
+    yaml.safe_load(after)
+
+
+def test_what_repeats_a_tag_elsewhere_means_what_it_meant() -> None:
+    text = (
+        "image: {repository: scratch://api, tag: &tag '1.2'}\n"
+        "other: {repository: scratch://web, tag: *tag}\n"
+        "labels: {version: *tag, again: [*tag]}\n"
+    )
+    web = WEB.rpartition(":")
+    assert _resolve(text) == (
+        f"image: {{repository: {_REPOSITORY}@sha256, tag: &tag '{_HEX}'}}\n"
+        f'other: {{repository: {web[0]}, tag: "{web[2]}"}}\n'
+        "labels: {version: '1.2', again: ['1.2']}\n"
+    )
+    text = "image: {repository: scratch://api, registry: &host docker.io}\nother: *host\n"
+    assert yaml.safe_load(_resolve(text))["other"] == "docker.io"
+
+
+def test_an_alias_of_something_else_by_that_name_stays() -> None:
+    before = (
+        "a: &x scratch://api\nb: &x {c: d}\nrepository: *x\ntag: v\n"
+        "---\nrepository: *x\ntag: v\nz: scratch://api\n"
+    )
+    assert _resolve(before) == before.replace("scratch://api", API)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        ("image:\n  repository: scratch://api\n", True),
+        ("image:\n  repository: scratch://api\n  registry: ''\n", True),
+        ("image: {repository: *x}\nx: scratch://api", False),  # no such anchor
+        ("image: {tag: v1, repository: scratch://api}", False),
+        ("image: {repository: scratch://api, digest: }", False),
+        ("image: scratch://api", False),
+    ],
+)
+def test_a_repository_without_a_tag_is_told(text: str, is_told: bool) -> None:
+    (found,) = references(text, "values.yaml")
+    assert found.note == is_told * (
+        "values.yaml:2:15: scratch://api gets the digest with the repository "
+        "(wanted a tag beside it, got none)\n"
+        '    hint: write tag: "" beside it, if the chart joins the two'
+    )
+
+
+def test_so_is_one_that_an_alias_fills_in() -> None:
+    (found,) = references("x: &x scratch://api\nimage: {repository: *x}\n", "values.yaml")
+    assert found.note.startswith("values.yaml:1:7: scratch://api gets the digest with ")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ _PIECES = st.sampled_from(
         *"abß😀 \t\n\r\x85\u2028\0\x1b'\"#&*!|>%@`-?:,[]{}\\=~", "\r\n", "\n  ", "\n    ",
         "\n---\n", "\n...\n", ": ", "- ", " #", "{{", "}}", "{{- ", "{{/*", "*/}}", "image: ",
         "\ufeff", "<<: ", "scratch://", "scratch://api", "'scratch://web'", '"scratch://api"',
-        "scratch:\\/\\/web", "repository: ", "tag:", "digest: ", ": |\n", ": >-\n",
+        "scratch:\\/\\/web", "repository: ", "tag:", "&a ", "*a", "digest: ", ": |\n", ": >-\n",
         "!!str ", "%YAML 1.2\n", '\\ud83d"',
     ]
 )  # fmt: skip
@@ -92,26 +92,34 @@ def test_any_text_keeps_what_is_no_reference(text: str) -> None:
     found = references(text, "x")
     images = {each.name: "registry.example.com/r@sha256:0" for each in found}
     resolved = resolve(text, "x", lookup_in(images))
-    spans = {each.span for each in found}.union(*(each.neighbours.values() for each in found))
+    found = [one for each in found for one in (each, *each.aliases)]
+    beside = [value for each in found for value in each.neighbours.values()]
+    repeated = {alias.span: text[slice(*each.span)] for each in beside for alias in each.aliases}
+    spans = {each.span for each in found} | {each.span for each in beside} | repeated.keys()
     at = done = 0
     for first, last in sorted(spans):
         kept = text[done:first]
         assert resolved.startswith(kept, at)
         at += len(kept)
-        at += len(_replacement(resolved, at))
+        same = (text[first:last], repeated.get((first, last), ""))
+        at += len(_replacement(resolved, at, same))
         done = last
     assert resolved[at:] == text[done:]
     if not found:
         assert resolved == text
 
 
-def _replacement(resolved: str, at: int) -> str:
-    """The longest thing that may have been written at *at*."""
+def _replacement(resolved: str, at: int, same: tuple[str, str]) -> str:
+    """The longest thing that may have been written at *at* in the place of an alias, or what that
+    meant (*same*), or something else."""
     base = "registry.example.com/r"
     for value in (f"{base}@sha256:0", f"{base}@sha256", base, "sha256:0", "0"):
         for written in (value, f'"{value}"', f"'{value}'", f" {value}", f' "{value}"'):
             if resolved.startswith(written, at):
                 return written
+    for written in same:
+        if written and resolved.startswith(written, at):
+            return written
     raise AssertionError(resolved[at:])
 
 

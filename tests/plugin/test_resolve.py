@@ -73,6 +73,14 @@ def test_a_block_is_filled_in_and_what_is_only_part_of_a_value_is_told(two: Yard
     )
     assert list(two.site.images()) == ["api"]
 
+    ran = two.doit("resolve", "-f", "-", stdin=b"repository: scratch://api\n")
+    assert ran.out == resolved(two, "repository: scratch://api\n")
+    assert ran.err.startswith(
+        "<stdin>:1:13: scratch://api gets the digest with the repository "
+        "(wanted a tag beside it, got none)\n"
+        '    hint: write tag: "" beside it, if the chart joins the two\n'
+    )
+
 
 @pytest.mark.parametrize("options", [(), ("-n", "2", "-P", "process")])
 def test_a_folder_goes_to_a_folder(options: tuple[str, ...], two: Yard) -> None:

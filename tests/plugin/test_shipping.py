@@ -58,6 +58,38 @@ def test_one_image_prints_one_line_and_leaves_the_others(two: Yard) -> None:
     assert "api" not in two.site.images()
 
 
+def test_one_image_takes_what_others_have_in_the_registry_and_no_tag_of_theirs(
+    two: Yard, proxy: Proxy
+) -> None:
+    two.doit("push:api")
+    two.doit("image")
+    proxy.seen.clear()
+    two.doit("push:web")
+    mounts = [seen for seen in proxy.seen if "mount=" in seen.path]
+    assert [f"from={two.team}/api" in seen.path for seen in mounts] == [True]
+
+    path = two.site.root / "services/web/service.toml"
+    own = path.read_text().replace(f"{two.team}/web", f"{two.team}/api")
+    refusal = (
+        f"error: {two.repository('api')}:latest: both //services/api:image and"
+        " //services/web:image are to be pushed there\n"
+        "    hint: give one of them another push.repository, or other push.tags\n"
+    )
+    before = two.in_registry("api")
+    path.write_text(own)
+    for _ in range(2):
+        ran = two.run("push:web")
+        assert (ran.code, ran.out) == (1, "")
+        assert refusal in ran.err
+    two.change("api", "new")  # and not built
+    assert refusal in two.run("push:web").err
+    assert two.in_registry("api") == before
+
+    path.write_text(own + 'tags = ["web", "{env.RELEASE}"]\n')
+    two.doit("push:web", env={"RELEASE": "1"})
+    two.doit("push:api")  # another's tag that says nothing here is none of its business
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -340,12 +372,16 @@ def test_a_large_blob_goes_on_where_the_last_push_left_it(yard: Yard, proxy: Pro
     assert yard.run("push").code == 1
     (left,) = (yard.site.root / ".scratch/uploads").iterdir()
     assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    old, young = left.with_name("old"), left.with_name("young")
+    for path, days in ((old, 8), (young, 6)):
+        path.write_text("a secret")
+        os.utime(path, times=(time.time() - days * 86400,) * 2)
     proxy.seen.clear()
     yard.doit("push")
     (chunk,) = (seen for seen in proxy.seen if seen.method == "PATCH")
     assert is_second_chunk(chunk)
     assert yard.in_registry("api") == yard.site.images()["api"]
-    assert not left.exists()
+    assert list(left.parent.iterdir()) == [young]
 
 
 @pytest.mark.parametrize("words", [(), ("-n", "2"), ("-n", "2", "-P", "process")])

@@ -204,6 +204,34 @@ def test_each_image_that_lost_its_name_goes(
 
 
 @pytest.mark.docker
+def test_one_that_lost_its_name_to_an_interrupted_run_goes(
+    site: Site, engine: DockerClient, name: str, tmp_path: Path
+) -> None:
+    server = compile_server(tmp_path / "tool")
+    site.write({f"services/{name}/service.toml": PREBUILT})
+    tool = site.root / f"services/{name}/tool"
+    tool.write_bytes(server)
+    tool.chmod(0o755)
+    assert site.run("up", name, "CODE=3").code == 1
+    before = str(engine.images.get(f"{name}:latest").id)
+    tool.write_bytes(server + b"new")
+    process = site.start("up", name)
+    try:
+        deadline = time.monotonic() + 60
+        while not engine.containers.list(all=True, filters={"name": name}):
+            assert time.monotonic() < deadline
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130, err
+    finally:
+        process.kill()
+        process.communicate()
+    assert engine.containers.list(all=True, filters={"name": name}) == []
+    there = engine.api.images(quiet=True, all=True)
+    assert (before in there, engine.images.get(f"{name}:latest").id in there) == (False, True)
+
+
+@pytest.mark.docker
 def test_doit_s_processes_bring_it_up_too(site: Site, engine: DockerClient, name: str) -> None:
     # They would keep to themselves what they have loaded, so threads take their place.
     port = free_port()

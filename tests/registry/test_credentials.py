@@ -3,9 +3,11 @@
 import base64
 import json
 import os
+import pwd
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +16,7 @@ from scratchtasks.registry.challenge import Challenge, parse_challenge
 from scratchtasks.registry.credentials import NOBODY, Credentials, find_credentials
 from scratchtasks.registry.keychain import ask_helper
 from scratchtasks.registry.reference import parse_repository
+from scratchtasks.registry.surroundings import tls_of
 
 API = parse_repository("registry.example.com/team/api")
 
@@ -92,6 +95,21 @@ def test_which_file_is_read(tmp_path: Path) -> None:
     assert _find(env).username == "explicit"
     explicit.write_text("")
     assert _find(env).username == "own"
+
+
+@pytest.mark.parametrize("env", [{}, {"HOME": ""}])
+def test_without_a_home_it_is_the_user_s_own_as_for_docker(
+    tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = SimpleNamespace(pw_dir=str(tmp_path))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: user)  # systemd's services have no HOME
+    _config(tmp_path / ".docker", {"auths": {"registry.example.com": _auth("docker:x")}})
+    assert _find(env).username == "docker"
+    folder = tmp_path / ".config" / "containers" / "certs.d" / "registry.example.com"
+    folder.mkdir(parents=True)
+    (folder / "ca.crt").write_text("not one")
+    with pytest.raises(SinkError, match=f"^{folder}/ca.crt: cannot be used as a certificate: "):
+        tls_of("registry.example.com", env)
 
 
 def test_tokens(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ class Resolve(Run):  # type: ignore[misc]
     """Builds and pushes what the manifests name, then writes them with digests."""
 
     name = "resolve"
-    doc_purpose = "build, push, and put digests into Kubernetes, Compose and Helm files"
+    doc_purpose = "build, push, and put digests into Kubernetes, Kustomize, Compose and Helm files"
     doc_usage = "-f PATH..."
     doc_description = (
         "`scratch://NAME`, as a whole value, becomes `repository@sha256:…`; all else stays as it"
@@ -109,8 +109,10 @@ class Resolve(Run):  # type: ignore[misc]
         check_names(found, session.graph.services)
         if not self._local:
             _check_places(found, session)
-        for mention in (each for each in seen if not isinstance(each, Reference)):
-            session.events.show(f"{mention}\n".encode("utf-8", "backslashreplace"))
+        for each in seen:
+            note = each.note if isinstance(each, Reference) else str(each)
+            if note:
+                session.events.show(f"{note}\n".encode("utf-8", "backslashreplace"))
         self._names = list(dict.fromkeys(reference.name for reference in found))
         session.pushes.is_quiet = True
         return [f"{'load' if self._local else 'push'}:{name}" for name in self._names]

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from doit.cmd_run import Run
@@ -122,6 +121,8 @@ class Up(Run):  # type: ignore[misc]
             self._inputs = ""  # who has interrupted us does not read it
             raise
         finally:
+            if self.loader.session is not None:  # whatever has ended it
+                self.loader.session.loads.remove_displaced()
             if self._inputs and self._names and not self._is_down:
                 write_inputs(
                     self._inputs, session_of(self.loader), self._names, has_failed=has_failed
@@ -168,8 +169,6 @@ class Up(Run):  # type: ignore[misc]
             sys.stdout.write(_told(container.name, done))
             sys.stdout.flush()
             up.append(name)
-        with suppress(SinkError):  # they stay for `docker image prune`
-            session.loads.engine.remove_displaced()
         if up:
             logs = PREFIX + (up[0] if len(up) == 1 else "NAME")
             end = " ".join(up)

@@ -17,6 +17,7 @@ from scratchtasks.core.home import home_of
 from scratchtasks.registry.reference import is_loopback
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
+_PORT = 2375
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ def endpoint(env: Mapping[str, str]) -> Endpoint:
     """
     folder = env.get("DOCKER_CONFIG") or os.path.join(home_of(env), ".docker")
     if env.get("DOCKER_HOST"):
-        return Endpoint(env["DOCKER_HOST"], "from DOCKER_HOST", _tls_of_env(env, folder))
+        host = _spelt_out(env["DOCKER_HOST"])
+        return Endpoint(host, "from DOCKER_HOST", _tls_of_env(env, folder))
     if env.get("DOCKER_CONTEXT"):
         name, origin = env["DOCKER_CONTEXT"], "DOCKER_CONTEXT"
     else:
@@ -64,6 +66,20 @@ def endpoint(env: Mapping[str, str]) -> Endpoint:
     if name in ("", "default"):
         return Endpoint(DEFAULT_HOST, tls=_tls_of_env(env, folder))
     return _of_context(name, origin, os.path.join(folder, "contexts"))
+
+
+def _spelt_out(host: str) -> str:
+    """*host* with what the docker CLI adds: `tcp://`, its port with TLS too, and its socket."""
+    scheme, joint, rest = host.strip().rpartition("://")
+    if scheme in ("", "unix") and not rest:
+        return DEFAULT_HOST
+    if scheme not in ("", "tcp") or rest.startswith("/"):  # a path without unix:// is none
+        return scheme + joint + rest
+    place, slash, path = rest.partition("/")
+    if not place.startswith("["):  # which it refuses without a port
+        name, _, port = place.partition(":")
+        place = f"{name or 'localhost'}:{port or _PORT}"
+    return f"tcp://{place}{slash}{path}"
 
 
 def _tls_of_env(env: Mapping[str, str], folder: str) -> TLS | None:

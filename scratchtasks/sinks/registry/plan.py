@@ -181,11 +181,16 @@ def _check_conflicts(images: Sequence[ImagePlan]) -> None:
         for tag in image.image.tags:
             other = taken.setdefault((image.repository, tag), image)
             if other.image.top.digest != image.image.top.digest:
-                raise SinkError(
-                    f"{image.repository}:{tag}",
-                    f"both {other.image.label} and {image.image.label} are to be pushed there",
-                    "give one of them another push.repository, or other push.tags",
-                )
+                raise conflict(f"{image.repository}:{tag}", other.image.label, image.image.label)
+
+
+def conflict(reference: str, one: str, other: str) -> SinkError:
+    """Two images, the labels *one* and *other*, for one *reference*."""
+    return SinkError(
+        reference,
+        f"both {one} and {other} are to be pushed there",
+        "give one of them another push.repository, or other push.tags",
+    )
 
 
 def _image_plan(
@@ -195,13 +200,16 @@ def _image_plan(
     tags = dict.fromkeys(image.image.tags)
     digests = {tag: found[repository, tag] for tag in tags}
     moves = tuple(TagMove(tag, was) for tag, was in digests.items() if was != top.digest)
-    if len(moves) < len(digests):
-        return ImagePlan(image.image, repository, (), moves)
-    if digest_at(registry, repository, top.digest) == top.digest:
-        return ImagePlan(image.image, repository, (), moves)
+    is_there = len(moves) < len(digests) or (
+        digest_at(registry, repository, top.digest) == top.digest
+    )
+    if is_there and not moves:
+        return ImagePlan(image.image, repository)
     below = {m.digest: m for m in image.image.manifests if m.digest != top.digest}
     missing = [m for m in below.values() if digest_at(registry, repository, m.digest) is None]
-    return ImagePlan(image.image, repository, (*missing, top), moves)
+    # Whoever has deleted a platform of an index may have left the index.
+    manifests = () if is_there and not missing else (*missing, top)
+    return ImagePlan(image.image, repository, manifests, moves)
 
 
 def _blob_steps(

@@ -6,6 +6,7 @@ Source: OCI distribution-spec v1.1, "Push".
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Digest, Json
@@ -105,7 +106,7 @@ class _Run:
         self._lock = threading.Lock()
         self._sent: set[tuple[Repository, Digest]] = set()
         self._put: set[tuple[Repository, Digest]] = set()
-        self._moved: list[Moved] = []
+        self._moved: dict[tuple[Repository, str], Moved] = {}
         self._stuck: list[str] = []
 
     def send_blobs(self) -> None:
@@ -206,7 +207,7 @@ class _Run:
                     self._workers,
                 )
         except BaseException:
-            faults = [undo(self._registry, moved) for moved in self._moved]
+            faults = [undo(self._registry, moved) for moved in self._moved.values()]
             self._stuck += filter(None, faults)
             raise
 
@@ -232,12 +233,13 @@ class _Run:
     def _tag_job(self, image: ImagePlan, move: TagMove) -> Job:
         def run() -> Iterable[Job]:
             manifest = self._manifest(image.image.top)
+            moved = Moved(image.repository, move, manifest)
             # Noted before it is done: an answer may be lost after the deed.
-            with self._lock:
-                self._moved.append(Moved(image.repository, move, manifest))
+            self._moved[image.repository, move.tag] = moved
             with self._span(image.repository, move.tag, len(manifest.data)):
                 tries = self._registry.limits.insistence
                 put_manifest(self._registry, image.repository, manifest, move.tag, tries)
+            self._moved[image.repository, move.tag] = replace(moved, is_sure=True)
             return ()
 
         return run

@@ -22,11 +22,12 @@ from .plan import TagMove
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A tag of *repository* that was set to *manifest*, or may have been."""
+    """A tag of *repository* that was set to *manifest*, or may have been; *is_sure*: it was."""
 
     repository: Repository
     move: TagMove
     manifest: Manifest
+    is_sure: bool = False
 
     @property
     def ours(self) -> Digest:
@@ -41,19 +42,22 @@ def undo(registry: Registry, moved: Moved) -> str:
 
     Returns: why that was not possible, and what remains to be done by hand; "" if nothing does.
     """
+    was = moved.move.was
     try:
-        if digest_at(registry, moved.repository, moved.move.tag) != moved.ours:
+        now = digest_at(registry, moved.repository, moved.move.tag)
+        # Some registries tell for a while after a tag was set what it meant before.
+        is_late = moved.is_sure and now == was
+        if now != moved.ours and not is_late:
             return ""  # it never moved, or somebody else moved it since
     except SinkError as error:
         return f"{moved} may have moved to {moved.ours}: {error.where}: {error.what}"
-    was = moved.move.was
     try:
         fault = _take_away(registry, moved) if was is None else _put_back(registry, moved, was)
     except SinkError as error:
         fault = f"{error.where}: {error.what}"
     if not fault:
         return ""
-    now = _now(registry, moved)
+    now = moved.ours if is_late else _now(registry, moved)
     if now == was:  # the deed is done, and only its answer was lost, or wrong
         return ""
     if was is None:

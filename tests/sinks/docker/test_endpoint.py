@@ -50,6 +50,20 @@ def folder(tmp_path: Path) -> Path:
         {"DOCKER_CONTEXT": "default"},
         {"DOCKER_HOST": "tcp://given.example.com:1234"},
         {"DOCKER_HOST": "tcp://given.example.com:1234", "DOCKER_CONTEXT": "near"},
+        *(
+            {"DOCKER_HOST": host}
+            for host in (
+                "tcp://given.example.com",
+                "given.example.com",
+                "given.example.com:1",
+                ":1",
+                "tcp://",
+                "tcp://[::1]:1",
+                " unix:///run/near.sock ",
+                "unix://",
+                "ssh://me@given.example.com",
+            )
+        ),
     ],
 )
 def test_the_same_engine_as_the_cli(folder: Path, env: dict[str, str]) -> None:

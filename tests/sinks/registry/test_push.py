@@ -175,6 +175,25 @@ def test_platforms_come_before_the_index_and_the_index_before_tags(
     assert digest_of(raw) == image.top.digest
 
 
+def test_a_platform_that_was_deleted_below_its_index_comes_back_with_a_tag(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    name = f"{proxy.host}/{team}/api"
+    bench.push(bench.image(name, b"a", platforms=(AMD64, ARM64)))
+    image = bench.image(name, b"a", platforms=(AMD64, ARM64), tags=("latest", "2.0"))
+    lost = image.manifests[1].digest
+    url = f"http://{proxy.host}/v2/{team}/api/manifests/{lost}"
+    _run("/usr/bin/env", "python3", "-c", _DELETE, url)
+    proxy.seen.clear()
+    bench.push(image)
+    assert [str(seen).rpartition("/")[2] for seen in proxy.seen if seen.method == "PUT"] == [
+        lost,
+        image.top.digest,
+        "2.0",
+    ]
+    assert digest_in(proxy.host, f"{team}/api", lost) == lost
+
+
 def test_requests_go_side_by_side_and_no_more_than_allowed(
     proxy: Proxy, bench: Bench, team: str
 ) -> None:

@@ -193,6 +193,38 @@ def test_new_tags_and_moved_ones_of_one_image(proxy: Proxy, bench: Bench, team: 
     assert digest_in(proxy.host, f"{team}/api", "1") == ""
 
 
+def _reads_late(path: str, was: str, times: int) -> Fault:
+    """HEAD tells the first *times* that the tag at *path* means *was*, "" for nothing."""
+    headers = {"Docker-Content-Digest": was} if was else {}
+    status = 200 if was else 404
+    return Fault(lambda s: str(s) == f"HEAD {path}", times, status=status, headers=headers)
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_registry_that_tells_late_what_a_tag_means(
+    proxy: Proxy, bench: Bench, team: str, is_new: bool
+) -> None:
+    name, path = f"{proxy.host}/{team}/api", f"/v2/{team}/api/manifests/1"
+    was = "" if is_new else bench.push(bench.image(name, b"old", tags=("1",)))[0].digest
+    proxy.faults.append(_reads_late(path, was, 3))  # the plan, before the tag, and after it
+    _, error = _refuse_second(bench, proxy, team, b"new")
+    assert error.splitlines()[1] == "    every tag is where it was"
+    assert digest_in(proxy.host, f"{team}/api", "1") == was
+
+
+def test_one_that_deletes_nothing_either(bench: Bench, team: str, tmp_path: Path) -> None:
+    with registry(tmp_path / "registry", deletes=False) as host:
+        proxy = Proxy(host)
+        with serving(proxy):
+            proxy.faults.append(_reads_late(f"/v2/{team}/api/manifests/1", "", 99))
+            digest, error = _refuse_second(bench, proxy, team, b"a")
+    name = f"{proxy.host}/{team}/api:1"
+    assert error.splitlines()[1] == (
+        f"    {name} is new and stays: this registry deletes nothing (now {digest}; "
+        f"to remove it, where that is allowed: regctl tag delete {name})"
+    )
+
+
 def test_a_registry_that_deletes_nothing(bench: Bench, team: str, tmp_path: Path) -> None:
     with registry(tmp_path / "registry", deletes=False) as host:
         proxy = Proxy(host)
