@@ -83,6 +83,22 @@ def test_why_of_nothing_there_is(root: Path) -> None:
     assert err.startswith("ERROR: push:web: there is no such task\n    hint: ")
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("delpoy", "did you mean 'deploy'?"),
+        ("image:*", "did you mean 'image'?"),
+        ("dist/api/index.json", "image:api makes it"),
+        ("push:web", "web has no [push] table"),
+    ],
+)
+def test_info_of_nothing_there_is(word: str, hint: str, root: Path) -> None:
+    with open(root / "dodo.py", "a") as file:
+        file.write('def task_deploy():\n    return {"actions": ["true"]}\n')
+    wanted = f"ERROR: {word}: there is no such task\n    hint: {hint}\n"
+    assert doit(root, "info", word) == (3, "", wanted)
+
+
 def test_cache_shows_what_there_is_and_keeps_what_is_used(root: Path) -> None:
     doit(root)
     code, before, _ = doit(root, "cache")
