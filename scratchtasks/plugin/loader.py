@@ -7,6 +7,7 @@ make, and take the workspace's lock before anything is decided.
 import atexit
 import gc
 import os
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -37,6 +38,9 @@ _SHOWING = frozenset({"clean", "forget", "help", "ignore", "info", "list", "tabc
 
 _READ = frozenset({"cache", "help", "info", "list", "pins", "schedule", "tabcompletion", "why"})
 """Commands whose output is all there is to them: nobody misses the rest of it after `| head`."""
+
+_ALONE = frozenset({"--help", "--version", "dumpdb", "help", "schedule", "tabcompletion"})
+"""Those of them, as the first word, that do without tasks: no loader is asked."""
 
 _OPTIONS = (
     {
@@ -73,6 +77,14 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
+        if None in (sys.stdin, sys.stdout, sys.stderr):
+            from .streams import open_closed
+
+            open_closed()
+        if not _ALONE.isdisjoint(sys.argv[1:2]):
+            from .streams import end_with_reader
+
+            end_with_reader()
         self.workspace: Workspace | None = None
         self.session: Session | None = None
         self._options: Any = {}
@@ -83,6 +95,8 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         read_anew(_dodo_folder(opt_values))
         super().setup(opt_values)
         self._options = opt_values
+        if opt_values.get("outfile", "") is None:  # doit's default, of before we could open it
+            opt_values["outfile"] = sys.stdout
         found = {name: each for name, each in self.namespace.items() if isinstance(each, Workspace)}
         if len(set(map(id, found.values()))) > 1:
             names = ", ".join(sorted(found))
@@ -124,9 +138,13 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
 
     def _load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
         if cmd.name in _READ:
-            from .signals import end_with_reader
+            from .streams import end_with_reader
 
             end_with_reader()
+        elif cmd.name in _FORGETTING:
+            from .streams import Unread
+
+            cmd.outstream = Unread(cmd.outstream)
         tasks: list[Task] = super().load_tasks(cmd, pos_args)
         if self.workspace is None:
             if hasattr(cmd, "choose"):  # else doit would run all tasks

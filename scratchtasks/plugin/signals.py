@@ -75,15 +75,6 @@ def install(cancel: Callable[[], None], events: Events) -> Callable[[], None]:
     return undo
 
 
-def end_with_reader() -> None:
-    """Let this process end when nobody reads its standard output any more, as `head` ends others.
-
-    For what may end anywhere.  Where output is captured in this process nothing is changed.
-    """
-    if sys.stdout is sys.__stdout__ and signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN:
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-
-
 class _Ending:
     """The end of one run, begun by a signal.
 
