@@ -11,7 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
+from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError, StoreError
 
 from .switches import lock_of
 
@@ -268,17 +268,17 @@ class Workspace:
 
     def _read(self, name: str) -> str | None:
         from scratchtasks.core.digest import digest_of
+        from scratchtasks.store.atomic import read_named
 
         self._sources[name] = ""
         try:
-            with open(os.path.join(self.root, name), "rb") as file:
-                data = file.read()
+            data = read_named(os.path.join(self.root, name))
+            if data is None:
+                return None
             self._sources[name] = digest_of(data)
             return data.decode()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ConfigErrors((ConfigError(name, f"cannot be read: {error.strerror}"),)) from None
+        except StoreError as error:
+            raise ConfigErrors((ConfigError(name, error.what),)) from None
         except UnicodeDecodeError as error:
             what = f"wanted UTF-8, got byte 0x{error.object[error.start]:02x} at {error.start}"
             raise ConfigErrors((ConfigError(name, what),)) from None
