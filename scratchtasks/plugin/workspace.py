@@ -125,7 +125,8 @@ class Workspace:
 
         *others* are services to leave out, because nothing is wanted of them, with their folders.
 
-        Raises: ConfigErrors with every fault of every file; GraphError.
+        Raises: ConfigErrors with every fault of every file; GraphError; ConfigError where names of
+        files would not be what they are elsewhere.
         """
         if self._session is None:
             from scratchtasks.core.span import span
@@ -134,6 +135,7 @@ class Workspace:
                 from .session import Session
 
                 declared = self.declared(others)
+                _check_encoding(declared)
                 told["services"] = len(declared.services)
                 self._session = Session(
                     self.root, declared, dict(os.environ), self.events, self._sources, others
@@ -291,6 +293,18 @@ def declares_tasks(dodo: Mapping[str, object]) -> bool:
         for name, each in dodo.items()
         if not isinstance(each, Workspace)
     )
+
+
+def _check_encoding(declared: "Declared") -> None:
+    """See to it that Python has the right names of files.  Raises: ConfigError.
+
+    In ASCII, all other bytes of names that are found are kept as they are; *declared* ones cannot
+    be written.  Anything but that and UTF-8 takes names for what they are not.
+    """
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8" and not (encoding == "ascii" and repr(declared).isascii()):
+        what = f"Python takes them for {encoding} (wanted utf-8)"
+        raise ConfigError("names of files", what, "set LC_ALL=C.UTF-8, without PYTHONUTF8=0")
 
 
 def _engine(env: Mapping[str, str], declared: str) -> str:
