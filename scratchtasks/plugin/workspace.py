@@ -125,8 +125,8 @@ class Workspace:
 
         *others* are services to leave out, because nothing is wanted of them, with their folders.
 
-        Raises: ConfigErrors with every fault of every file; GraphError; ConfigError where names of
-        files would not be what they are elsewhere.
+        Raises: ConfigErrors with every fault of every file; GraphError; ConfigError where Python
+        cannot write the names of files.
         """
         if self._session is None:
             from scratchtasks.core.span import span
@@ -296,13 +296,13 @@ def declares_tasks(dodo: Mapping[str, object]) -> bool:
 
 
 def _check_encoding(declared: "Declared") -> None:
-    """See to it that Python has the right names of files.  Raises: ConfigError.
+    """See to it that Python can write the names of files in *declared* as UTF-8, in which they
+    are.  Raises: ConfigError.
 
-    In ASCII, all other bytes of names that are found are kept as they are; *declared* ones cannot
-    be written.  Anything but that and UTF-8 takes names for what they are not.
+    Those that are found are right in any encoding.
     """
     encoding = sys.getfilesystemencoding()
-    if encoding != "utf-8" and not (encoding == "ascii" and repr(declared).isascii()):
+    if encoding != "utf-8" and not repr(declared).isascii():
         what = f"Python takes them for {encoding} (wanted utf-8)"
         raise ConfigError("names of files", what, "set LC_ALL=C.UTF-8, without PYTHONUTF8=0")
 

@@ -184,6 +184,8 @@ def _hint(errors: Sequence[str], place: Place, world: World) -> str:
     if any(word in error for error in errors for word in asks_for_module):
         verb = "go mod vendor" if place.mod == "vendor" else "go mod tidy"
         return f"{verb} in {shown(place.module, world.root) or 'the workspace root'}"
+    if any("build constraints exclude all Go files" in error for error in errors):
+        return 'there is no cgo: files that import "C" do not count, nor those for other platforms'
     return ""
 
 
