@@ -91,9 +91,15 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         self._switches: set[str] = set()
 
     def setup(self, opt_values: Any) -> None:
-        """Import dodo.py and take its Workspace out of doit's sight."""
+        """Import dodo.py and take its Workspace out of doit's sight.
+
+        Raises: InvalidDodoFile, for faults in calls of ours too.
+        """
         read_anew(_dodo_folder(opt_values))
-        super().setup(opt_values)
+        try:
+            super().setup(opt_values)
+        except ScratchError as error:
+            raise InvalidDodoFile(str(error)) from None
         self._options = opt_values
         if opt_values.get("outfile", "") is None:  # doit's default, of before we could open it
             opt_values["outfile"] = sys.stdout

@@ -136,3 +136,14 @@ def test_with_doits_own_loader(command: str, root: Path) -> None:
     code, _, err = doit(root, command)
     assert code == 3
     assert "Traceback" not in err
+
+
+def test_a_fault_in_a_call_of_ours_shows_no_traceback(root: Path) -> None:
+    text = (root / "dodo.py").read_text().replace('cmd=["cp", "a.txt", "{out}/w"]', 'cmd="cp"')
+    (root / "dodo.py").write_text(text)
+    assert doit(root, "list") == (
+        3,
+        "",
+        "ERROR: dodo.py: genrule('words'): cmd: wanted an array of strings, got the string \"cp\"\n"
+        '    hint: write ["cp"]\n',
+    )

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from scratchtasks.core.errors import ConfigErrors
+from scratchtasks.core.errors import ConfigError, ConfigErrors
 from scratchtasks.declare import go_binary, scratch_image
 from scratchtasks.plugin.workspace import Workspace
 
@@ -150,3 +151,20 @@ def test_the_environment_chooses_an_engine_before_the_file_does(
     assert str(caught.value) == (
         'SCRATCH_ENGINE: wanted "docker", "podman" or "kind:CLUSTER", got the string "kond"'
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"services": ["/srv/*"]}, "services=…): wanted globs relative to the root, got '/srv/*'"),
+        ({"services": "a/../.."}, "services=…): wanted globs relative to the root, got 'a/../..'"),
+        ({"services": [1]}, "services=…): wanted globs relative to the root, got 1"),
+        ({"after": 1}, "after=…): wanted names of tasks, got 1"),
+        ({"rules": ["//:g"]}, "rules=…): wanted what genrule(…) returns, got '//:g'"),
+        ({"images": None}, "images=…): wanted what scratch_image(…) returns, got None"),
+    ],
+)
+def test_arguments_of_another_kind(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Workspace(**given)
+    assert str(caught.value) == f"dodo.py: Workspace({message}"
