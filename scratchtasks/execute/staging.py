@@ -170,6 +170,10 @@ class _Stager:
         self, src: str, dest: str, mode: int | None, owner: tuple[int, int], follow: bool = False
     ) -> None:
         full = os.path.join(self.world.root, src)
+        if any("\udc80" <= letter <= "\udcff" for letter in dest):
+            name = src.encode(errors="backslashreplace").decode()
+            what = f"cannot stage {name}: wanted a name in UTF-8"
+            raise StageError(self.where, what, "rename it: container tools disagree on others")
         try:
             status = os.stat(full) if follow else os.lstat(full)
         except OSError as error:

@@ -7,6 +7,7 @@ make, and take the workspace's lock before anything is decided.
 import atexit
 import gc
 import os
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -37,6 +38,9 @@ _SHOWING = frozenset({"clean", "forget", "help", "ignore", "info", "list", "tabc
 
 _READ = frozenset({"cache", "help", "info", "list", "pins", "schedule", "tabcompletion", "why"})
 """Commands whose output is all there is to them: nobody misses the rest of it after `| head`."""
+
+_ALONE = frozenset({"--help", "--version", "dumpdb", "help", "schedule", "tabcompletion"})
+"""Those of them, as the first word, that do without tasks: no loader is asked."""
 
 _OPTIONS = (
     {
@@ -73,6 +77,14 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
+        if None in (sys.stdin, sys.stdout, sys.stderr):
+            from .streams import open_closed
+
+            open_closed()
+        if not _ALONE.isdisjoint(sys.argv[1:2]):
+            from .streams import end_with_reader
+
+            end_with_reader()
         self.workspace: Workspace | None = None
         self.session: Session | None = None
         self.dodo = ""
@@ -81,11 +93,19 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         self._switches: set[str] = set()
 
     def setup(self, opt_values: Any) -> None:
-        """Import dodo.py and take its Workspace out of doit's sight."""
+        """Import dodo.py and take its Workspace out of doit's sight.
+
+        Raises: InvalidDodoFile, for faults in calls of ours too.
+        """
         self.dodo = _dodo_path(opt_values)
         read_anew(os.path.dirname(self.dodo))
-        super().setup(opt_values)
+        try:
+            super().setup(opt_values)
+        except ScratchError as error:
+            raise InvalidDodoFile(str(error)) from None
         self._options = opt_values
+        if opt_values.get("outfile", "") is None:  # doit's default, of before we could open it
+            opt_values["outfile"] = sys.stdout
         found = {name: each for name, each in self.namespace.items() if isinstance(each, Workspace)}
         if len(set(map(id, found.values()))) > 1:
             names = ", ".join(sorted(found))
@@ -127,9 +147,13 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
 
     def _load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
         if cmd.name in _READ:
-            from .signals import end_with_reader
+            from .streams import end_with_reader
 
             end_with_reader()
+        elif cmd.name in _FORGETTING:
+            from .streams import Unread
+
+            cmd.outstream = Unread(cmd.outstream)
         tasks: list[Task] = super().load_tasks(cmd, pos_args)
         if self.workspace is None:
             if hasattr(cmd, "choose"):  # else doit would run all tasks

@@ -36,6 +36,9 @@ def run_again(parent: int) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line *arguments* from the current folder; returns the exit code."""
     if arguments[:1] == ["--version"]:
+        from .streams import end_with_reader
+
+        end_with_reader()
         print(_version())
         return 0
     try:

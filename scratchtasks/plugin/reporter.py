@@ -296,9 +296,9 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
                 self.outstream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             self.outstream.flush()  # so that it stands in order with what goes to stderr
         except BrokenPipeError:  # `doit | head`: the build goes on without its reader
-            nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-            os.dup2(nothing, self.outstream.fileno())
-            os.close(nothing)
+            from .streams import discard
+
+            discard(self.outstream)
 
 
 def _info(task: Any) -> Any:

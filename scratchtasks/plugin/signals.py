@@ -76,15 +76,6 @@ def install(cancel: Callable[[], None], events: Events) -> Callable[[], None]:
     return undo
 
 
-def end_with_reader() -> None:
-    """Let this process end when nobody reads its standard output any more, as `head` ends others.
-
-    For what may end anywhere.  Where output is captured in this process nothing is changed.
-    """
-    if sys.stdout is sys.__stdout__ and signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN:
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-
-
 def end_with_parent(parent: int) -> None:
     """Have this process get SIGTERM when the process *parent*, which has started it, is gone.
 

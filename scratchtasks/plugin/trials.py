@@ -3,11 +3,11 @@
 import os
 from typing import TYPE_CHECKING
 
-from scratchtasks.core.errors import ConfigError
+from scratchtasks.core.errors import ConfigError, StoreError
 from scratchtasks.core.label import parse_label
 from scratchtasks.core.target import Service
 from scratchtasks.core.task import Task
-from scratchtasks.store.atomic import read_error
+from scratchtasks.store.atomic import read_named
 
 from .events import Finished, Outcome, Started, Work
 
@@ -74,16 +74,16 @@ class Trials:
         for source in service.smoke.structure_test:
             path = self._path(source, service)
             try:
-                with open(os.path.join(self._session.world.root, path), encoding="utf-8") as file:
-                    text = file.read()
+                data = read_named(os.path.join(self._session.world.root, path))
+                text = None if data is None else data.decode()
             except UnicodeDecodeError as error:
                 what = f"wanted UTF-8, got byte 0x{error.object[error.start]:02x}"
                 raise ConfigError(path, what) from None
-            except FileNotFoundError:
+            except StoreError as error:
+                raise ConfigError(path, error.what) from None
+            if text is None:
                 where = f"{service.origin}: smoke.structure_test"
-                raise ConfigError(where, f"there is no file {path}") from None
-            except OSError as error:
-                raise read_error(path, error) from error
+                raise ConfigError(where, f"there is no file {path}")
             tests.append(parse_structure(text, path))
         return tests
 

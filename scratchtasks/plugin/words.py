@@ -41,6 +41,8 @@ def resolve_words(
     if takes_tasks(cmd):
         known = {f"image:{name}" for name in fresh}
         check_words([word for word in pos_args if word not in known], session, users_tasks)
+    if getattr(cmd, "name", "") == "info" and len(pos_args) == 1:
+        _check_name(pos_args[0], session, users_tasks)
     _check_after(session.after, users_tasks)
     for task in users_tasks:
         if task.name in session.graph.tasks or task.name in GROUPS:
@@ -61,8 +63,7 @@ def check_words(
         return  # tasks and targets that doit makes later
     theirs = {task.name: task for task in users_tasks}
     targets = {target for task in users_tasks for target in task.targets}
-    ours = {name: name for name in (*GROUPS, *session.graph.tasks)}
-    ours |= {task: task for kind in AFTER for task in _tasks_of(kind, session)}
+    ours = {name: name for name in _names_of_ours(session)}
     for word in words:
         if word in theirs:
             if theirs[word].params or theirs[word].pos_arg:
@@ -106,5 +107,19 @@ def _refuse(word: str, known: dict[str, str], session: "Session | LateSession") 
         raise GraphError(word, "there is no such task", "`doit list --all` shows all")
 
 
-def _tasks_of(kind: str, session: "Session | LateSession") -> list[str]:
-    return [f"{kind}:{name}" for name in session.names_for(kind)]
+def _check_name(word: str, session: "Session | LateSession", users_tasks: Sequence[Task]) -> None:
+    """See to it that *word* is the name of a task: doit's `info` looks up nothing else, and ends
+    with a KeyError.  Raises: GraphError."""
+    known = [*_names_of_ours(session), *(task.name for task in users_tasks)]
+    if word not in known:
+        maker = session.task_of_target(word)
+        hint = f"{maker} makes it" if maker else did_you_mean(word, known)
+        raise GraphError(word, "there is no such task", hint)
+
+
+def _names_of_ours(session: "Session | LateSession") -> Iterator[str]:
+    yield from GROUPS
+    yield from session.graph.tasks
+    for kind in AFTER:
+        for name in session.names_for(kind):
+            yield f"{kind}:{name}"

@@ -6,12 +6,12 @@ import glob
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError
+from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError, StoreError
 
 from .switches import lock_of
 
@@ -39,6 +39,8 @@ class Workspace:
     *rules* are what `scratch_image(...)` and `genrule(...)` return.  *after* are names of tasks of
     your own that write sources: all of ours come after them.  *root* is the workspace root, by
     default the folder of the file that makes the Workspace.
+
+    Raises: ConfigError for arguments of another kind.
     """
 
     def __init__(
@@ -53,10 +55,10 @@ class Workspace:
         dodo = self._dodo = sys._getframe(1).f_globals
         self.root = os.path.abspath(root or os.path.dirname(dodo.get("__file__", "")))
         self.began = time.monotonic()
-        self.after = (after,) if isinstance(after, str) else tuple(after)
-        self._globs = (services,) if isinstance(services, str) else tuple(services)
-        self._images = tuple(images)
-        self._rules = tuple(rules)
+        self.after = _several("after", after, _is_name, "names of tasks")
+        self._globs = _several("services", services, _is_below, "globs relative to the root")
+        self._images = _several("images", images, _is_image, "what scratch_image(…) returns")
+        self._rules = _several("rules", rules, _is_rule, "what genrule(…) returns")
         self._session: Session | None = None
         self._sources: dict[str, str] = {}
         # An attribute of the object only: doit would call it on the imported class as well.
@@ -125,7 +127,8 @@ class Workspace:
 
         *others* are services to leave out, because nothing is wanted of them, with their folders.
 
-        Raises: ConfigErrors with every fault of every file; GraphError.
+        Raises: ConfigErrors with every fault of every file; GraphError; ConfigError where Python
+        cannot write the names of files.
         """
         if self._session is None:
             from scratchtasks.core.span import span
@@ -134,6 +137,7 @@ class Workspace:
                 from .session import Session
 
                 declared = self.declared(others)
+                _check_encoding(declared)
                 told["services"] = len(declared.services)
                 self._session = Session(
                     self.root, declared, dict(os.environ), self.events, self._sources, others
@@ -268,20 +272,48 @@ class Workspace:
 
     def _read(self, name: str) -> str | None:
         from scratchtasks.core.digest import digest_of
+        from scratchtasks.store.atomic import read_named
 
         self._sources[name] = ""
         try:
-            with open(os.path.join(self.root, name), "rb") as file:
-                data = file.read()
+            data = read_named(os.path.join(self.root, name))
+            if data is None:
+                return None
             self._sources[name] = digest_of(data)
             return data.decode()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ConfigErrors((ConfigError(name, f"cannot be read: {error.strerror}"),)) from None
+        except StoreError as error:
+            raise ConfigErrors((ConfigError(name, error.what),)) from None
         except UnicodeDecodeError as error:
             what = f"wanted UTF-8, got byte 0x{error.object[error.start]:02x} at {error.start}"
             raise ConfigErrors((ConfigError(name, what),)) from None
+
+
+def _several(name: str, given: Any, is_one: Callable[[Any], bool], wanted: str) -> tuple[Any, ...]:
+    """*given* for the argument *name*, one or several, as a tuple.  Raises: ConfigError."""
+    try:
+        found = (given,) if isinstance(given, str) or is_one(given) else tuple(given)
+    except TypeError:
+        found = (given,)
+    for item in found:
+        if not is_one(item):
+            raise ConfigError(f"dodo.py: Workspace({name}=…)", f"wanted {wanted}, got {item!r}")
+    return found
+
+
+def _is_name(item: object) -> bool:
+    return isinstance(item, str)
+
+
+def _is_below(item: object) -> bool:
+    return isinstance(item, str) and not f"{os.path.normpath(item)}/".startswith(("/", "../"))
+
+
+def _is_image(item: object) -> bool:
+    return hasattr(item, "genrules")
+
+
+def _is_rule(item: object) -> bool:
+    return hasattr(item, "label") and hasattr(item, "outs")
 
 
 def declares_tasks(dodo: Mapping[str, object]) -> bool:
@@ -291,6 +323,18 @@ def declares_tasks(dodo: Mapping[str, object]) -> bool:
         for name, each in dodo.items()
         if not isinstance(each, Workspace)
     )
+
+
+def _check_encoding(declared: "Declared") -> None:
+    """See to it that Python can write the names of files in *declared* as UTF-8, in which they
+    are.  Raises: ConfigError.
+
+    Those that are found are right in any encoding.
+    """
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8" and not repr(declared).isascii():
+        what = f"Python takes them for {encoding} (wanted utf-8)"
+        raise ConfigError("names of files", what, "set LC_ALL=C.UTF-8, without PYTHONUTF8=0")
 
 
 def _engine(env: Mapping[str, str], declared: str) -> str:

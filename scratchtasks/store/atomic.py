@@ -67,6 +67,18 @@ def read_regular(path: str, limit: int = -1) -> bytes | None:
         os.close(fd)
 
 
+def read_named(path: str) -> bytes | None:
+    """What the file *path* holds, which a user has named or made; None where there is nothing.
+
+    Raises: StoreError when it cannot be read, or is anything but a regular file.
+    """
+    data = read_regular(path)
+    if data is None and os.path.lexists(path):
+        what = "a link to nothing" if not os.path.exists(path) else "a FIFO, socket or device"
+        raise StoreError(path, f"wanted a file, got {'a folder' if os.path.isdir(path) else what}")
+    return data
+
+
 def temp_beside(path: str) -> str:
     """A fresh temporary name in *path*'s folder, unique among processes and threads."""
     return os.path.join(os.path.dirname(path), temp_name())

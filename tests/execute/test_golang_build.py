@@ -210,9 +210,10 @@ def test_a_fault_that_go_list_finds_is_that_programs_alone(
             "bad/main.go": 'package main\n\nimport _ "example.com/mono/gone"\n\nfunc main() {}\n',
             "lib/lib.go": "package lib\n",
             "empty/README": "",
+            "cgo/main.go": 'package main\n\nimport "C"\n\nfunc main() {}\n',
         },
     )
-    packages = {"good": ".", "bad": ".", "lib": ".", "empty": ".", "none": "./cmd"}
+    packages = {"good": ".", "bad": ".", "lib": ".", "empty": ".", "cgo": ".", "none": "./cmd"}
     run, results = _build(world_at, shown, root, packages)
     assert _output(tmp_path, _bytes(run, results["good"])) == "good\n"
     assert {folder: str(results[folder]) for folder in ("bad", "lib", "none")} == {
@@ -225,6 +226,11 @@ def test_a_fault_that_go_list_finds_is_that_programs_alone(
         "    hint: package is relative to the folder of service.toml",
     }
     assert str(results["empty"]).startswith("//empty:binary.list: no Go files in ")
+    assert str(results["cgo"]) == (
+        f"//cgo:binary.list: build constraints exclude all Go files in {root}/cgo\n"
+        '    hint: there is no cgo: files that import "C" do not count, nor those for other'
+        " platforms"
+    )
     assert run.go_commands().count("list") == 1
 
 

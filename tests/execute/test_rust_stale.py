@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from scratchtasks.core.errors import ActionFailed
+
 from .golang_workspace import write
 from .rust_workspace import Run, WorldAt, lock, manifest, rust_actions
 from .test_rust_sources import CALLS, library
@@ -160,3 +162,27 @@ def test_a_symlink_among_the_sources(
     up = "../" * link.count("/")
     states = points(link, f"{up}one", f"{up}two")
     check(tmp_path, world_at, {**files, "s/src/main.rs": main}, *states)
+
+
+@pytest.mark.parametrize(
+    ("there", "appears", "empty"),
+    [
+        ("s/src/said.rs", "s/src/said/mod.rs", ""),
+        ("s/src/said.rs", "s/src/said/mod.rs", "s/src/said/README"),
+        ("s/src/said/mod.rs", "s/src/said.rs", ""),
+    ],
+)
+def test_a_second_file_for_one_module(
+    tmp_path: Path, world_at: WorldAt, there: str, appears: str, empty: str
+) -> None:
+    root = tmp_path / "x"
+    main = "mod said;\n" + PRINTS.replace("SAID", "said::X")
+    files = {"s/Cargo.toml": manifest("s"), "s/src/main.rs": main}
+    write(root, {**files, there: "pub const X: u8 = 1;\n", **({empty: ""} if empty else {})})
+    lock(root / "s")
+    made = Run(world_at(root), rust_actions("s")).build()
+    write(root, {appears: "pub const X: u8 = 2;\n"})
+    with pytest.raises(ActionFailed, match=r"^//s:binary: cargo build failed$"):
+        Run(world_at(root), rust_actions("s")).build()
+    (root / there).unlink()
+    assert Run(world_at(root), rust_actions("s")).build() != made

@@ -134,6 +134,11 @@ def test_folders(world: World) -> None:
             "cannot stage web/fifo: wanted a file, folder or symlink",
         ),
         (
+            {"src": "web/other", "dest": "/a"},
+            "cannot stage web/other/caf\\udce9: wanted a name in UTF-8\n"
+            "    hint: rename it: container tools disagree on others",
+        ),
+        (
             {"src": "web/run", "dest": "/a", "owner": "apq"},
             "/a: unknown owner 'apq' (wanted a user of the image, or uid:gid)\n"
             "    hint: did you mean 'app'?",
@@ -142,6 +147,8 @@ def test_folders(world: World) -> None:
 )
 def test_refusals(wanted: dict[str, str], message: str, web: Path, world: World) -> None:
     os.mkfifo(web / "fifo")
+    (web / "other").mkdir()
+    (web / "other" / "caf\udce9").touch()
     with pytest.raises(StageError) as caught:
         staged(world, [wanted])
     assert str(caught.value) == f"//s:rootfs: {message}"

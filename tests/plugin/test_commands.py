@@ -83,6 +83,22 @@ def test_why_of_nothing_there_is(root: Path) -> None:
     assert err.startswith("ERROR: push:web: there is no such task\n    hint: ")
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("delpoy", "did you mean 'deploy'?"),
+        ("image:*", "did you mean 'image'?"),
+        ("dist/api/index.json", "image:api makes it"),
+        ("push:web", "web has no [push] table"),
+    ],
+)
+def test_info_of_nothing_there_is(word: str, hint: str, root: Path) -> None:
+    with open(root / "dodo.py", "a") as file:
+        file.write('def task_deploy():\n    return {"actions": ["true"]}\n')
+    wanted = f"ERROR: {word}: there is no such task\n    hint: {hint}\n"
+    assert doit(root, "info", word) == (3, "", wanted)
+
+
 def test_cache_shows_what_there_is_and_keeps_what_is_used(root: Path) -> None:
     doit(root)
     code, before, _ = doit(root, "cache")
@@ -120,3 +136,14 @@ def test_with_doits_own_loader(command: str, root: Path) -> None:
     code, _, err = doit(root, command)
     assert code == 3
     assert "Traceback" not in err
+
+
+def test_a_fault_in_a_call_of_ours_shows_no_traceback(root: Path) -> None:
+    text = (root / "dodo.py").read_text().replace('cmd=["cp", "a.txt", "{out}/w"]', 'cmd="cp"')
+    (root / "dodo.py").write_text(text)
+    assert doit(root, "list") == (
+        3,
+        "",
+        "ERROR: dodo.py: genrule('words'): cmd: wanted an array of strings, got the string \"cp\"\n"
+        '    hint: write ["cp"]\n',
+    )

@@ -220,21 +220,3 @@ def test_outside_the_main_thread_nothing_is_installed() -> None:
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGTERM) == before
-
-
-@pytest.mark.parametrize("command", ["list", "why", "pins", "cache"])
-def test_what_only_shows_ends_with_its_reader(command: str, tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text('[tool.doit]\nloader = "scratch"\n')
-    (tmp_path / "dodo.py").write_text(
-        "from scratchtasks import Workspace\n\nimages = Workspace(services=['api'])\n"
-    )
-    (tmp_path / "api").mkdir()
-    (tmp_path / "api/service.toml").write_text('[binary]\nrule = "prebuilt"\npath = "api"\n')
-    reader, writer = os.pipe()
-    os.close(reader)
-    try:
-        argv = [sys.executable, "-m", "doit", command]
-        done = subprocess.run(argv, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, timeout=60)
-    finally:
-        os.close(writer)
-    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")

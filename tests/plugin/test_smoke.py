@@ -1,6 +1,7 @@
 """`doit smoke`, and pushes that wait for it; bubblewrap does the work, for there is no engine."""
 
 import json
+import os
 
 import pytest
 
@@ -144,6 +145,11 @@ def test_a_structure_test_is_an_input_of_the_verdict(yard: Yard) -> None:
             CST,
             "services/web/service.toml: smoke.structure_test: there is no file no.yaml\n",
         ),
+        (
+            "pipe.yaml",
+            CST,
+            "services/web/pipe.yaml: wanted a file, got a FIFO, socket or device\n",
+        ),
     ],
 )
 def test_a_structure_test_that_cannot_be_read(
@@ -151,5 +157,6 @@ def test_a_structure_test_that_cannot_be_read(
 ) -> None:
     yard.service("web", smoke=f'[smoke]\nstructure_test = ["{source}"]\n')
     yard.site.write({"services/web/cst.yaml": text})
+    os.mkfifo(yard.site.root / "services/web/pipe.yaml")
     ran = yard.run("smoke:web")
     assert (ran.code, ran.err) == (1, f"error: {message}")

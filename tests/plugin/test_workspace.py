@@ -1,11 +1,13 @@
 """The Workspace: which services it finds, what it declares, and which faults it collects."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from scratchtasks.core.errors import ConfigErrors
+from scratchtasks.core.errors import ConfigError, ConfigErrors
 from scratchtasks.declare import go_binary, scratch_image
 from scratchtasks.plugin.workspace import Workspace
 
@@ -110,10 +112,19 @@ def test_every_fault_of_every_file_at_once(tmp_path: Path) -> None:
     assert str(broken) == "a/service.toml: wanted UTF-8, got byte 0xff at 8"
 
 
-def test_a_folder_in_the_place_of_a_file(tmp_path: Path) -> None:
-    found = workspace(tmp_path, {"a/service.toml/x": ""}, "a")
-    with pytest.raises(ConfigErrors, match=r"^a/service\.toml: cannot be read: Is a directory$"):
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    found = workspace(tmp_path, {"a/service.toml/x": "", "b/x": "", "c/x": ""}, "*")
+    os.mkfifo(tmp_path / "b/service.toml")
+    (tmp_path / "c/service.toml").symlink_to("nowhere")
+    (tmp_path / "scratch.toml").symlink_to("/dev/zero")
+    with pytest.raises(ConfigErrors) as caught:
         found.declared()
+    assert str(caught.value).splitlines() == [
+        "scratch.toml: wanted a file, got a FIFO, socket or device",
+        "a/service.toml: wanted a file, got a folder",
+        "b/service.toml: wanted a file, got a FIFO, socket or device",
+        "c/service.toml: wanted a file, got a link to nothing",
+    ]
 
 
 def test_images_and_rules_of_dodo_py_and_their_faults(tmp_path: Path) -> None:
@@ -140,3 +151,20 @@ def test_the_environment_chooses_an_engine_before_the_file_does(
     assert str(caught.value) == (
         'SCRATCH_ENGINE: wanted "docker", "podman" or "kind:CLUSTER", got the string "kond"'
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"services": ["/srv/*"]}, "services=…): wanted globs relative to the root, got '/srv/*'"),
+        ({"services": "a/../.."}, "services=…): wanted globs relative to the root, got 'a/../..'"),
+        ({"services": [1]}, "services=…): wanted globs relative to the root, got 1"),
+        ({"after": 1}, "after=…): wanted names of tasks, got 1"),
+        ({"rules": ["//:g"]}, "rules=…): wanted what genrule(…) returns, got '//:g'"),
+        ({"images": None}, "images=…): wanted what scratch_image(…) returns, got None"),
+    ],
+)
+def test_arguments_of_another_kind(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Workspace(**given)
+    assert str(caught.value) == f"dodo.py: Workspace({message}"

@@ -62,6 +62,19 @@ def test_any_environment(env: dict[str, str], tmp_path: Path, expected: dict[str
     assert site.doit().summary == "2 images up to date"  # another environment is no reason
 
 
+def test_names_of_files_that_python_cannot_have_are_refused(tmp_path: Path) -> None:
+    env = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    text = FILES["services/web/service.toml"].replace('"static"', '"größe"')
+    site = site_of(tmp_path / "ws", {**FILES, "services/web/service.toml": text})
+    (site.root / "services/web/static").rename(site.root / "services/web/größe")
+    ran = site.run(env=env)
+    assert (ran.code, ran.err) == (
+        3,
+        "ERROR: names of files: Python takes them for ascii (wanted utf-8)\n"
+        "    hint: set LC_ALL=C.UTF-8, without PYTHONUTF8=0\n",
+    )
+
+
 @pytest.mark.parametrize("args", [("-n", "4"), ("-n", "1", "image:web", "image:api")])
 def test_any_order_of_work(args: tuple[str, ...], tmp_path: Path, expected: dict[str, str]) -> None:
     site = site_of(tmp_path / "ws", FILES)

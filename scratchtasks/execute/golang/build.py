@@ -14,6 +14,7 @@ from scratchtasks.store.atomic import storage_error
 
 from ..operation import Done, Job, Outcome, World
 from .environment import go_env
+from .index import WITHOUT, may_lie
 from .library import look_at_packages
 from .toolchain import find_go
 
@@ -112,6 +113,8 @@ def _run_group(jobs: Sequence[Job], world: World) -> dict[str, Outcome]:
 
     call = _call_of(jobs[0])
     packages = {_facts(job)["exec_name"]: _facts(job)["package_arg"] for job in jobs}
+    sources = {path for job in jobs for _, path, _ in _facts(job)["inputs"]}
+    env = WITHOUT if may_lie(os.path.join(world.root, os.path.dirname(p)) for p in sources) else {}
     parent = os.path.join(world.scratch, "tmp")
     try:
         os.makedirs(parent, exist_ok=True)
@@ -119,27 +122,31 @@ def _run_group(jobs: Sequence[Job], world: World) -> dict[str, Outcome]:
     except OSError as error:
         raise storage_error(parent, error) from error
     with temp as folder:
-        _build(call, packages, folder, world)
+        _build(call, packages, folder, env, world)
         return _ship_all(jobs, call.platform, folder, world)
 
 
-def _build(call: _Call, packages: Mapping[str, str], folder: str, world: World) -> None:
+def _build(
+    call: _Call, packages: Mapping[str, str], folder: str, env: Mapping[str, str], world: World
+) -> None:
     """Build *packages* (argument by file name) into *folder*; those that fail leave no file."""
-    messages = [_go_build(call, tuple(packages.values()), folder, world)]
+    messages = [_go_build(call, tuple(packages.values()), folder, env, world)]
     if len(packages) > 1 and not _built(packages, folder):
         # An error found while loading, not compiling, keeps Go from building the others.
-        alone = [_go_build(call, (package,), folder, world) for package in packages.values()]
+        alone = [_go_build(call, (package,), folder, env, world) for package in packages.values()]
         if _built(packages, folder):
             messages = alone
     for message in dict.fromkeys(messages):
         world.processes.show(message)
 
 
-def _go_build(call: _Call, packages: Sequence[str], folder: str, world: World) -> bytes:
+def _go_build(
+    call: _Call, packages: Sequence[str], folder: str, given: Mapping[str, str], world: World
+) -> bytes:
     """Run `go build`; returns what it said on stderr.  Raises: ActionFailed if it was killed."""
     cwd = os.path.normpath(os.path.join(world.root, call.root))
     work = call.work if call.work == "off" else os.path.join(world.root, call.work)
-    env = go_env(world, call.platform, call.mod, work, cwd)
+    env = {**go_env(world, call.platform, call.mod, work, cwd), **given}
     # In one file system Go moves a finished binary to its place, so that none is ever cut off.
     env["GOTMPDIR"] = folder
     flags = [*_FLAGS, f"-tags={call.tags}", f"-ldflags={call.ldflags}", f"-o={folder}/out/"]

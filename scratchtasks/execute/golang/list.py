@@ -6,6 +6,7 @@ shares with other programs makes this run again, gives equal facts, and compiles
 
 import os
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from scratchtasks.core.action import Input
@@ -17,15 +18,12 @@ from ..process import Finished
 from . import offline
 from .embed import embedded_listings
 from .environment import go_env
+from .index import NAMES, WITHOUT, may_lie
 from .packages import FIELDS, Package, closure_of, errors_of, read_packages, standard_of
 from .place import Place, as_inputs, find_place, nested_modules, outside, shown, steering_files
 from .toolchain import find_go
 
-_NAMES = (
-    ".go|.s|.S|.sx|.h|.hh|.hpp|.hxx|.c|.cc|.cpp|.cxx|.m|.f|.F|.for|.f90|.swig|.swigcxx|.syso"
-    "|default.pgo|go.mod|!_test.go"
-)
-"""Entries of a package's folder that Go looks at; with a go.mod it is another module."""
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class GoList:
@@ -67,6 +65,10 @@ class GoList:
             return outcomes
         done = _go_list(listed[0], list(places.values()), world)
         packages = {} if done.code else read_packages(done.stdout)
+        ours = (p.folder for p in packages.values() if p.is_local and not p.is_standard)
+        if may_lie(ours):
+            done = _go_list(listed[0], list(places.values()), world, WITHOUT)
+            packages = {} if done.code else read_packages(done.stdout)
         is_refused = world.is_offline and offline.is_refused(done.stdout + done.stderr)
         if not is_refused:
             world.processes.show(done.stderr)
@@ -85,7 +87,9 @@ class GoList:
         return outcomes
 
 
-def _go_list(job: Job, places: Sequence[Place], world: World) -> Finished:
+def _go_list(
+    job: Job, places: Sequence[Place], world: World, env: Mapping[str, str] = _NONE
+) -> Finished:
     platform, place = job.action.platform, places[0]
     assert platform is not None
     # With a profile, -deps would list every package once per program that has one.
@@ -93,7 +97,7 @@ def _go_list(job: Job, places: Sequence[Place], world: World) -> Finished:
     return world.processes.run(
         [find_go(world).path, "list", *flags, *sorted({place.argument for place in places})],
         cwd=place.cwd,
-        env=go_env(world, platform, place.mod, place.work, place.cwd),
+        env={**go_env(world, platform, place.mod, place.work, place.cwd), **env},
         show_stderr=False,
     )
 
@@ -161,7 +165,7 @@ def _inputs(closure: Sequence[Package], place: Place, world: World) -> tuple[Inp
             files.update(package.sources, package.ignored)
             module = package.module.get("Dir") or place.module
             files.update(nested_modules(package.folder, module))
-            listings.add(Input("names", shown(package.folder, world.root), _NAMES))
+            listings.add(Input("names", shown(package.folder, world.root), NAMES))
             for folder, names in embedded_listings(package.folder, package.embeds):
                 listings.add(Input("names", shown(folder, world.root), names))
     return (*as_inputs(files, world), *sorted(listings))
@@ -180,6 +184,8 @@ def _hint(errors: Sequence[str], place: Place, world: World) -> str:
     if any(word in error for error in errors for word in asks_for_module):
         verb = "go mod vendor" if place.mod == "vendor" else "go mod tidy"
         return f"{verb} in {shown(place.module, world.root) or 'the workspace root'}"
+    if any("build constraints exclude all Go files" in error for error in errors):
+        return 'there is no cgo: files that import "C" do not count, nor those for other platforms'
     return ""
 
 

@@ -18,11 +18,12 @@ from .ctools import find_c_tools
 from .depinfo import input_path
 from .environment import cargo_home
 from .metadata import crate_folder, feature_flags, label_of, package_inputs
+from .sources import rivals
 from .sysroot import compiler_digest
 from .toolchain import find_rust, find_target
 from .vendored import vendored_inputs
 
-_SOURCE_NAMES = ".rs|Cargo.toml"
+_SOURCE_NAMES = (".rs", "Cargo.toml")
 
 
 class CargoBuild:
@@ -32,7 +33,7 @@ class CargoBuild:
     its answer, which is part of the key: versions and features of the whole closure.
     """
 
-    version = 4
+    version = 5
 
     def identity(self, job: Job, world: World) -> Json:
         kit = _kit(job, world)
@@ -169,11 +170,16 @@ def _read(made: Made, root: str) -> Iterator[Input]:
     yield from made.env
     for path in made.folders:
         yield Input("names", input_path(path, root), "*")
-    folders: dict[str, None] = {}
-    for path in made.files:
-        name = input_path(path, root)
+    looked: dict[str, set[str]] = {}
+    names = [input_path(path, root) for path in made.files]
+    for name in names:
         yield Input("file", name)
         if name.endswith(".rs"):
-            folders.setdefault(os.path.dirname(name))
-    for folder in folders:
-        yield Input("names", folder, _SOURCE_NAMES)
+            looked.setdefault(os.path.dirname(name), set()).update(_SOURCE_NAMES)
+    for rival in rivals(names):
+        folder, last = os.path.split(rival)
+        if not os.path.isdir(os.path.join(root, folder)):
+            folder, last = os.path.split(folder)
+        looked.setdefault(folder, set()).add(last)
+    for folder, seen in looked.items():
+        yield Input("names", folder, "|".join(sorted(seen)))

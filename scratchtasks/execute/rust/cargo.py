@@ -19,7 +19,7 @@ from .depinfo import input_path
 from .environment import cargo_home, color_flags, compiling_env, fetching_env, given_env
 from .freshness import TargetFolder
 from .linked import Linked, linked_by
-from .sources import is_silent, local_sources, output_of, paths_through_links
+from .sources import is_silent, local_sources, output_of, paths_through_links, rivals
 from .toolchain import Rust, Target
 from .vendored import vendored_inputs
 from .wrappers import rustc_wrapper
@@ -270,7 +270,8 @@ def _executable(crate: Mapping[str, Any], messages: Sequence[Message], root: str
 def _by_package(
     crate: Mapping[str, Any], made: Made | None, root: str
 ) -> Iterator[tuple[str, list[str]]]:
-    """Each local package of *crate* with those files and folders of *made* that count for it.
+    """Each local package of *crate* with those files and folders of *made*, there or looked for in
+    vain, that count for it.
 
     Each belongs to the package it lies deepest in; one outside of all counts for all.
     """
@@ -278,7 +279,7 @@ def _by_package(
         return
     places = {os.path.normpath(os.path.join(root, f)): name for name, _, f in crate["packages"]}
     owned: dict[str, list[str]] = {name: [] for name in places.values()}
-    for path in (*made.files, *made.folders):
+    for path in (*made.files, *made.folders, *rivals(made.files)):
         plain = os.path.normpath(os.path.join(root, input_path(path, root)))
         homes = [place for place in places if plain.startswith(place.rstrip("/") + "/")]
         for name in [places[max(homes, key=len)]] if homes else owned:

@@ -42,6 +42,16 @@ def local_sources(
     return theirs(files), theirs(folders)
 
 
+def rivals(files: Iterable[str]) -> Iterator[str]:
+    """The files that would stand for the same modules as *files*: `x/mod.rs` for `x.rs`, and the
+    other way round.  rustc refuses to have both."""
+    for path in files:
+        if path.endswith("/mod.rs"):
+            yield f"{os.path.dirname(path)}.rs"
+        elif path.endswith(".rs"):
+            yield f"{path[:-3]}/mod.rs"
+
+
 def paths_through_links(target_folder: str, workspace: str, home: str) -> dict[str, str]:
     """The paths that rustc's dep files in *target_folder* spell with symlinks in them, each with
     where it leads, which is all that cargo tells of it.

@@ -1,0 +1,83 @@
+"""Standard streams whose reader is gone, and such as were never opened."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .shop import write
+
+_SCRATCH = ("-c", "from scratchtasks.plugin.main import main; main()")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write(tmp_path)
+    return tmp_path
+
+
+def unread(root: Path, *argv: str) -> tuple[int, bytes]:
+    """The exit code and stderr of Python with *argv*, whose stdout nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        argv = (sys.executable, *argv)
+        done = subprocess.run(argv, cwd=root, stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    finally:
+        os.close(writer)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("list", "why", "pins", "cache", "info image:api"),
+        *("help", "help run", "help image:api", "--help", "--version"),
+        *("schedule cron", "tabcompletion"),
+    ],
+)
+def test_what_only_shows_ends_with_its_reader(command: str, root: Path) -> None:
+    assert unread(root, "-m", "doit", *command.split()) == (-signal.SIGPIPE, b"")
+
+
+def test_the_version_of_scratch_ends_with_its_reader(root: Path) -> None:
+    assert unread(root, *_SCRATCH, "--version") == (-signal.SIGPIPE, b"")
+
+
+def test_what_changes_something_goes_on_without_its_reader(root: Path) -> None:
+    doit(root)
+    assert unread(root, "-m", "doit", "clean") == (0, b"")
+    assert not (root / "dist").exists()
+    doit(root)
+    assert unread(root, "-m", "doit", "ignore", "image:api") == (0, b"")
+    assert unread(root, "-m", "doit", "forget") == (0, b"")
+    assert "status     : run" in doit(root, "info", "image:web")
+
+
+def doit(root: Path, *words: str, redirections: str = "") -> str:
+    """What doit prints, started by a shell with *redirections*."""
+    shell = f'exec "$@" {redirections}'
+    argv = ("sh", "-c", shell, "sh", sys.executable, "-m", "doit", *words)
+    return subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=60).stdout
+
+
+def test_streams_that_are_closed(root: Path) -> None:
+    assert doit(root, redirections=">&- 2>&- <&-") == ""
+    assert doit(root, "why") == "2 images up to date\n"
+    assert doit(root, redirections="2>&-").startswith("2 images up to date")
+
+
+def test_no_file_takes_the_place_of_a_closed_stream(root: Path) -> None:
+    dodo = (
+        "import os\n"
+        "from scratchtasks import Workspace\n"
+        "def task_where():\n"
+        "    where = lambda: print(*(os.readlink(f'/proc/self/fd/{n}') for n in (0, 2)))\n"
+        "    return {'actions': [where], 'verbosity': 2}\n"
+        "images = Workspace(services=['services/*'])\n"
+    )
+    write(root, {"dodo.py": dodo})
+    assert "\n/dev/null /dev/null\n" in doit(root, "where", redirections="2>&- <&-")
