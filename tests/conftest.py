@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.registry.proxy import Proxy
@@ -13,6 +14,16 @@ from tests.registry.servers import registry, serving
 # A shell that starts the tests in the background has them ignore SIGINT, and every program that
 # a test starts and interrupts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# How long an example takes depends on what else the machine does.  A fixture that examples share
+# is meant to be.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("any machine")
 
 
 ENGINES = (

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from .session import Session
 
+_BEGINNING = 1.0
+"""Seconds: what is imported for a connection, and read for it, takes less."""
+
 _SAID = {"loaded": "loaded", "tagged": "tagged", "present": "is already loaded"}
 
 
@@ -36,6 +39,7 @@ class Loads:
         self._open = ExitStack()
         self._engine: Target | None = None
         self._silence: SinkError | None = None
+        self._beginning: Thread | None = None
 
     def plan(self, names: Iterable[str]) -> None:
         """The services of the tasks *names*, which build their root file systems, are to be
@@ -89,7 +93,8 @@ class Loads:
 
     def begin(self) -> None:
         """Connect to the engine on a thread of its own, if it is near; errors come with `load`."""
-        Thread(target=self._connect, name="engine", daemon=True).start()
+        self._beginning = Thread(target=self._connect, name="engine", daemon=True)
+        self._beginning.start()
 
     def _connect(self) -> None:
         from scratchtasks.sinks.engines import is_near
@@ -118,6 +123,9 @@ class Loads:
 
     def close(self) -> None:
         """End the connection; one that is not made yet ends with the process."""
+        if self._beginning is not None and not self._session.events.exit_code:
+            # It may be reading certificates, which OpenSSL takes away as the process ends.
+            self._beginning.join(_BEGINNING)
         if self._turn.acquire(blocking=False):
             self._open.close()
             self._turn.release()

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -88,6 +89,20 @@ def end_with_parent(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it was gone before
         signal.raise_signal(signal.SIGTERM)
+
+
+def leave_threads(code: int) -> None:
+    """At the very end of an interrupted run: end this process with *code* if threads of it are
+    still at work.
+
+    They die with it in any case; but C libraries tidy up before that, and OpenSSL takes away what
+    a thread that loads certificates is about to use: the process would end by SIGSEGV.
+    """
+    if threading.active_count() > 1:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):  # closed, full, or none
+                stream.flush()
+        os._exit(code)
 
 
 class _Ending:

@@ -89,7 +89,9 @@ class Workspace:
         """Whoever tells of the run, and whoever listens, meet here."""
         from .events import Events
 
-        return Events(self.began)
+        events = Events(self.began)
+        atexit.register(_leave, events)  # before all else that is: called after that
+        return events
 
     @cached_property
     def doit_config(self) -> dict[str, Any]:
@@ -314,6 +316,13 @@ def _is_image(item: object) -> bool:
 
 def _is_rule(item: object) -> bool:
     return hasattr(item, "label") and hasattr(item, "outs")
+
+
+def _leave(events: "Events") -> None:
+    if events.exit_code:
+        from .signals import leave_threads
+
+        leave_threads(events.exit_code)
 
 
 def declares_tasks(dodo: Mapping[str, object]) -> bool:

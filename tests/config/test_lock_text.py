@@ -93,7 +93,7 @@ def test_only_the_tables_of_moved_pins_change() -> None:
 comments = st.text("# '\"=[]abc\t", max_size=12).map(lambda text: f"# {text}")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(pins(), min_size=1, max_size=4, unique_by=lambda pin: pin.name),
     st.lists(pins(), min_size=1, max_size=4, unique_by=lambda pin: pin.name),

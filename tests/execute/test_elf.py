@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchtasks.core.errors import NotStatic
@@ -154,7 +154,7 @@ def test_names_cannot_steer_the_terminal(folder: Path) -> None:
     assert "needs the loader /?[31m/ld-" in refusal(path)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, 0x400), st.binary(min_size=1, max_size=8)), max_size=6))
 def test_damage_is_refused_or_harmless(folder: Path, edits: list[tuple[int, bytes]]) -> None:
     source = folder / "-static-pie"

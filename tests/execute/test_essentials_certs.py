@@ -162,7 +162,7 @@ BASE = certificate("one") + b"# between\n" + certificate("two")
 ACCEPTED = bundle({"p": BASE})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.integers(0, len(BASE)),
     st.binary(min_size=1, max_size=8)
@@ -176,7 +176,7 @@ def test_garbage_anywhere_is_refused_or_changes_nothing(place: int, garbage: byt
     assert data == ACCEPTED
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200) | st.text("-BEGIN CERTFAUD#=\r\n", max_size=200).map(str.encode))
 def test_any_bytes_are_refused_in_our_own_words(data: bytes) -> None:
     with pytest.raises(StageError):

@@ -87,7 +87,7 @@ PATTERNS = (
     before=st.sets(st.sampled_from(NAMES), min_size=2),
     patterns=st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_another_match_always_shows_in_the_inputs(
     before: set[str], patterns: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

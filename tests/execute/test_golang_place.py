@@ -63,7 +63,7 @@ EMBEDS = (
     before=st.sets(st.sampled_from(EMBEDDABLE), min_size=2),
     patterns=st.lists(st.sampled_from(EMBEDS), min_size=1, max_size=2),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_whatever_go_embeds_anew_shows_in_a_listing(
     before: set[str], patterns: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchtasks.core.digest import DiffID, Digest, digest_of
@@ -152,9 +152,7 @@ def test_content_that_is_damaged_while_it_is_read_gives_no_layer(
     assert b"tow" not in b"".join(plain_chunks(plain, full.store.open))
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25)
 @given(st.permutations(ENTRIES), st.sampled_from([0, 1, 2**33]))
 def test_order_does_not_matter(full: World, entries: list[FileEntry], epoch: int) -> None:
     full = replace(full, epoch=epoch)

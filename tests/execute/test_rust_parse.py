@@ -36,7 +36,7 @@ def test_cargos_dep_files_come_back(names: list[str]) -> None:
     assert parse_rust_deps(text) == names
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(NAMES, min_size=1, max_size=4, unique=True))
 def test_gccs_dep_files_come_back(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]

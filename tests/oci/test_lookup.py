@@ -143,7 +143,7 @@ def found_in(layers: Layers, path: str) -> bytes | None:
     return f"{node.number} of {node.layer}".encode()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(layer(), min_size=1, max_size=4))
 def test_the_kernel_finds_the_same_at_every_path(stack: Sequence[list[Member]]) -> None:
     layers = Layers(len(stack), lambda number: stack[number])
@@ -239,7 +239,7 @@ def umoci_unpacks(stack: Iterable[Iterable[Member]], place: Path) -> Path | None
     return None if done.returncode else bundle / "rootfs"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(wild(), min_size=1, max_size=3))
 @example([[member("z", "dir"), member("z/b"), member("a", "symlink", "z"), member("a/b")]])
 @example([[member("z", "dir"), member("a", "symlink", "z"), member("a/b")]])

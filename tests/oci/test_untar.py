@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from backports import zstd
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scratchtasks.oci.expand import CannotExpand, Expanded
@@ -47,7 +47,6 @@ names = st.text(
 ).filter(lambda name: name not in (".", ".."))
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(names, st.binary(max_size=2000), max_size=5),
     st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),

@@ -45,7 +45,7 @@ def offset_of(zone: ZoneInfo, moment: int) -> int:
     return int(offset.total_seconds())
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(st.sampled_from(IDS), st.integers(0, LAST))
 def test_offsets_are_those_of_zoneinfo(zone: str, moment: int) -> None:
     data = FILES[zone]
@@ -92,7 +92,7 @@ DAYS = ("AAA3BBB,59/1,300", "AAA3BBB,1/5,J59", *(rule for rule in RULES if "365"
 but for summer time that goes on over New Year."""
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(RULES), st.integers(0, LAST))
 def test_rules_are_those_of_zoneinfo(rule: str, moment: int) -> None:
     data = footer_only(rule)
@@ -204,7 +204,7 @@ def test_moments_out_of_order_are_damage() -> None:
         parse_tzif(bytes(data), "x")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(IDS), st.integers(0, 4000), st.binary(min_size=1, max_size=4))
 def test_any_damage_is_a_clean_error_or_another_zone(zone: str, at: int, noise: bytes) -> None:
     data = FILES[zone]

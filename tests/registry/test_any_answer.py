@@ -52,7 +52,7 @@ def blob(store: ContentStore) -> Descriptor:
     return store.put_bytes(b"x" * 5000, "")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(STATUSES, HEADERS, BODIES), min_size=1, max_size=9), st.integers(0, 4))
 def test_any_answer(
     store: ContentStore,

@@ -294,3 +294,40 @@ def test_a_reader_that_goes_away_ends_no_build(tmp_path: Path) -> None:
         said = process.stderr.read()
     assert (process.wait(), said) == (0, b"")
     assert site.doit().summary == "2 images up to date"
+
+
+BUSY = """import ssl
+import threading
+import time
+
+from scratchtasks import Workspace
+
+task_images = Workspace(services=["services/*"])
+
+
+def read_certificates() -> None:
+    while True:
+        ssl.create_default_context()
+
+
+def task_busy():
+    def work() -> None:
+        for _ in range(4):
+            threading.Thread(target=read_certificates, daemon=True).start()
+        open("busy", "w").write("\\n")
+        time.sleep(60)
+
+    return {"actions": [work]}
+"""
+
+
+def test_threads_in_a_library_that_tidies_up_do_not_crash_the_end(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"dodo.py": BUSY})
+    for _ in range(5):
+        (site.root / "busy").unlink(missing_ok=True)
+        process = site.start("busy", "image")
+        wait_for(site.root / "busy")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err.decode()) == (130, "interrupted; finished work is kept\n")

@@ -174,7 +174,7 @@ def test_unfinished_files_go_after_a_day(disk: Disk) -> None:
         assert [name for name in names if name.startswith(".tmp-")] == [".tmp-2-new"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     actions=st.lists(
         st.tuples(st.integers(2, 50), st.sets(st.integers(0, 7), max_size=4)), max_size=8

@@ -125,4 +125,4 @@ class Edits(RuleBasedStateMachine):
 
 
 TestEdits = Edits.TestCase
-TestEdits.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+TestEdits.settings = settings(max_examples=12, stateful_step_count=25)

@@ -6,7 +6,7 @@ import json
 import tarfile
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchtasks.core.digest import digest_of, hex_of
@@ -34,7 +34,7 @@ def _archive(made: Made, *images: Rootfs) -> bytes:
 _CONTENTS = st.lists(st.binary(max_size=3000), min_size=1, max_size=4)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(
     images=st.lists(_CONTENTS, min_size=1, max_size=3),
     source=st.sampled_from([RECIPE, media.LAYER_TAR, media.LAYER_GZIP]),
