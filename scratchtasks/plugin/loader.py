@@ -7,6 +7,7 @@ make, and take the workspace's lock before anything is decided.
 import atexit
 import gc
 import os
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -119,8 +120,12 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         the tasks of services that have to be looked at; one of tasks of certain services, theirs.
         Any other command gets all.
         """
-        with _no_collection():
-            return self._load_tasks(cmd, pos_args)
+        try:
+            with _no_collection():
+                return self._load_tasks(cmd, pos_args)
+        except KeyboardInterrupt:  # before the run has its own handler
+            sys.stderr.write("interrupted; finished work is kept\n")
+            raise SystemExit(130) from None
 
     def _load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
         if cmd.name in _READ:
