@@ -22,7 +22,7 @@ from scratchtasks.core.action import (
     key_with_inputs,
 )
 from scratchtasks.core.digest import ActionKey, Digest, Json, canonical_json, digest_of, key_of
-from scratchtasks.core.errors import ActionFailed, ScratchError
+from scratchtasks.core.errors import ActionFailed, ScratchError, StoreError
 from scratchtasks.core.span import span
 from scratchtasks.store.atomic import storage_error
 
@@ -202,9 +202,9 @@ class Engine:
         try:
             description = self._description(job, operation)
             known = tuple(operation.inputs(job, self.world))
+            return self._compare(job, description, known)
         except ScratchError as error:
             return Verdict(fresh=False, reason=str(error), error=error)
-        return self._compare(job, description, known)
 
     def _result_of_dep(self, dep: str) -> ActionResult | None:
         verdict = self.verdict(dep)
@@ -239,9 +239,15 @@ class Engine:
     def _compare(self, job: Job, description: dict[str, Json], known: tuple[Input, ...]) -> Verdict:
         stamp = read_stamp(self.world.scratch, job.action)
         base = key_of(_SCHEME, description)
-        fault, record = "", dict[Input, str]()
+        fault, first = "", None
         for inputs in self._input_sets(base, stamp):
-            record = self.world.files.observe_all((*known, *inputs))
+            try:
+                record = self.world.files.observe_all((*known, *inputs))
+            except StoreError as error:
+                if not inputs:
+                    raise
+                fault = fault or str(error)
+                continue  # what cannot be read now is not what was read then
             key = key_with_inputs(base, record)
             verdict = Verdict(
                 fresh=False,
@@ -252,26 +258,26 @@ class Engine:
                 known=known,
                 record=record,
             )
+            first = first or verdict
             if stamp is not None and stamp.key == key:
                 fault = self._fault(stamp.result)
                 if not fault:
                     return replace(verdict, fresh=True, result=stamp.result)
             result = self.world.cache.get(key)
             if result is not None:
-                reason = why_stale(stamp, description, record, fault, job.deps)
+                reason = why_stale(stamp, description, first.record, fault, job.deps)
                 return replace(verdict, result=result, reason=reason)
             fault = fault or self.world.cache.why_missed(key)
-        reason = why_stale(stamp, description, record, fault, job.deps)
-        return replace(verdict, reason=reason)
+        assert first is not None
+        reason = why_stale(stamp, description, first.record, fault, job.deps)
+        return replace(first, reason=reason)
 
     def _input_sets(self, base: ActionKey, stamp: Stamp | None) -> Iterator[tuple[Input, ...]]:
         # The last set is nearly always the right one, and it is at hand in the stamp.
         if stamp is not None and stamp.base == base:
             yield tuple(stamp.record)
-        sets = self.world.cache.input_sets(base)
-        yield from sets
-        if not sets:
-            yield ()
+        yield from self.world.cache.input_sets(base)
+        yield ()
 
     def _fault(self, result: ActionResult) -> str:
         for blob in result.outputs.values():

@@ -279,6 +279,27 @@ def test_a_run_of_many_keeps_what_succeeded(ledger: Ledger) -> None:
     assert told == [("//:a", "failed"), ("//:b", "ran")]
 
 
+def test_what_can_no_longer_be_read_is_for_the_next_run_to_judge(ledger: Ledger) -> None:
+    one = ledger.with_actions(action("a", "x", late=["h"]), action("b", "y"))
+    one.write(h="H\n")
+    one.build("a")
+    os.unlink(f"{one.world.root}/h")
+    os.symlink("h", f"{one.world.root}/h")
+    verdict = one.engine().verdict("//:a")
+    fault = "cannot be read: too many levels of symbolic links"
+    assert (verdict.error, verdict.reason) == (None, f"{one.world.root}/h: {fault}")
+
+
+def test_what_is_known_to_be_read_and_cannot_be_is_an_error_of_that_action(ledger: Ledger) -> None:
+    os.symlink("loop", f"{ledger.world.root}/loop")
+    one = ledger.with_actions(action("a", "loop/x"), action("b", "y"))
+    one.write(y="Y\n")
+    engine = one.engine()
+    fault = "cannot be read: too many levels of symbolic links"
+    assert str(engine.verdict("//:a").error) == f"{one.world.root}/loop/x: {fault}"
+    assert engine.verdict("//:b").error is None
+
+
 def test_what_cannot_be_decided_is_an_error_of_its_dependents_too(ledger: Ledger) -> None:
     ledger.concat.toolchain = ""
     engine = ledger.engine()
