@@ -76,7 +76,7 @@ class Engine:
         self._keeps_stale = False
         self._digests: dict[str, tuple[ActionResult, Digest]] = {}
         self._failures: dict[str, ScratchError] = {}
-        self._touched = set[str]()
+        self._doubted = set[str]()
         self._lock = threading.RLock()
 
     def operation(self, action: Action) -> Operation:
@@ -326,12 +326,14 @@ class Engine:
                 return True
             else:
                 folders.add(os.path.dirname(item.path))
+        if name in self._doubted:
+            return is_swapped(root, folders, clock, is_sure=True)
         # What was changed and changed back may have been read in between; but an action that
-        # writes what it reads does so each time.
-        is_first = name not in self._touched
-        if is_touched:
-            self._touched.add(name)
-        return (is_touched and is_first) or is_swapped(root, folders, clock)
+        # writes what it reads, or beside it, does so each time.
+        is_doubtful = is_touched or is_swapped(root, folders, clock, is_sure=False)
+        if is_doubtful:
+            self._doubted.add(name)
+        return is_doubtful
 
     def _is_still(self, verdict: Verdict) -> bool:
         """Whether the description still holds: a compiler may be upgraded while it is at work."""
