@@ -33,18 +33,25 @@ def is_written(root: str, item: Input, clock: int) -> bool:
     return is_file and changed_at(root, item) > clock
 
 
-def is_swapped(root: str, folders: set[str], clock: int) -> bool:
+def is_swapped(root: str, folders: set[str], clock: int, *, is_sure: bool) -> bool:
     """Whether one of *folders*, or one above it, got its name at *clock* (in ns) or after it.
 
     What was read in the other is gone then, and what is in this may be older than *clock*.
+    Unless *is_sure*, one in the workspace counts where it cannot be told: names came or went both
+    in it and beside it.
     """
     while folders := folders - {"", "/"}:
         for folder in folders:
             with suppress(OSError):
                 info = os.lstat(os.path.join(root, folder))
+                if info.st_ctime_ns < clock:
+                    continue
                 # An entry that comes or goes moves both stamps, another name only this one.
-                is_renamed = S_ISLNK(info.st_mode) or info.st_ctime_ns > info.st_mtime_ns
-                if is_renamed and info.st_ctime_ns >= clock:
+                if S_ISLNK(info.st_mode) or info.st_ctime_ns > info.st_mtime_ns:
                     return True
+                if not is_sure and not os.path.isabs(folder):
+                    beside = os.stat(os.path.join(root, os.path.dirname(folder)))
+                    if beside.st_mtime_ns >= clock:
+                        return True
         folders = set(map(os.path.dirname, folders))
     return False

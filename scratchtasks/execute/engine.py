@@ -22,7 +22,7 @@ from scratchtasks.core.action import (
     key_with_inputs,
 )
 from scratchtasks.core.digest import ActionKey, Digest, Json, canonical_json, digest_of, key_of
-from scratchtasks.core.errors import ActionFailed, ScratchError
+from scratchtasks.core.errors import ActionFailed, ScratchError, StoreError
 from scratchtasks.core.span import span
 from scratchtasks.store.atomic import storage_error
 
@@ -76,7 +76,7 @@ class Engine:
         self._keeps_stale = False
         self._digests: dict[str, tuple[ActionResult, Digest]] = {}
         self._failures: dict[str, ScratchError] = {}
-        self._touched = set[str]()
+        self._doubted = set[str]()
         self._lock = threading.RLock()
 
     def operation(self, action: Action) -> Operation:
@@ -202,9 +202,9 @@ class Engine:
         try:
             description = self._description(job, operation)
             known = tuple(operation.inputs(job, self.world))
+            return self._compare(job, description, known)
         except ScratchError as error:
             return Verdict(fresh=False, reason=str(error), error=error)
-        return self._compare(job, description, known)
 
     def _result_of_dep(self, dep: str) -> ActionResult | None:
         verdict = self.verdict(dep)
@@ -239,9 +239,15 @@ class Engine:
     def _compare(self, job: Job, description: dict[str, Json], known: tuple[Input, ...]) -> Verdict:
         stamp = read_stamp(self.world.scratch, job.action)
         base = key_of(_SCHEME, description)
-        fault, record = "", dict[Input, str]()
+        fault, first = "", None
         for inputs in self._input_sets(base, stamp):
-            record = self.world.files.observe_all((*known, *inputs))
+            try:
+                record = self.world.files.observe_all((*known, *inputs))
+            except StoreError as error:
+                if not inputs:
+                    raise
+                fault = fault or str(error)
+                continue  # what cannot be read now is not what was read then
             key = key_with_inputs(base, record)
             verdict = Verdict(
                 fresh=False,
@@ -252,26 +258,26 @@ class Engine:
                 known=known,
                 record=record,
             )
+            first = first or verdict
             if stamp is not None and stamp.key == key:
                 fault = self._fault(stamp.result)
                 if not fault:
                     return replace(verdict, fresh=True, result=stamp.result)
             result = self.world.cache.get(key)
             if result is not None:
-                reason = why_stale(stamp, description, record, fault, job.deps)
+                reason = why_stale(stamp, description, first.record, fault, job.deps)
                 return replace(verdict, result=result, reason=reason)
             fault = fault or self.world.cache.why_missed(key)
-        reason = why_stale(stamp, description, record, fault, job.deps)
-        return replace(verdict, reason=reason)
+        assert first is not None
+        reason = why_stale(stamp, description, first.record, fault, job.deps)
+        return replace(first, reason=reason)
 
     def _input_sets(self, base: ActionKey, stamp: Stamp | None) -> Iterator[tuple[Input, ...]]:
         # The last set is nearly always the right one, and it is at hand in the stamp.
         if stamp is not None and stamp.base == base:
             yield tuple(stamp.record)
-        sets = self.world.cache.input_sets(base)
-        yield from sets
-        if not sets:
-            yield ()
+        yield from self.world.cache.input_sets(base)
+        yield ()
 
     def _fault(self, result: ActionResult) -> str:
         for blob in result.outputs.values():
@@ -320,12 +326,14 @@ class Engine:
                 return True
             else:
                 folders.add(os.path.dirname(item.path))
+        if name in self._doubted:
+            return is_swapped(root, folders, clock, is_sure=True)
         # What was changed and changed back may have been read in between; but an action that
-        # writes what it reads does so each time.
-        is_first = name not in self._touched
-        if is_touched:
-            self._touched.add(name)
-        return (is_touched and is_first) or is_swapped(root, folders, clock)
+        # writes what it reads, or beside it, does so each time.
+        is_doubtful = is_touched or is_swapped(root, folders, clock, is_sure=False)
+        if is_doubtful:
+            self._doubted.add(name)
+        return is_doubtful
 
     def _is_still(self, verdict: Verdict) -> bool:
         """Whether the description still holds: a compiler may be upgraded while it is at work."""

@@ -42,6 +42,7 @@ def why_stale(
 ) -> str:
     """One line; *fault* says what is wrong with the remembered outputs, if anything is.
 
+    *record* are values as they are now, of what the stamp's action had read as far as is known.
     *deps* are the results of what the action needs, which may know their version.
     """
     if stamp is None:
@@ -51,9 +52,11 @@ def why_stale(
         *_dep_changes(stamp.description.get("deps"), now.get("deps"), deps),
         *_pin_changes(stamp.description.get("identity"), now.get("identity")),
         *_differences(_without_told(stamp.description), _without_told(now)),
-        *_input_changes(stamp.record, record),
     )
-    changes = list(dict.fromkeys(said))  # on each platform, perhaps
+    changes = list(dict.fromkeys(said))  # of each platform the same, perhaps
+    # Another description may read other files: no word of those that only one of the two reads.
+    seen = {i: v for i, v in record.items() if not changes or i in stamp.record}
+    changes += _input_changes(stamp.record, seen)
     if not changes:
         return fault or "its stamp is out of date"
     more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
@@ -116,8 +119,8 @@ def _short(value: Any) -> str:
 
 
 def _input_changes(before: InputRecord, after: InputRecord) -> Iterator[str]:
-    for item in sorted({*before, *after}):
-        old, new = before.get(item, ""), after.get(item, "")
+    for item in sorted(after):
+        old, new = before.get(item, ""), after[item]
         if old != new:
             yield f"{_KINDS[item.kind]}{_shown(item)} {_verb(old, new)}"
 

@@ -142,8 +142,12 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         the tasks of services that have to be looked at; one of tasks of certain services, theirs.
         Any other command gets all.
         """
-        with _no_collection():
-            return self._load_tasks(cmd, pos_args)
+        try:
+            with _no_collection():
+                return self._load_tasks(cmd, pos_args)
+        except KeyboardInterrupt:  # before the run has its own handler
+            sys.stderr.write("interrupted; finished work is kept\n")
+            raise SystemExit(130) from None
 
     def _load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
         if cmd.name in _READ:

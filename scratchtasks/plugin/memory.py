@@ -133,7 +133,10 @@ class Memory:
         missed = (self._stale or set()) - session.graph.services.keys()
         table, self._table = self._table, None
         with span(session.world.tell, "remember", "memo") as told:
-            memo = remembered(session, self._head, self._began, self._memo, missed, table)
+            try:
+                memo = remembered(session, self._head, self._began, self._memo, missed, table)
+            except StoreError:  # what cannot be read was told of by whoever needed it
+                return
             write_memo(memo, self._folder, self._environment)
             told["paths"] = len(memo.paths)
 

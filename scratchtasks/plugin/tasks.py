@@ -78,7 +78,10 @@ class UpToDate:
         self._reason = ""
 
     def __call__(self, task: object, values: dict[str, Any]) -> bool:
-        self._reason = self._session.why_stale(self._task)
+        try:
+            self._reason = self._session.why_stale(self._task)
+        except ScratchError as error:  # its action meets it again, and fails as its own
+            self._reason = str(error)
         if not self._reason and not self._session.is_recorded(self._task, values.get(OUR_VALUE)):
             # The result stands, but doit was told to forget it (or lost its database).
             self._reason = "doit has no record of it"

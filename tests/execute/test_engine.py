@@ -188,9 +188,10 @@ def test_what_the_run_alone_names_may_go_meanwhile(change: str, ledger: Ledger) 
 
 
 @pytest.mark.parametrize("place", ["sub", "sub/deep"])
+@pytest.mark.parametrize("is_written", [False, True])
 @pytest.mark.parametrize("is_link", [False, True])
 def test_a_folder_of_what_the_run_alone_names_may_be_swapped(
-    place: str, is_link: bool, ledger: Ledger
+    place: str, is_link: bool, is_written: bool, ledger: Ledger
 ) -> None:
     """What is in the new one may be of long ago."""
     one = ledger.with_actions(action("a", "x", late=[f"{place}/h"]))
@@ -211,12 +212,32 @@ def test_a_folder_of_what_the_run_alone_names_may_be_swapped(
         if not is_link:
             (root / "sub").rename(root / "old")
         put("new")
+        if is_written:
+            one.write(**{f"{place}/other": ""})
 
     put("old")
     time.sleep(0.05)  # until a clock's tick has passed
     one.concat.during = during
     assert one.build("a") == ["x\nnew\n"]
     assert one.build("a") == ["x\nnew\n"]
+
+
+def test_a_run_that_writes_beside_what_it_reads_is_believed_the_second_time(
+    ledger: Ledger,
+) -> None:
+    one = ledger.with_actions(action("a", "x", late=["sub/h"]))
+    (Path(one.world.root) / "sub").mkdir()
+    one.write(**{"sub/h": "H\n"})
+    time.sleep(0.05)  # until a clock's tick has passed
+    numbers = iter(range(99))
+
+    def during() -> None:
+        number = next(numbers)
+        one.write(**{f"beside{number}": "", f"sub/in{number}": ""})
+
+    one.concat.during = during
+    assert one.build("a") == ["x\nh\n"]
+    assert len(one.concat.ran) == 2
 
 
 def test_a_compiler_that_is_upgraded_at_work(ledger: Ledger) -> None:
@@ -277,6 +298,27 @@ def test_a_run_of_many_keeps_what_succeeded(ledger: Ledger) -> None:
     assert engine.build("//:b") == results["//:b"]
     told = [(name, how) for name, how, _ in two.notes.told if how != "started"]
     assert told == [("//:a", "failed"), ("//:b", "ran")]
+
+
+def test_what_can_no_longer_be_read_is_for_the_next_run_to_judge(ledger: Ledger) -> None:
+    one = ledger.with_actions(action("a", "x", late=["h"]), action("b", "y"))
+    one.write(h="H\n")
+    one.build("a")
+    os.unlink(f"{one.world.root}/h")
+    os.symlink("h", f"{one.world.root}/h")
+    verdict = one.engine().verdict("//:a")
+    fault = "cannot be read: too many levels of symbolic links"
+    assert (verdict.error, verdict.reason) == (None, f"{one.world.root}/h: {fault}")
+
+
+def test_what_is_known_to_be_read_and_cannot_be_is_an_error_of_that_action(ledger: Ledger) -> None:
+    os.symlink("loop", f"{ledger.world.root}/loop")
+    one = ledger.with_actions(action("a", "loop/x"), action("b", "y"))
+    one.write(y="Y\n")
+    engine = one.engine()
+    fault = "cannot be read: too many levels of symbolic links"
+    assert str(engine.verdict("//:a").error) == f"{one.world.root}/loop/x: {fault}"
+    assert engine.verdict("//:b").error is None
 
 
 def test_what_cannot_be_decided_is_an_error_of_its_dependents_too(ledger: Ledger) -> None:

@@ -32,7 +32,8 @@ STAMP = Stamp(
         ({**RECORD, Input("names", "", "*"): "2"}, "the files in the workspace root is new"),
         ({**RECORD, MODE: "-"}, "the mode of run.sh changed"),
         ({**RECORD, LINK: "elsewhere"}, "the symlink current changed"),
-        ({FILE: "1", NAMES: "1", MODE: "x"}, "the symlink current is gone"),
+        ({**RECORD, LINK: ""}, "the symlink current is gone"),
+        ({FILE: "2"}, "a/b.go changed"),
         (
             dict.fromkeys(RECORD, "9"),
             "a/b.go changed; the symlink current changed; the mode of run.sh changed and 1 more",
@@ -59,6 +60,14 @@ def test_inputs(record: dict[Input, str], reason: str) -> None:
 )
 def test_descriptions(description: dict[str, Json], reason: str) -> None:
     assert why_stale(STAMP, description, RECORD, "") == reason
+
+
+def test_what_another_description_does_not_read_is_not_gone() -> None:
+    now: dict[str, Json] = {**DESCRIPTION, "op": "y"}
+    reason = 'op changed from "x" to "y"'
+    assert why_stale(STAMP, now, {}, "") == reason
+    assert why_stale(STAMP, now, {Input("file", "other"): "1"}, "") == reason
+    assert why_stale(STAMP, now, {FILE: ""}, "") == f"{reason}; a/b.go is gone"
 
 
 def test_no_stamp_faults_and_nothing_at_all() -> None:

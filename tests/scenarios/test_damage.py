@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from .workspaces import Site, shop
+from .workspaces import LOADER, Site, shop
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +133,22 @@ def test_a_damaged_summary_is_written_anew(text: str, built: Site) -> None:
     images = built.images()
     (built.root / "dist/images.json").write_text(text)
     check_mended(built, images)
+
+
+@pytest.mark.parametrize("loader", [LOADER, ""], ids=["ours", "doit's"])
+def test_a_layout_that_cannot_be_read_fails_its_own_image(loader: str, tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.write({"pyproject.toml": loader})
+    site.doit("image")
+    dist = site.root / "dist"
+    shutil.rmtree(dist)
+    dist.symlink_to(dist.name)
+    ran = site.run("--continue", "image")
+    assert (ran.code, ran.summary) == (2, "2 images, 2 failed")
+    assert [line for line in ran.err.splitlines() if not line.startswith("scratchtasks: ")] == [
+        f"error: {dist}/{name}: cannot be read: too many levels of symbolic links"
+        for name in ("api", "web")
+    ]
+    dist.unlink()
+    site.doit("image")
+    assert list(site.images()) == ["api", "web"]

@@ -247,3 +247,35 @@ def test_why_names_the_file_that_changed(built: Site) -> None:
         ),
     ]
     assert "//services/api:image: up to date" in built.doit("why", "api").out
+
+
+def test_why_says_nothing_of_files_that_stand_as_they_did(tmp_path: Path) -> None:
+    dodo = """from scratchtasks import Workspace, genrule
+
+task_images = Workspace(rules=[genrule(
+    name="all", srcs=["*.sql"], outs=["o"], cmd=["sh", "-c", "cat *.sql > $0/o", "{out}"],
+    env={"K": "1"},
+)])
+"""
+    site = site_of(tmp_path / "ws", {"dodo.py": dodo, "pyproject.toml": LOADER, "a.sql": "a"})
+    site.doit("rule")
+    site.write({"b.sql": "b"})
+    site.doit("rule")
+    for change, reason in (
+        ({"a.sql": "A"}, "a.sql changed"),
+        ({"dodo.py": dodo.replace('"1"', '"2"')}, 'params.env.K changed from "1" to "2"'),
+    ):
+        site.write(change)
+        assert site.doit("why", "rule:all").out == f"//:all: {reason}\n"
+        site.doit("rule")
+
+
+@pytest.mark.parametrize("loader", [LOADER, ""], ids=["ours", "doit's"])
+def test_a_file_that_becomes_a_link_to_itself_is_staged_as_one(loader: str, tmp_path: Path) -> None:
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, "pyproject.toml": loader})
+    site.doit("image")
+    page = site.root / "services/web/static/index.html"
+    page.unlink()
+    page.symlink_to(page.name)
+    site.doit("image")
+    assert site.images() == site.clean_build(tmp_path / "clean", "image")

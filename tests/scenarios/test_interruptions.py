@@ -62,6 +62,22 @@ def task_lose():
 def task_after():
     return {"actions": [(Path("after").touch,)]}
 """
+HASTY = """import signal
+import sys
+
+from scratchtasks import Workspace
+
+task_images = Workspace(services=["services/*"])
+
+
+class Interrupting:
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "scratchtasks.plugin.session":  # made before the run has its own handler
+            signal.raise_signal(signal.SIGINT)
+
+
+sys.meta_path.insert(0, Interrupting())
+"""
 SLOW = 'echo $$ > pid; sleep 60 & echo $! > child; wait; echo done > "$1"\n'
 
 
@@ -184,6 +200,13 @@ def test_a_signal_counts_where_python_loses_what_its_handler_raises(
     ran = site.run(f"lose:{how}", "after")
     assert (ran.code, ran.err) == (143, "interrupted; finished work is kept\n")
     assert not (site.root / "after").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "list"])
+def test_ctrl_c_while_files_are_still_read_shows_no_traceback(command: str, tmp_path: Path) -> None:
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": HASTY})
+    ran = site.run(command)
+    assert (ran.code, ran.out, ran.err) == (130, "", "interrupted; finished work is kept\n")
 
 
 def test_an_interrupted_compilation_is_made_up_for(tmp_path: Path) -> None:
