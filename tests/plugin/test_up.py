@@ -218,7 +218,7 @@ def test_one_that_lost_its_name_to_an_interrupted_run_goes(
     process = site.start("up", name)
     try:
         deadline = time.monotonic() + 60
-        while not engine.containers.list(all=True, filters={"name": name}):
+        while not engine.containers.list(all=True, sparse=True, filters={"name": name}):
             assert time.monotonic() < deadline
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
@@ -226,7 +226,7 @@ def test_one_that_lost_its_name_to_an_interrupted_run_goes(
     finally:
         process.kill()
         process.communicate()
-    assert engine.containers.list(all=True, filters={"name": name}) == []
+    assert engine.containers.list(all=True, sparse=True, filters={"name": name}) == []
     there = engine.api.images(quiet=True, all=True)
     assert (before in there, engine.images.get(f"{name}:latest").id in there) == (False, True)
 
