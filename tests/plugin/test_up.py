@@ -218,7 +218,7 @@ def test_one_that_lost_its_name_to_an_interrupted_run_goes(
     process = site.start("up", name)
     try:
         deadline = time.monotonic() + 60
-        while not engine.containers.list(all=True, sparse=True, filters={"name": name}):
+        while not engine.api.containers(all=True, filters={"name": name}):
             assert time.monotonic() < deadline
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
@@ -226,7 +226,7 @@ def test_one_that_lost_its_name_to_an_interrupted_run_goes(
     finally:
         process.kill()
         process.communicate()
-    assert engine.containers.list(all=True, sparse=True, filters={"name": name}) == []
+    assert engine.api.containers(all=True, filters={"name": name}) == []
     there = engine.api.images(quiet=True, all=True)
     assert (before in there, engine.images.get(f"{name}:latest").id in there) == (False, True)
 
@@ -447,7 +447,7 @@ def test_a_ctrl_c_while_a_container_is_replaced(
         watching.until(lambda: watching.rounds() == 1)
         (before,) = engine.containers.list(filters={"name": name})
         source.write_text(source.read_text().replace('os.Getenv("WORD")', '"edited"'))
-        watching.until(lambda: len(engine.containers.list(all=True, filters={"name": name})) == 2)
+        watching.until(lambda: len(engine.api.containers(all=True, filters={"name": name})) == 2)
         time.sleep(0.5)  # the old one is told to stop, which takes three seconds
         os.killpg(watching.process.pid, signal.SIGINT)
         assert watching.process.wait(timeout=30) == 130

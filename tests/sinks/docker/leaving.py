@@ -30,8 +30,9 @@ def swept_of(client: DockerClient, image: str) -> set[str]:
     try:
         sweep(client)
     finally:
-        ids = {each.id for each in client.containers.list(all=True)}
-        names = {name for each in client.images.list() for name in each.tags}
+        # Without a look into each: others' may go meanwhile.
+        ids = {each["Id"] for each in client.api.containers(all=True)}
+        names = {name for each in client.api.images() for name in each["RepoTags"] or ()}
         for whose, container in containers.items():
             has_container = container.id in ids
             has_image = any(name.endswith(f"{REPOSITORY}:{tags[whose]}") for name in names)
