@@ -146,8 +146,9 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             with _no_collection():
                 return self._load_tasks(cmd, pos_args)
         except KeyboardInterrupt:  # before the run has its own handler
-            sys.stderr.write("interrupted; finished work is kept\n")
-            raise SystemExit(130) from None
+            from .signals import interrupted
+
+            raise SystemExit(interrupted()) from None
 
     def _load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
         if cmd.name in _READ:

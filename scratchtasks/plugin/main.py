@@ -23,14 +23,14 @@ def run_again(parent: int) -> None:
 
     It ends with the process *parent*, which has started it and holds the workspace's lock for it.
     """
-    from .signals import end_with_parent
+    from .signals import end_with_parent, interrupted
 
     folder = os.getcwd()
     try:
         end_with_parent(parent)
         sys.exit(_doit(folder, sys.argv[1:], folder))
     except KeyboardInterrupt:
-        sys.exit(_interrupted())
+        sys.exit(interrupted())
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -68,7 +68,9 @@ def run(arguments: Sequence[str]) -> int:
                 return 0
         return _doit(root, list(arguments), folder)
     except KeyboardInterrupt:  # before the run has its own handler
-        return _interrupted()
+        from .signals import interrupted
+
+        return interrupted()
 
 
 def find_workspace(folder: str) -> str | None:
@@ -183,11 +185,6 @@ def _version() -> str:
             return "(not installed)"
 
     return f"scratchtasks {of('scratchtasks')}, doit {of('doit')}"
-
-
-def _interrupted() -> int:
-    sys.stderr.write("interrupted; finished work is kept\n")
-    return 130
 
 
 def _refuse(why: str) -> int:

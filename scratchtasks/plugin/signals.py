@@ -91,6 +91,12 @@ def end_with_parent(parent: int) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
+def interrupted() -> int:
+    """Tell of a Ctrl-C that came before the run had its own handler; returns the exit code."""
+    sys.stderr.write(_LINE.decode())
+    return 128 + signal.SIGINT
+
+
 def leave_threads(code: int) -> None:
     """At the very end of an interrupted run: end this process with *code* if threads of it are
     still at work.

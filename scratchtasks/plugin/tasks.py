@@ -49,8 +49,10 @@ def need_of(kind: str, name: str, tasks: Mapping[str, Task]) -> str:
     built for it; if it wants another, that is built when it says so.
     """
     need = f"{AFTER[kind]}:{name}"
+    if kind != "load":
+        return need
     part = f"{need}@{host_platform()}"
-    return part if kind == "load" and part in tasks else need
+    return part if part in tasks else need
 
 
 _ENGINES = {"docker": "Docker", "podman": "podman"}
