@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 from scratchtasks.store.atomic import remove, storage_error, write_atomic
 from scratchtasks.store.notes import Notes, notes_from
-from scratchtasks.store.signature import Content, Meaning
+from scratchtasks.store.signature import Content, Meaning, Note
 
-_FORMAT = 3
+_FORMAT = 4
 _KEPT = 4
 """Memos that are kept: a few terminals, each with an environment of its own."""
 
@@ -45,12 +45,25 @@ class Known(NamedTuple):
     digest: str = ""
 
 
+class Tree(NamedTuple):
+    """The numbers of what git reads to say what it has said: while none of it has moved, it would
+    say so again.
+
+    *own* are git's files; where one of them has moved, it may be another tree.  *rest* are all
+    paths of which nothing but git's answer depends.  Without *own*, only git can tell.
+    """
+
+    own: Sequence[int] = ()
+    rest: Sequence[int] = ()
+
+
 class Memo:
     """*paths* (relative to the root where they lie inside) with the Note of each.
 
     *head* is what must be equal for it to count at all.  *count* is the number of services,
     *unknown* of those among them of which nothing is known; *expires* a time in seconds; *latest*
-    the newest stamp in all notes, in ns; *git* what git said, by its arguments.
+    the newest stamp in all notes, in ns; *git* what git said, by its arguments; *tree* what that
+    depends on, None where nobody has looked for it yet.
 
     What only a run with something to do reads: *meanings* are the inputs behind each path, as
     `joined` has them, one without any counts by its note alone; *common* are the numbers of paths
@@ -67,6 +80,7 @@ class Memo:
         expires: float,
         latest: int,
         git: dict[str, str],
+        tree: Tree | None = None,
         meanings: "Meanings | None" = None,
         common: Sequence[int] = (),
         services: dict[str, Known] | None = None,
@@ -79,11 +93,15 @@ class Memo:
         self.expires = expires
         self.latest = latest
         self.git = git
+        self.tree = tree
         self.meanings = Meanings() if meanings is None else meanings
         self.common = common
         self.services = {} if services is None else services
         self.changed = set[int]()
         """Numbers of the paths that were found to mean something else than before; never
+        written."""
+        self.looked: Mapping[int, Note] = {}
+        """The notes of those of the paths that had moved, from before git was asked; never
         written."""
         self.contents: Mapping[str, Content] = {}
         """What large files held that had moved; never written."""
@@ -175,8 +193,9 @@ def read_memo(folder: str, environment: str, head: str) -> Memo | None:
     value = read_marshalled(f"{folder}/{environment}")
     if value is None or value[1] != head:
         return None
-    token, _, paths, notes, *rest = value
+    token, _, paths, notes, tree, *rest = value
     memo = Memo(head, paths.split("\0"), notes_from(notes), *rest)
+    memo.tree = None if tree is None else Tree(*(array("I", numbers) for numbers in tree))
     memo.token = token
     return memo
 
@@ -204,7 +223,8 @@ def write_memo(memo: Memo, folder: str, environment: str) -> None:
         for name, known in memo.services.items()
     }
     more = (token, memo.meanings.blocks(), array("I", memo.common).tobytes(), services)
-    hot = (token, memo.head, "\0".join(memo.paths), memo.notes.tobytes(),
+    tree = memo.tree and tuple(array("I", numbers).tobytes() for numbers in memo.tree)
+    hot = (token, memo.head, "\0".join(memo.paths), memo.notes.tobytes(), tree,
            memo.count, memo.unknown, memo.expires, memo.latest, memo.git)  # fmt: skip
     write_marshalled(f"{folder}/{environment}.more", more)
     write_marshalled(f"{folder}/{environment}", hot)

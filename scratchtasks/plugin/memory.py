@@ -3,8 +3,8 @@
 import fcntl
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, chdir, contextmanager, suppress
+from collections.abc import Collection, Mapping
+from contextlib import chdir, suppress
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import StoreError
@@ -22,8 +22,6 @@ from .memo import (
 from .recall import stale_services
 
 if TYPE_CHECKING:
-    from subprocess import Popen
-
     from scratchtasks.store.signature import Content
 
     from .outline import Outline
@@ -61,12 +59,10 @@ class Memory:
         memo = read_memo(self._folder, self._environment, self._head)
         if memo is None or _is_at_work(os.path.join(self._root, ".scratch", "lock")):
             return False
-        with self._asking_git(memo.git) as agrees:
-            with chdir(self._root):  # where it is, nearly always
-                self._stale = stale_services(memo, self._folder, self._environment, only)
-            self.contents = memo.contents
-            if self._stale is None or not agrees():
-                return False
+        self._stale = self._look(memo, only)
+        self.contents = memo.contents
+        if self._stale is None:
+            return False
         self._memo = memo
         return True
 
@@ -75,6 +71,11 @@ class Memory:
         """How many paths were looked at."""
         assert self._memo is not None
         return len(self._memo.paths)
+
+    @property
+    def git(self) -> Mapping[str, str]:
+        """What git says now, by its arguments, as far as is known."""
+        return self._memo.git if self._memo is not None else {}
 
     @property
     def count(self) -> int:
@@ -114,9 +115,13 @@ class Memory:
 
         Where that cannot be written, nothing is lost but time.
         """
-        if self._memo is not None and not self._memo.token and self._memo.meanings:
+        memo = self._memo
+        if memo is None or (memo.token and not self._is_unsettled(memo)):
+            return
+        if memo.meanings or read_meanings(memo, self._folder, self._environment):
+            self._settle(memo)
             with suppress(StoreError):
-                write_memo(self._memo, self._folder, self._environment)
+                write_memo(memo, self._folder, self._environment)
 
     def prepare(self, session: "Session") -> None:
         """Do what `keep` can do before *session* has found out anything."""
@@ -137,6 +142,7 @@ class Memory:
                 memo = remembered(session, self._head, self._began, self._memo, missed, table)
             except StoreError:  # what cannot be read was told of by whoever needed it
                 return
+            self._settle(memo)
             write_memo(memo, self._folder, self._environment)
             told["paths"] = len(memo.paths)
 
@@ -160,28 +166,27 @@ class Memory:
         """Forget what was up to date."""
         drop_memos(self._folder)
 
-    @contextmanager
-    def _asking_git(self, said: Mapping[str, str]) -> Iterator[Callable[[], bool]]:
-        """Have git at work inside `with`, beside the look at files; what it gives waits for the
-        answers, and is whether they are what git has *said* before, by its arguments."""
-        with ExitStack() as running:
-            try:
-                asked = [
-                    (running.enter_context(self._begin_git(args)), value)
-                    for args, value in said.items()
-                ]
-            except OSError:
-                yield lambda: False
-            else:
-                yield lambda: all(
-                    git.communicate()[0].strip() == value and not git.returncode
-                    for git, value in asked
-                )
+    def _look(self, memo: Memo, only: Collection[str]) -> set[str] | None:
+        """The services of *memo* that have to be looked at; None when that is all of them."""
+        with chdir(self._root):  # where it is, nearly always
+            if not memo.git:
+                return stale_services(memo, self._folder, self._environment, only)
+            from .git_again import Asking
 
-    def _begin_git(self, args: str) -> "Popen[str]":
-        from .templates import begin_git
+            with Asking(memo.git, self._root, self._env) as git:
+                stale = stale_services(memo, self._folder, self._environment, only, git.begin)
+                return stale if git.agrees() else None
 
-        return begin_git(args.split(" "), self._root, self._env)
+    def _settle(self, memo: Memo) -> None:
+        """Find out what git's answers in *memo* depend on, so that it need not be asked again."""
+        if self._is_unsettled(memo):
+            from .git_again import settle_tree
+
+            settle_tree(memo, self._root, self._env)
+
+    @staticmethod
+    def _is_unsettled(memo: Memo) -> bool:
+        return bool(memo.git) and memo.tree is None
 
 
 def _is_at_work(lock: str) -> bool:

@@ -11,7 +11,7 @@ from scratchtasks.store.notes import Notes
 from scratchtasks.store.owner import started_at
 from scratchtasks.store.signature import Meaning, Note, Watch, value_at
 
-from .memo import Known, Meanings, Memo, joined, packages, split
+from .memo import Known, Meanings, Memo, Tree, joined, packages, split
 
 if TYPE_CHECKING:
     from scratchtasks.core.task import Task
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SUMMARY = "dist/images.json"
 """It tells of all images and is written by every run that makes one."""
+
+OURS = (".scratch/", "dist/")
+"""How the paths begin that come and go with each image."""
 
 _NEVER = float("inf")
 
@@ -91,6 +94,10 @@ class Table:
             self._kept.discard(self._numbers.get(SUMMARY, -1))
             there = (before.services[name] for name in looked_at if name in before.services)
             self._dropped = before.changed.union(*(known.watched for known in there))
+        self._tree = before.tree if before else None
+        # Notes from before git was asked.
+        self._known = before.notes if before else Notes()
+        self._looked = before.looked if before else {}
 
     def numbers_of(self, watches: Iterable[Watch]) -> list[int]:
         """The numbers of the paths of *watches*, which are put into the table."""
@@ -128,9 +135,11 @@ class Table:
     ) -> Memo:
         """The Memo of this table; paths that nothing depends on any more are blank, or left out
         once they are many."""
-        used = self._kept | self._seen
+        tree = self._tree_now()
+        used = self._kept.union(self._seen, tree.rest if tree else ())
         if (len(self._paths) - len(used)) * _FEW_BLANKS > len(used):
             services, common = self._compact(sorted(used), services, common)
+            tree = None
         else:
             for number in self._dropped - used:
                 self._paths[number], self._notes[number], self._meanings[number] = "", None, ""
@@ -143,10 +152,33 @@ class Table:
             expires,
             self._latest,
             git,
+            tree,
             self._meanings,
             sorted(set(common)),
             services,
         )
+
+    def _tree_now(self) -> Tree | None:
+        """What the answers of git depend on still: what no service depends on any more may be
+        tracked by git.  None where a path was noted after git was asked, and has moved between.
+        """
+        tree = self._tree
+        if tree is None or not tree.own:
+            return tree
+        rest = set(tree.rest) - self._seen
+        for number in self._seen.union(self._dropped - self._kept - rest):
+            note = (
+                self._looked.get(number, self._known[number]) if number < len(self._known) else ()
+            )
+            if note == ():
+                continue  # no answer depends on its note
+            if number in self._seen:
+                if self._notes[number] != note:
+                    return None
+            elif not self._paths[number].startswith(OURS):
+                self._notes[number], self._meanings[number] = note, ""
+                rest.add(number)
+        return Tree(tree.own, sorted(rest))
 
     def _compact(
         self, used: list[int], services: dict[str, Known], common: Iterable[int]

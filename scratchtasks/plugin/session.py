@@ -57,7 +57,7 @@ class Session:
     """The graph of a workspace and everything needed to decide about it and build it.
 
     *sources* are the files that declare it, with the Digest that was read.  *others* are names
-    of services that were left out.
+    of services that were left out.  *said* is what git says, as far as it was asked just now.
     """
 
     def __init__(
@@ -68,11 +68,12 @@ class Session:
         events: Events,
         sources: Mapping[str, str] = MappingProxyType({}),
         others: Collection[str] = (),
+        said: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         scratch = os.path.join(root, ".scratch")
         self.declared = declared
         self.sources = sources
-        self.templates = Templates(root, env)
+        self.templates = Templates(root, env, said)
         self.expand = self.templates.expand
         self.graph: ActionGraph = analyze(declared, self.expand)
         self.git, self.head = self.templates.asked, tuple(self.templates.watches)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from scratchtasks.core.errors import ConfigError, did_you_mean
 from scratchtasks.core.target import Service
@@ -23,11 +24,17 @@ _OF_HEAD = frozenset({"short", "sha"})
 
 
 class Templates:
-    """Expands templates; git is asked at most once for each value, and only if one is used."""
+    """Expands templates; git is asked at most once for each value, and only if one is used.
 
-    def __init__(self, root: str, env: Mapping[str, str]) -> None:
+    *known* is what git says by its arguments, joined by spaces, where it was asked just now.
+    """
+
+    def __init__(
+        self, root: str, env: Mapping[str, str], known: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._root = root
         self._env = env
+        self._known = known
         self._git: dict[str, str] = {}
         self.watches: list[Watch] = []
         """Files that say that git would answer the same again, as they were before it did."""
@@ -67,7 +74,8 @@ class Templates:
         if rest not in self._git:
             if rest in _OF_HEAD and not self.watches:
                 self.watches = self._watch_head()
-            self._git[rest] = self._ask_git(name, _GIT[rest], where)
+            answer = self._known.get(" ".join(_GIT[rest]))
+            self._git[rest] = answer or self._ask_git(name, _GIT[rest], where)
         return self._git[rest]
 
     def _watch_head(self) -> list[Watch]:

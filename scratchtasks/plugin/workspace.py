@@ -141,8 +141,9 @@ class Workspace:
                 declared = self.declared(others)
                 _check_encoding(declared)
                 told["services"] = len(declared.services)
+                said = self.memory.git if others else _NONE
                 self._session = Session(
-                    self.root, declared, dict(os.environ), self.events, self._sources, others
+                    self.root, declared, dict(os.environ), self.events, self._sources, others, said
                 )
                 self._session.after = self.after
             # After that, or the interpreter would look for garbage in all of it as it ends.

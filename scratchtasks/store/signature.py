@@ -96,6 +96,16 @@ def note_of(info: os.stat_result, clock: int) -> Signature:
     return signature if is_settled(signature, clock) else ()
 
 
+def stat_note(path: str, clock: int) -> Note:
+    """What stat says of *path* now, no earlier than *clock* (ns since the epoch); () where that
+    cannot be told."""
+    try:
+        info = stat_of(path)
+    except StoreError:
+        return ()
+    return info and note_of(info, clock)
+
+
 def boot_id() -> str:
     """The kernel's name for this boot, "" where it has none.
 

@@ -35,7 +35,7 @@ def repository(template: Site, folder: Path, value: str) -> Site:
     return site
 
 
-def test_what_git_says_of_the_tree_is_asked_each_time(template: Site, tmp_path: Path) -> None:
+def test_what_git_says_of_the_tree_is_never_that_of_before(template: Site, tmp_path: Path) -> None:
     site = repository(template, tmp_path / "ws", "git.describe")
     changes: list[Callable[[], object]] = [
         lambda: git(site.root, "commit", "--allow-empty", "-m", "second"),

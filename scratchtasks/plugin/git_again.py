@@ -1,0 +1,109 @@
+"""Whether git would say again what a Memo knows it has said: asked, or seen without asking."""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+from scratchtasks.store.signature import stat_note
+
+from .memo import Memo, Tree
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+_YOUNG = 2_000_000_000
+"""ns. A stamp that is older, and still proves nothing, will not do so soon."""
+
+
+class Asking:
+    """Git at work inside `with`, from `begin` on: does it say again what it *said*, by its
+    arguments, in the folder *root*?"""
+
+    def __init__(self, said: Mapping[str, str], root: str, env: Mapping[str, str]) -> None:
+        self._said, self._root, self._env = said, root, env
+        self._running = ExitStack()
+        self._asked: list[tuple[Popen[str], str]] | None = None
+        self._is_lost = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def begin(self) -> None:
+        """Have git begin, unless it has."""
+        if self._asked is not None:
+            return
+        self._asked = []
+        for args, value in self._said.items():
+            from .templates import begin_git
+
+            try:
+                git = self._running.enter_context(begin_git(args.split(" "), self._root, self._env))
+            except OSError:
+                self._is_lost = True
+            else:
+                self._asked.append((git, value))
+
+    def agrees(self) -> bool:
+        """Whether it does, once it has answered; it does where it was not asked."""
+        return not self._is_lost and all(
+            git.communicate()[0].strip() == value and not git.returncode
+            for git, value in self._asked or ()
+        )
+
+
+def settle_tree(memo: Memo, root: str, env: Mapping[str, str]) -> None:
+    """Find the tree of *memo*, which is complete, and add what it lacks to its paths.
+
+    It stays None where something has just changed.
+    """
+    from .git_tree import tree_paths
+
+    found = tree_paths(root, env)
+    clock = time.time_ns()
+    notes = (
+        {path: stat_note(path, clock) for path in sorted(found.own | found.rest)} if found else {}
+    )
+    unclear = [path for path, note in notes.items() if note == ()]
+    if found is None or (unclear and not any(_is_young(path, clock) for path in unclear)):
+        memo.tree = Tree()
+        return
+    if unclear:
+        return
+    with Asking(memo.git, root, env) as asking:
+        asking.begin()
+        if not asking.agrees():
+            return
+    used = set(memo.common).union(*(known.watched for known in memo.services.values()))
+    numbers = {path: number for number, path in enumerate(memo.paths)}
+    names = {}
+    for path, note in notes.items():
+        names[path] = path.removeprefix(f"{root}/")
+        number = numbers.get(names[path])
+        if number in used and memo.notes[number] != note:
+            if memo.notes[number] != ():
+                return
+            names[path] = path  # what it holds is read each time, and tells nothing about stat
+    for path, name in names.items():
+        number = numbers.setdefault(name, len(memo.paths))
+        if number == len(memo.paths):
+            memo.paths.append(name)
+            memo.notes.append(notes[path])
+            memo.meanings.append("")
+        elif number not in used:
+            memo.notes[number] = notes[path]
+    memo.latest = max(memo.latest, *(max(note[1:3]) for note in notes.values() if note))
+    rest = {numbers[name] for name in names.values()} - used
+    memo.tree = Tree([numbers[names[path]] for path in found.own], sorted(rest))
+
+
+def _is_young(path: str, clock: int) -> bool:
+    try:
+        info = os.stat(path)
+    except OSError:
+        return True  # gone by now
+    return max(info.st_mtime_ns, info.st_ctime_ns) + _YOUNG > clock
