@@ -6,6 +6,7 @@ Source: kind, user guide ("Loading an Image Into Your Cluster"); containerd, `ct
 """
 
 import os
+import re
 import subprocess
 import tempfile
 import tomllib
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _CLUSTER = "io.x-k8s.kind.cluster"
-_ROLE = "io.x-k8s.kind.role"
-_BALANCER = "external-load-balancer"
+# Among a container's labels as docker shows them (`k=v,k=v`), or podman (`map[k:v k:v]`).
+_BALANCER = re.compile(r"\bio\.x-k8s\.kind\.role[=:]external-load-balancer\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +108,30 @@ class Kind:
         return done
 
     def _nodes(self) -> list[str]:
+        """The names of all nodes.  Raises: SinkError also when one of them does not run: it would
+        come back without what the others got.
+        """
+        # The podman of Debian 12 has no `.Label`, and its `.State` is what docker calls `.Status`.
         listed = self._run(
             "ps",
+            "--all",
             "--filter",
             f"label={_CLUSTER}={self._cluster}",
             "--format",
-            f'{{{{.Names}}}} {{{{.Label "{_ROLE}"}}}}',
+            "{{.Names}}|{{.Status}}|{{.Labels}}",
         )
-        rows = [line.split() for line in listed.splitlines() if line.strip()]
-        nodes = sorted(row[0] for row in rows if row[1:] != [_BALANCER])
+        rows = [line.split("|", 2) for line in listed.splitlines() if line.strip()]
+        nodes = {row[0]: row[1] for row in rows if not _BALANCER.search(row[2])}
         if not nodes:
             raise SinkError(
                 "kind", f"no node of a cluster {self._cluster!r} runs", "see `kind get clusters`"
             )
-        return nodes
+        for node, status in sorted(nodes.items()):
+            paused = "paused" in status.lower()
+            if paused or not status.startswith("Up "):
+                hint = f"{self._cli} {'unpause' if paused else 'start'} {node}"
+                raise SinkError("kind", f"the node {node} does not run: {status}", hint)
+        return sorted(nodes)
 
     def _images(self, node: str, names: Iterable[str]) -> dict[str, str]:
         """Digests by name, of those *names* whose content the node has in full."""

@@ -4,9 +4,10 @@ kind itself, and a kubelet, are not to be had here; its nodes' containerd and CR
 """
 
 import os
+import re
 import subprocess
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,8 +31,8 @@ from .docker.relay import relay
 ROOT = Path(__file__).parent.parent.parent
 
 
-def run(*argv: str, stdin: bytes = b"") -> str:
-    done = subprocess.run(argv, input=stdin, stdout=-1, stderr=-1, check=False)
+def run(*argv: str, stdin: bytes = b"", env: Mapping[str, str] = os.environ) -> str:
+    done = subprocess.run(argv, input=stdin, stdout=-1, stderr=-1, check=False, env=env)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().strip()
 
@@ -46,7 +47,15 @@ def node_image() -> Iterator[str]:
 
 
 @contextmanager
-def a_node(name: str, image: str, cluster: str, role: str = "worker") -> Iterator[str]:
+def a_node(
+    name: str,
+    image: str,
+    cluster: str,
+    role: str = "worker",
+    *,
+    cli: str = "docker",
+    env: Mapping[str, str] = os.environ,
+) -> Iterator[str]:
     """A container with this machine's programs, in which containerd runs."""
     programs = run("bash", str(ROOT / ".ci/containerd-engine"), "where")
     binds = [f"{path}:{path}:ro" for path in ("/usr", "/lib", "/lib64", "/bin", "/sbin")]
@@ -65,12 +74,13 @@ def a_node(name: str, image: str, cluster: str, role: str = "worker") -> Iterato
     argv = [
         word for option, values in options.items() for each in values for word in (option, each)
     ]
-    run("docker", "run", "-d", *argv, image, "containerd")
+    run(cli, "run", "-d", *argv, image, "containerd", env=env)
     try:
-        run("docker", "exec", name, "sh", "-c", "until ctr version; do sleep 0.05; done")
+        waiting = "until ctr version; do sleep 0.05; done"
+        run(cli, "exec", name, "sh", "-c", waiting, env=env)
         yield name
     finally:
-        run("docker", "rm", "-f", "-v", name)
+        run(cli, "rm", "-f", "-v", name, env=env)
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +203,90 @@ def test_a_damaged_blob_never_reaches_a_node(nodes: tuple[str, ...], made: Made,
         load(nodes, made, image)
     for node in nodes:
         assert names_in(node, name) | names_in(node, "scratchtasks.invalid") == set()
+
+
+def test_no_node_gets_anything_while_one_does_not_run(
+    nodes: tuple[str, ...], node_image: str, made: Made, name: str
+) -> None:
+    image = made.named(name, "hello")
+    run("docker", "pause", nodes[1])
+    try:
+        with pytest.raises(SinkError) as caught:
+            load(nodes, made, image)
+    finally:
+        run("docker", "unpause", nodes[1])
+    assert re.sub("Up .* [(]", "Up … (", str(caught.value)) == (
+        f"kind: the node {nodes[1]} does not run: Up … (Paused)\n"
+        f"    hint: docker unpause {nodes[1]}"
+    )
+    another = f"{cluster_of(nodes)}-another"
+    label = f"io.x-k8s.kind.cluster={cluster_of(nodes)}"
+    run("docker", "create", "--name", another, "--label", label, node_image, "containerd")
+    try:
+        with pytest.raises(SinkError) as caught:
+            load(nodes, made, image)
+    finally:
+        run("docker", "rm", another)
+    assert str(caught.value) == (
+        f"kind: the node {another} does not run: Created\n    hint: docker start {another}"
+    )
+    assert [names_in(node, name) for node in nodes] == [set(), set()]
+    assert load(nodes, made, image) == ["loaded"]
+
+
+_PODMAN = """
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+"""
+_STORAGE = """
+[storage]
+driver = "vfs"
+graphroot = "{folder}/root"
+runroot = "{folder}/run"
+"""
+
+
+@pytest.fixture
+def podman() -> Iterator[dict[str, str]]:
+    """The environment for a podman that keeps all it has in a folder, and for kind to use it."""
+    with TemporaryDirectory(prefix="podman", ignore_cleanup_errors=True) as folder:
+        files = {"CONTAINERS_CONF": _PODMAN, "CONTAINERS_STORAGE_CONF": _STORAGE}
+        for variable, text in files.items():
+            (Path(folder) / variable).write_text(text.replace("{folder}", folder))
+        yield {
+            **os.environ,
+            **{variable: f"{folder}/{variable}" for variable in files},
+            "KIND_EXPERIMENTAL_PROVIDER": "podman",
+        }
+
+
+def test_nodes_of_podman(podman: dict[str, str], made: Made, name: str) -> None:
+    cluster = f"scratchtasks-{uuid.uuid4().hex[:12]}"
+    run("podman", "import", "-", "node", stdin=bytes(1024), env=podman)
+    with ExitStack() as stack:
+        for role in ("control-plane", "external-load-balancer"):
+            each = a_node(f"{cluster}-{role}", "node", cluster, role, cli="podman", env=podman)
+            stack.enter_context(each)
+        kind = Kind(cluster, podman)
+        assert kind.load([made.named(name, "hello")], made.store) == ["loaded"]
+        assert kind.load([made.named(name, "hello")], made.store) == ["present"]
+        node = f"{cluster}-control-plane"
+        listed = ("ctr", "-n", "k8s.io", "images", "ls", "-q")
+        has = [
+            run("podman", "exec", f"{cluster}-{role}", *listed, env=podman).split()
+            for role in ("control-plane", "external-load-balancer")
+        ]
+        assert f"docker.io/library/{name}:latest" in has[0]
+        assert has[1] == []
+        run("podman", "pause", node, env=podman)
+        try:
+            with pytest.raises(SinkError, match=f"{node} does not run: Paused"):
+                kind.load([made.named(name, "hello")], made.store)
+        finally:
+            run("podman", "unpause", node, env=podman)
 
 
 def test_clusters_and_programs_that_are_not_there(made: Made) -> None:
