@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _CLUSTER = "io.x-k8s.kind.cluster"
 # Among a container's labels as docker shows them (`k=v,k=v`), or podman (`map[k:v k:v]`).
 _BALANCER = re.compile(r"\bio\.x-k8s\.kind\.role[=:]external-load-balancer\b")
+_SNAPSHOTTER = "overlayfs"  # kind's choice, and containerd's, where nothing is in its way
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,11 @@ class Kind:
     def _import(self, node: str, lacking: Sequence[_Wanted], store: ContentStore) -> None:
         archive = write_archive([each.image for each in lacking], (), store)
         snapshotter = _snapshotter(self._exec(node, "containerd", "config", "dump"))
-        options = ["--digests", "--base-name", self._new, "--snapshotter", snapshotter]
+        # A containerd that imports by itself (2.3) can unpack for the default one alone.  For
+        # another, which nodes without root or on ZFS have, it unpacks when a pod starts.
+        is_default = snapshotter == _SNAPSHOTTER
+        unpack = ["--snapshotter", snapshotter] if is_default else ["--no-unpack"]
+        options = ["--digests", "--base-name", self._new, *unpack]
         names = [self._name(each) for each in lacking]
         try:
             with span(self._tell, "load", f"import into {node}") as told:
@@ -236,7 +241,7 @@ def _snapshotter(config: str) -> str:
         plugins = {}
     new = plugins.get("io.containerd.cri.v1.images", {})
     old = plugins.get("io.containerd.grpc.v1.cri", {}).get("containerd", {})
-    return str(new.get("snapshotter") or old.get("snapshotter") or "overlayfs")
+    return str(new.get("snapshotter") or old.get("snapshotter") or _SNAPSHOTTER)
 
 
 def _last_line(said: bytes) -> str:

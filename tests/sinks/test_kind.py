@@ -53,10 +53,11 @@ def a_node(
     cluster: str,
     role: str = "worker",
     *,
+    config: str = "version = 2",
     cli: str = "docker",
     env: Mapping[str, str] = os.environ,
 ) -> Iterator[str]:
-    """A container with this machine's programs, in which containerd runs."""
+    """A container with this machine's programs, in which containerd runs with that *config*."""
     programs = run("bash", str(ROOT / ".ci/containerd-engine"), "where")
     binds = [f"{path}:{path}:ro" for path in ("/usr", "/lib", "/lib64", "/bin", "/sbin")]
     binds += [f"{programs}:/opt/bin:ro", "/sys/fs/cgroup:/sys/fs/cgroup"]
@@ -74,7 +75,8 @@ def a_node(
     argv = [
         word for option, values in options.items() for each in values for word in (option, each)
     ]
-    run(cli, "run", "-d", *argv, image, "containerd", env=env)
+    start = 'mkdir -p /etc/containerd; echo "$1" >/etc/containerd/config.toml; exec containerd'
+    run(cli, "run", "-d", *argv, image, "sh", "-c", start, "-", config, env=env)
     try:
         waiting = "until ctr version; do sleep 0.05; done"
         run(cli, "exec", name, "sh", "-c", waiting, env=env)
@@ -232,6 +234,24 @@ def test_no_node_gets_anything_while_one_does_not_run(
     )
     assert [names_in(node, name) for node in nodes] == [set(), set()]
     assert load(nodes, made, image) == ["loaded"]
+
+
+def test_a_node_with_another_snapshotter(node_image: str, made: Made, name: str) -> None:
+    config = """
+        version = 2
+        [plugins."io.containerd.grpc.v1.cri".containerd]
+        snapshotter = "native"
+        [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+        runtime_type = "io.containerd.runc.v2"
+    """  # as kind has it: without a runtime, containerd overlooks the snapshotter
+    cluster = f"scratchtasks-{uuid.uuid4().hex[:12]}"
+    image = made.named(name, "hello")
+    with a_node(f"{cluster}-0", node_image, cluster, config=config) as node:
+        assert load([node], made, image) == ["loaded"]
+        assert load([node], made, image) == ["present"]
+        reference = f"docker.io/library/{name}:latest"
+        command = ("run", "--rm", "--net-host", "--snapshotter=native", reference, name)
+        assert ctr(node, *command) == "hello"
 
 
 _PODMAN = """
