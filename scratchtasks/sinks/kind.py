@@ -7,6 +7,7 @@ Source: kind, user guide ("Loading an Image Into Your Cluster"); containerd, `ct
 
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import tomllib
@@ -44,7 +45,7 @@ class _Wanted:
 
 
 class Kind:
-    """The nodes of *cluster*; they are containers of docker, or of podman if kind is told so.
+    """The nodes of *cluster*; they are containers of docker, or of podman where kind uses that.
 
     *tell* hears of each archive that is sent to one.
     """
@@ -55,7 +56,7 @@ class Kind:
         self._env = dict(env)
         # What images are called until they are known to be whole: no registry has that name.
         self._new = f"scratchtasks.invalid/{os.urandom(8).hex()}"
-        self._cli = "podman" if env.get("KIND_EXPERIMENTAL_PROVIDER") == "podman" else "docker"
+        self._cli = _cli(env)
 
     @property
     def client(self) -> "DockerClient":
@@ -81,7 +82,7 @@ class Kind:
         return _wanted(image).names[-1]
 
     def remove_displaced(self) -> None:
-        """Nothing: the kubelet collects what no pod uses."""
+        """Nothing: a pod may name by digest what has no tag, on any node and later too."""
 
     def load(self, images: Sequence[Loadable], store: ContentStore) -> list[How]:
         """Bring *images* to each node with all their references; what was done for each.
@@ -194,13 +195,14 @@ class Kind:
         return self._exec(node, "ctr", "-n", "k8s.io", "images", *command)
 
     def _exec(self, node: str, *command: str) -> str:
-        return self._run("exec", node, *command)
+        return self._run("exec", node, *command, where=node)
 
-    def _run(self, *command: str) -> str:
+    def _run(self, *command: str, where: str = "") -> str:
         process = self._start([self._cli, *command])
         out, said = process.communicate()
         if process.returncode:
-            raise SinkError("kind", f"{self._cli} {command[0]}: {_last_line(said)}")
+            where = where or f"{self._cli} {command[0]}"
+            raise SinkError("kind", f"{where}: {_last_line(said)}")
         return out.decode(errors="replace")
 
     def _start(
@@ -214,6 +216,13 @@ class Kind:
             raise SinkError(
                 "kind", f"cannot run {argv[0]}: {error.strerror}", "kind needs it as well"
             ) from None
+
+
+def _cli(env: Mapping[str, str]) -> str:
+    """What kind runs by *env*: podman too where that is all there is."""
+    told = env.get("KIND_EXPERIMENTAL_PROVIDER")
+    there = [each for each in ("docker", "podman") if shutil.which(each, path=env.get("PATH"))]
+    return "podman" if told == "podman" or (not told and there == ["podman"]) else "docker"
 
 
 def canonical(reference: str) -> str:

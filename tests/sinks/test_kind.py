@@ -1,6 +1,6 @@
 """Loading into the nodes of a kind cluster: containers like kind's, with a real containerd in them.
 
-kind itself, and a kubelet, are not to be had here; its nodes' containerd and CRI plugin are.
+kind itself, and a kubelet, are too much for each run; its nodes' containerd and CRI plugin are not.
 """
 
 import os
@@ -307,6 +307,31 @@ def test_nodes_of_podman(podman: dict[str, str], made: Made, name: str) -> None:
                 kind.load([made.named(name, "hello")], made.store)
         finally:
             run("podman", "unpause", node, env=podman)
+
+
+def test_the_node_is_named_whose_containerd_does_not_answer(
+    nodes: tuple[str, ...], made: Made, name: str
+) -> None:
+    socket, away = "/run/containerd/containerd.sock", "/run/containerd/away"
+    run("docker", "exec", nodes[1], "mv", socket, away)
+    try:
+        with pytest.raises(SinkError, match=f"^kind: {nodes[1]}: ctr: .*{socket}"):
+            load(nodes, made, made.named(name, "hello"))
+    finally:
+        run("docker", "exec", nodes[1], "mv", away, socket)
+
+
+def test_podman_is_asked_where_kind_would_ask_it(made: Made, tmp_path: Path) -> None:
+    env = {"PATH": str(tmp_path)}
+    for program in ("podman", "docker"):
+        script = tmp_path / program
+        script.write_text(f"#!/bin/sh\necho this is {program} >&2; exit 1\n")
+        script.chmod(0o755)
+        with pytest.raises(SinkError, match=f"^kind: {program} ps: this is {program}"):
+            Kind("kind", env).load([], made.store)
+    for told in ("podman", "docker"):
+        with pytest.raises(SinkError, match=f"this is {told}"):
+            Kind("kind", env | {"KIND_EXPERIMENTAL_PROVIDER": told}).load([], made.store)
 
 
 def test_clusters_and_programs_that_are_not_there(made: Made) -> None:
