@@ -6,6 +6,8 @@ Source: kind, user guide ("Loading an Image Into Your Cluster"); containerd, `ct
 """
 
 import os
+import re
+import shutil
 import subprocess
 import tempfile
 import tomllib
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _CLUSTER = "io.x-k8s.kind.cluster"
-_ROLE = "io.x-k8s.kind.role"
-_BALANCER = "external-load-balancer"
+# Among a container's labels as docker shows them (`k=v,k=v`), or podman (`map[k:v k:v]`).
+_BALANCER = re.compile(r"\bio\.x-k8s\.kind\.role[=:]external-load-balancer\b")
+_SNAPSHOTTER = "overlayfs"  # kind's choice, and containerd's, where nothing is in its way
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class _Wanted:
 
 
 class Kind:
-    """The nodes of *cluster*; they are containers of docker, or of podman if kind is told so.
+    """The nodes of *cluster*; they are containers of docker, or of podman where kind uses that.
 
     *tell* hears of each archive that is sent to one.
     """
@@ -53,7 +56,7 @@ class Kind:
         self._env = dict(env)
         # What images are called until they are known to be whole: no registry has that name.
         self._new = f"scratchtasks.invalid/{os.urandom(8).hex()}"
-        self._cli = "podman" if env.get("KIND_EXPERIMENTAL_PROVIDER") == "podman" else "docker"
+        self._cli = _cli(env)
 
     @property
     def client(self) -> "DockerClient":
@@ -79,7 +82,7 @@ class Kind:
         return _wanted(image).names[-1]
 
     def remove_displaced(self) -> None:
-        """Nothing: the kubelet collects what no pod uses."""
+        """Nothing: a pod may name by digest what has no tag, on any node and later too."""
 
     def load(self, images: Sequence[Loadable], store: ContentStore) -> list[How]:
         """Bring *images* to each node with all their references; what was done for each.
@@ -107,20 +110,30 @@ class Kind:
         return done
 
     def _nodes(self) -> list[str]:
+        """The names of all nodes.  Raises: SinkError also when one of them does not run: it would
+        come back without what the others got.
+        """
+        # The podman of Debian 12 has no `.Label`, and its `.State` is what docker calls `.Status`.
         listed = self._run(
             "ps",
+            "--all",
             "--filter",
             f"label={_CLUSTER}={self._cluster}",
             "--format",
-            f'{{{{.Names}}}} {{{{.Label "{_ROLE}"}}}}',
+            "{{.Names}}|{{.Status}}|{{.Labels}}",
         )
-        rows = [line.split() for line in listed.splitlines() if line.strip()]
-        nodes = sorted(row[0] for row in rows if row[1:] != [_BALANCER])
+        rows = [line.split("|", 2) for line in listed.splitlines() if line.strip()]
+        nodes = {row[0]: row[1] for row in rows if not _BALANCER.search(row[2])}
         if not nodes:
             raise SinkError(
                 "kind", f"no node of a cluster {self._cluster!r} runs", "see `kind get clusters`"
             )
-        return nodes
+        for node, status in sorted(nodes.items()):
+            paused = "paused" in status.lower()
+            if paused or not status.startswith("Up "):
+                hint = f"{self._cli} {'unpause' if paused else 'start'} {node}"
+                raise SinkError("kind", f"the node {node} does not run: {status}", hint)
+        return sorted(nodes)
 
     def _images(self, node: str, names: Iterable[str]) -> dict[str, str]:
         """Digests by name, of those *names* whose content the node has in full."""
@@ -131,7 +144,11 @@ class Kind:
     def _import(self, node: str, lacking: Sequence[_Wanted], store: ContentStore) -> None:
         archive = write_archive([each.image for each in lacking], (), store)
         snapshotter = _snapshotter(self._exec(node, "containerd", "config", "dump"))
-        options = ["--digests", "--base-name", self._new, "--snapshotter", snapshotter]
+        # A containerd that imports by itself (2.3) can unpack for the default one alone.  For
+        # another, which nodes without root or on ZFS have, it unpacks when a pod starts.
+        is_default = snapshotter == _SNAPSHOTTER
+        unpack = ["--snapshotter", snapshotter] if is_default else ["--no-unpack"]
+        options = ["--digests", "--base-name", self._new, *unpack]
         names = [self._name(each) for each in lacking]
         try:
             with span(self._tell, "load", f"import into {node}") as told:
@@ -178,13 +195,14 @@ class Kind:
         return self._exec(node, "ctr", "-n", "k8s.io", "images", *command)
 
     def _exec(self, node: str, *command: str) -> str:
-        return self._run("exec", node, *command)
+        return self._run("exec", node, *command, where=node)
 
-    def _run(self, *command: str) -> str:
+    def _run(self, *command: str, where: str = "") -> str:
         process = self._start([self._cli, *command])
         out, said = process.communicate()
         if process.returncode:
-            raise SinkError("kind", f"{self._cli} {command[0]}: {_last_line(said)}")
+            where = where or f"{self._cli} {command[0]}"
+            raise SinkError("kind", f"{where}: {_last_line(said)}")
         return out.decode(errors="replace")
 
     def _start(
@@ -198,6 +216,13 @@ class Kind:
             raise SinkError(
                 "kind", f"cannot run {argv[0]}: {error.strerror}", "kind needs it as well"
             ) from None
+
+
+def _cli(env: Mapping[str, str]) -> str:
+    """What kind runs by *env*: podman too where that is all there is."""
+    told = env.get("KIND_EXPERIMENTAL_PROVIDER")
+    there = [each for each in ("docker", "podman") if shutil.which(each, path=env.get("PATH"))]
+    return "podman" if told == "podman" or (not told and there == ["podman"]) else "docker"
 
 
 def canonical(reference: str) -> str:
@@ -225,7 +250,7 @@ def _snapshotter(config: str) -> str:
         plugins = {}
     new = plugins.get("io.containerd.cri.v1.images", {})
     old = plugins.get("io.containerd.grpc.v1.cri", {}).get("containerd", {})
-    return str(new.get("snapshotter") or old.get("snapshotter") or "overlayfs")
+    return str(new.get("snapshotter") or old.get("snapshotter") or _SNAPSHOTTER)
 
 
 def _last_line(said: bytes) -> str:

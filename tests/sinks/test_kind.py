@@ -1,12 +1,13 @@
 """Loading into the nodes of a kind cluster: containers like kind's, with a real containerd in them.
 
-kind itself, and a kubelet, are not to be had here; its nodes' containerd and CRI plugin are.
+kind itself, and a kubelet, are too much for each run; its nodes' containerd and CRI plugin are not.
 """
 
 import os
+import re
 import subprocess
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,8 +31,8 @@ from .docker.relay import relay
 ROOT = Path(__file__).parent.parent.parent
 
 
-def run(*argv: str, stdin: bytes = b"") -> str:
-    done = subprocess.run(argv, input=stdin, stdout=-1, stderr=-1, check=False)
+def run(*argv: str, stdin: bytes = b"", env: Mapping[str, str] = os.environ) -> str:
+    done = subprocess.run(argv, input=stdin, stdout=-1, stderr=-1, check=False, env=env)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().strip()
 
@@ -46,8 +47,17 @@ def node_image() -> Iterator[str]:
 
 
 @contextmanager
-def a_node(name: str, image: str, cluster: str, role: str = "worker") -> Iterator[str]:
-    """A container with this machine's programs, in which containerd runs."""
+def a_node(
+    name: str,
+    image: str,
+    cluster: str,
+    role: str = "worker",
+    *,
+    config: str = "version = 2",
+    cli: str = "docker",
+    env: Mapping[str, str] = os.environ,
+) -> Iterator[str]:
+    """A container with this machine's programs, in which containerd runs with that *config*."""
     programs = run("bash", str(ROOT / ".ci/containerd-engine"), "where")
     binds = [f"{path}:{path}:ro" for path in ("/usr", "/lib", "/lib64", "/bin", "/sbin")]
     binds += [f"{programs}:/opt/bin:ro", "/sys/fs/cgroup:/sys/fs/cgroup"]
@@ -65,12 +75,14 @@ def a_node(name: str, image: str, cluster: str, role: str = "worker") -> Iterato
     argv = [
         word for option, values in options.items() for each in values for word in (option, each)
     ]
-    run("docker", "run", "-d", *argv, image, "containerd")
+    start = 'mkdir -p /etc/containerd; echo "$1" >/etc/containerd/config.toml; exec containerd'
+    run(cli, "run", "-d", *argv, image, "sh", "-c", start, "-", config, env=env)
     try:
-        run("docker", "exec", name, "sh", "-c", "until ctr version; do sleep 0.05; done")
+        waiting = "until ctr version; do sleep 0.05; done"
+        run(cli, "exec", name, "sh", "-c", waiting, env=env)
         yield name
     finally:
-        run("docker", "rm", "-f", "-v", name)
+        run(cli, "rm", "-f", "-v", name, env=env)
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +205,133 @@ def test_a_damaged_blob_never_reaches_a_node(nodes: tuple[str, ...], made: Made,
         load(nodes, made, image)
     for node in nodes:
         assert names_in(node, name) | names_in(node, "scratchtasks.invalid") == set()
+
+
+def test_no_node_gets_anything_while_one_does_not_run(
+    nodes: tuple[str, ...], node_image: str, made: Made, name: str
+) -> None:
+    image = made.named(name, "hello")
+    run("docker", "pause", nodes[1])
+    try:
+        with pytest.raises(SinkError) as caught:
+            load(nodes, made, image)
+    finally:
+        run("docker", "unpause", nodes[1])
+    assert re.sub("Up .* [(]", "Up … (", str(caught.value)) == (
+        f"kind: the node {nodes[1]} does not run: Up … (Paused)\n"
+        f"    hint: docker unpause {nodes[1]}"
+    )
+    another = f"{cluster_of(nodes)}-another"
+    label = f"io.x-k8s.kind.cluster={cluster_of(nodes)}"
+    run("docker", "create", "--name", another, "--label", label, node_image, "containerd")
+    try:
+        with pytest.raises(SinkError) as caught:
+            load(nodes, made, image)
+    finally:
+        run("docker", "rm", another)
+    assert str(caught.value) == (
+        f"kind: the node {another} does not run: Created\n    hint: docker start {another}"
+    )
+    assert [names_in(node, name) for node in nodes] == [set(), set()]
+    assert load(nodes, made, image) == ["loaded"]
+
+
+def test_a_node_with_another_snapshotter(node_image: str, made: Made, name: str) -> None:
+    config = """
+        version = 2
+        [plugins."io.containerd.grpc.v1.cri".containerd]
+        snapshotter = "native"
+        [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+        runtime_type = "io.containerd.runc.v2"
+    """  # as kind has it: without a runtime, containerd overlooks the snapshotter
+    cluster = f"scratchtasks-{uuid.uuid4().hex[:12]}"
+    image = made.named(name, "hello")
+    with a_node(f"{cluster}-0", node_image, cluster, config=config) as node:
+        assert load([node], made, image) == ["loaded"]
+        assert load([node], made, image) == ["present"]
+        reference = f"docker.io/library/{name}:latest"
+        command = ("run", "--rm", "--net-host", "--snapshotter=native", reference, name)
+        assert ctr(node, *command) == "hello"
+
+
+_PODMAN = """
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+"""
+_STORAGE = """
+[storage]
+driver = "vfs"
+graphroot = "{folder}/root"
+runroot = "{folder}/run"
+"""
+
+
+@pytest.fixture
+def podman() -> Iterator[dict[str, str]]:
+    """The environment for a podman that keeps all it has in a folder, and for kind to use it."""
+    with TemporaryDirectory(prefix="podman", ignore_cleanup_errors=True) as folder:
+        files = {"CONTAINERS_CONF": _PODMAN, "CONTAINERS_STORAGE_CONF": _STORAGE}
+        for variable, text in files.items():
+            (Path(folder) / variable).write_text(text.replace("{folder}", folder))
+        yield {
+            **os.environ,
+            **{variable: f"{folder}/{variable}" for variable in files},
+            "KIND_EXPERIMENTAL_PROVIDER": "podman",
+        }
+
+
+def test_nodes_of_podman(podman: dict[str, str], made: Made, name: str) -> None:
+    cluster = f"scratchtasks-{uuid.uuid4().hex[:12]}"
+    run("podman", "import", "-", "node", stdin=bytes(1024), env=podman)
+    with ExitStack() as stack:
+        for role in ("control-plane", "external-load-balancer"):
+            each = a_node(f"{cluster}-{role}", "node", cluster, role, cli="podman", env=podman)
+            stack.enter_context(each)
+        kind = Kind(cluster, podman)
+        assert kind.load([made.named(name, "hello")], made.store) == ["loaded"]
+        assert kind.load([made.named(name, "hello")], made.store) == ["present"]
+        node = f"{cluster}-control-plane"
+        listed = ("ctr", "-n", "k8s.io", "images", "ls", "-q")
+        has = [
+            run("podman", "exec", f"{cluster}-{role}", *listed, env=podman).split()
+            for role in ("control-plane", "external-load-balancer")
+        ]
+        assert f"docker.io/library/{name}:latest" in has[0]
+        assert has[1] == []
+        run("podman", "pause", node, env=podman)
+        try:
+            with pytest.raises(SinkError, match=f"{node} does not run: Paused"):
+                kind.load([made.named(name, "hello")], made.store)
+        finally:
+            run("podman", "unpause", node, env=podman)
+
+
+def test_the_node_is_named_whose_containerd_does_not_answer(
+    nodes: tuple[str, ...], made: Made, name: str
+) -> None:
+    socket, away = "/run/containerd/containerd.sock", "/run/containerd/away"
+    run("docker", "exec", nodes[1], "mv", socket, away)
+    try:
+        with pytest.raises(SinkError, match=f"^kind: {nodes[1]}: ctr: .*{socket}"):
+            load(nodes, made, made.named(name, "hello"))
+    finally:
+        run("docker", "exec", nodes[1], "mv", away, socket)
+
+
+def test_podman_is_asked_where_kind_would_ask_it(made: Made, tmp_path: Path) -> None:
+    env = {"PATH": str(tmp_path)}
+    for program in ("podman", "docker"):
+        script = tmp_path / program
+        script.write_text(f"#!/bin/sh\necho this is {program} >&2; exit 1\n")
+        script.chmod(0o755)
+        with pytest.raises(SinkError, match=f"^kind: {program} ps: this is {program}"):
+            Kind("kind", env).load([], made.store)
+    for told in ("podman", "docker"):
+        with pytest.raises(SinkError, match=f"this is {told}"):
+            Kind("kind", env | {"KIND_EXPERIMENTAL_PROVIDER": told}).load([], made.store)
 
 
 def test_clusters_and_programs_that_are_not_there(made: Made) -> None:
