@@ -91,6 +91,13 @@ class Loads:
             self._engine = self._open.enter_context(open_engine(name, world.env, world.tell))
         return self._engine
 
+    def check_containers(self) -> None:
+        """Raises: SinkError where the engine runs no containers; the others are not asked."""
+        from scratchtasks.sinks.engines import runs_containers
+
+        if not runs_containers(self._session.declared.engine):
+            self.engine.client  # noqa: B018
+
     def begin(self) -> None:
         """Connect to the engine on a thread of its own, if it is near; errors come with `load`."""
         self._beginning = Thread(target=self._connect, name="engine", daemon=True)

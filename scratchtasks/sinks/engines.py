@@ -76,6 +76,11 @@ def open_engine(
             client.close()
 
 
+def runs_containers(engine: str) -> bool:
+    """Whether *engine* runs containers, and not only pods."""
+    return engine.partition(":")[0] != "kind"
+
+
 def is_near(engine: str, env: Mapping[str, str]) -> bool:
     """Whether *engine* is asked at a socket of this machine, so that it answers at once or never.
 

@@ -17,7 +17,6 @@ from docker import DockerClient
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.platform import host_platform
 from scratchtasks.sinks.docker import connect
-from scratchtasks.sinks.engines import open_engine
 from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site
 from tests.sinks.docker.conftest import host_of
 from tests.sinks.docker.serving import SOURCE, compile_server, free_port, said_at
@@ -462,13 +461,19 @@ def test_a_ctrl_c_while_a_container_is_replaced(
     site.doit("up", "--down", name)
 
 
-def test_a_kind_cluster_runs_no_containers() -> None:
-    with pytest.raises(SinkError) as caught, open_engine("kind:dev", {}) as engine:
-        engine.client  # noqa: B018
-    assert str(caught.value) == (
-        "up: the engine kind:dev runs pods, not containers\n    hint: doit load, and "
-        "`doit resolve --local` for manifests that name what is loaded"
+@pytest.mark.parametrize("command", ["up", "watch"])
+def test_a_kind_cluster_runs_no_containers(command: str, tmp_path: Path) -> None:
+    site = Site(tmp_path, {"SCRATCH_ENGINE": "kind:dev"})
+    site.write({"dodo.py": DODO, "pyproject.toml": LOADER, "scratch.toml": QUICK})
+    site.write({"services/web/service.toml": PREBUILT})
+    ran = site.run(command, "web")
+    assert (ran.code, ran.out, ran.err) == (
+        3,
+        "",
+        "ERROR: up: the engine kind:dev runs pods, not containers\n    hint: doit load, and "
+        "`doit resolve --local` for manifests that name what is loaded\n",
     )
+    assert not (site.root / "dist").exists()
 
 
 def test_volumes_go_with_their_containers_only(tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ class Up(Run):  # type: ignore[misc]
         if self._is_down:
             self._names = [service_of(word, session, known=None) for word in self._args]
             return []
+        session.loads.check_containers()  # before there are names: no edit would help
         known = tuple(session.graph.services)
         self._names = list(dict.fromkeys(service_of(word, session, known) for word in self._args))
         # What is wrong with the command line is said before the build.
