@@ -17,6 +17,11 @@ _YOUNG = 2_000_000_000
 """ns. A stamp that is older, and still proves nothing, will not do so soon."""
 
 
+_MANY = 10_000
+"""Paths that nothing but git's answer depends on, from which on git, on another core beside the
+scan, is the faster one to look at them."""
+
+
 class Asking:
     """Git at work inside `with`, from `begin` on: does it say again what it *said*, by its
     arguments, in the folder *root*?"""
@@ -61,15 +66,21 @@ def settle_tree(memo: Memo, root: str, env: Mapping[str, str]) -> None:
 
     It stays None where something has just changed.
     """
-    from .git_tree import tree_paths
+    from .git_tree import TreePaths, tree_paths
 
-    found = tree_paths(root, env)
+    used = set(memo.common).union(*(known.watched for known in memo.services.values()))
+    numbers = {path: number for number, path in enumerate(memo.paths)}
+    found = tree_paths(root, env) or TreePaths()
+    names = {path: path.removeprefix(f"{root}/") for path in sorted(found.own | found.rest)}
     clock = time.time_ns()
-    notes = (
-        {path: stat_note(path, clock) for path in sorted(found.own | found.rest)} if found else {}
-    )
+    notes = {path: stat_note(path, clock) for path in names}
     unclear = [path for path, note in notes.items() if note == ()]
-    if found is None or (unclear and not any(_is_young(path, clock) for path in unclear)):
+    is_for_git = (
+        not names
+        or sum(numbers.get(name) not in used for name in names.values()) > _MANY
+        or (unclear and not any(_is_young(path, clock) for path in unclear))
+    )
+    if is_for_git:
         memo.tree = Tree()
         return
     if unclear:
@@ -78,11 +89,7 @@ def settle_tree(memo: Memo, root: str, env: Mapping[str, str]) -> None:
         asking.begin()
         if not asking.agrees():
             return
-    used = set(memo.common).union(*(known.watched for known in memo.services.values()))
-    numbers = {path: number for number, path in enumerate(memo.paths)}
-    names = {}
     for path, note in notes.items():
-        names[path] = path.removeprefix(f"{root}/")
         number = numbers.get(names[path])
         if number in used and memo.notes[number] != note:
             if memo.notes[number] != ():

@@ -29,8 +29,8 @@ class TreePaths(NamedTuple):
     """All absolute.  *own* are git's files: where one of them has moved, *rest* may be another.
     That is the files that git tracks, and the folders that hold them."""
 
-    own: frozenset[str]
-    rest: frozenset[str]
+    own: frozenset[str] = frozenset()
+    rest: frozenset[str] = frozenset()
 
 
 def tree_paths(root: str, env: Mapping[str, str]) -> TreePaths | None:
