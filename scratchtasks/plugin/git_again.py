@@ -23,13 +23,13 @@ scan, is the faster one to look at them."""
 
 
 class Asking:
-    """Git at work inside `with`, from `begin` on: does it say again what it *said*, by its
+    """Git at work inside `with`, from `begin` on: what does it say now of what it *said*, by its
     arguments, in the folder *root*?"""
 
     def __init__(self, said: Mapping[str, str], root: str, env: Mapping[str, str]) -> None:
         self._said, self._root, self._env = said, root, env
         self._running = ExitStack()
-        self._asked: list[tuple[Popen[str], str]] | None = None
+        self._asked: dict[str, Popen[str]] = {}
         self._is_lost = False
 
     def __enter__(self) -> Self:
@@ -40,25 +40,27 @@ class Asking:
 
     def begin(self) -> None:
         """Have git begin, unless it has."""
-        if self._asked is not None:
-            return
-        self._asked = []
-        for args, value in self._said.items():
-            from .templates import begin_git
+        from .templates import begin_git
 
+        for args in self._said.keys() - self._asked:
             try:
-                git = self._running.enter_context(begin_git(args.split(" "), self._root, self._env))
+                git = begin_git(args.split(" "), self._root, self._env)
             except OSError:
                 self._is_lost = True
             else:
-                self._asked.append((git, value))
+                self._asked[args] = self._running.enter_context(git)
 
-    def agrees(self) -> bool:
-        """Whether it does, once it has answered; it does where it was not asked."""
-        return not self._is_lost and all(
-            git.communicate()[0].strip() == value and not git.returncode
-            for git, value in self._asked or ()
-        )
+    def changed(self) -> dict[str, str] | None:
+        """What it says now of what it said otherwise, once it has answered, by its arguments; {}
+        where it was not asked, None where it has no answer."""
+        changed = {}
+        for args, git in self._asked.items():
+            answer = git.communicate()[0].strip()
+            if git.returncode:
+                return None
+            if answer != self._said[args]:
+                changed[args] = answer
+        return None if self._is_lost else changed
 
 
 def settle_tree(memo: Memo, root: str, env: Mapping[str, str]) -> None:
@@ -87,7 +89,7 @@ def settle_tree(memo: Memo, root: str, env: Mapping[str, str]) -> None:
         return
     with Asking(memo.git, root, env) as asking:
         asking.begin()
-        if not asking.agrees():
+        if asking.changed() != {}:
             return
     for path, note in notes.items():
         number = numbers.get(names[path])

@@ -22,7 +22,7 @@ from scratchtasks.store.atomic import remove, storage_error, write_atomic
 from scratchtasks.store.notes import Notes, notes_from
 from scratchtasks.store.signature import Content, Meaning, Note
 
-_FORMAT = 4
+_FORMAT = 5
 _KEPT = 4
 """Memos that are kept: a few terminals, each with an environment of its own."""
 
@@ -37,12 +37,13 @@ NOISE = frozenset({"_", "OLDPWD", "SHLVL"})
 
 
 class Known(NamedTuple):
-    """A service in *folder*: the *digest* of its image if that was up to date, else "", and the
-    numbers of all paths that it depends on."""
+    """A service in *folder*: the *digest* of its image if that was up to date, else "", the
+    numbers of all paths that it depends on, and with which arguments git was asked for it."""
 
     folder: str
     watched: Sequence[int] = ()
     digest: str = ""
+    git: tuple[str, ...] = ()
 
 
 class Tree(NamedTuple):
@@ -209,8 +210,8 @@ def read_meanings(memo: Memo, folder: str, environment: str) -> bool:
     memo.meanings = Meanings(blocks, len(memo.paths))
     memo.common = array("I", common)
     memo.services = {
-        name: Known(folder, array("I", watched), digest)
-        for name, (folder, watched, digest) in services.items()
+        name: Known(folder, array("I", watched), digest, git)
+        for name, (folder, watched, digest, git) in services.items()
     }
     return True
 
@@ -219,7 +220,7 @@ def write_memo(memo: Memo, folder: str, environment: str) -> None:
     """Replace the memo for *environment*; the oldest of others go.  Raises: StoreError."""
     token = os.urandom(8).hex()
     services = {
-        name: (known.folder, array("I", known.watched).tobytes(), known.digest)
+        name: (known.folder, array("I", known.watched).tobytes(), known.digest, known.git)
         for name, known in memo.services.items()
     }
     more = (token, memo.meanings.blocks(), array("I", memo.common).tobytes(), services)

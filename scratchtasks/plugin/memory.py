@@ -19,7 +19,7 @@ from .memo import (
     read_memo,
     write_memo,
 )
-from .recall import stale_services
+from .recall import few_of, stale_services
 
 if TYPE_CHECKING:
     from scratchtasks.store.signature import Content
@@ -167,15 +167,31 @@ class Memory:
         drop_memos(self._folder)
 
     def _look(self, memo: Memo, only: Collection[str]) -> set[str] | None:
-        """The services of *memo* that have to be looked at; None when that is all of them."""
+        """The services of *memo* that have to be looked at; None when that is all of them.
+
+        *memo* gets what git says now.
+        """
+        where = (memo, self._folder, self._environment)
         with chdir(self._root):  # where it is, nearly always
             if not memo.git:
-                return stale_services(memo, self._folder, self._environment, only)
+                return stale_services(*where, only)
             from .git_again import Asking
 
             with Asking(memo.git, self._root, self._env) as git:
-                stale = stale_services(memo, self._folder, self._environment, only, git.begin)
-                return stale if git.agrees() else None
+                stale = stale_services(*where, only, git.begin)
+                said = None if stale is None else git.changed()
+        if stale is None or said is None:
+            return None
+        if said:
+            if not (memo.meanings or read_meanings(*where)):
+                return None
+            memo.git, memo.token = {**memo.git, **said}, ""
+            stale |= {
+                name
+                for name, known in memo.services.items()
+                if not said.keys().isdisjoint(known.git)
+            }
+        return few_of(memo, stale)
 
     def _settle(self, memo: Memo) -> None:
         """Find out what git's answers in *memo* depend on, so that it need not be asked again."""

@@ -57,6 +57,11 @@ def stale_services(
     for name, known in memo.services.items():
         if not memo.changed.isdisjoint(known.watched):
             stale.add(name)
+    return few_of(memo, stale)
+
+
+def few_of(memo: Memo, stale: set[str]) -> set[str] | None:
+    """*stale*, or None if that is so many that it costs less to look at everything."""
     return stale if len(stale) <= len(memo.services) * _MOST else None
 
 

@@ -59,16 +59,20 @@ def remembered(
         found = _Service(session, session.graph.tasks[f"image:{name}"])
         seen.update(found.seen)
         expires = min(expires, found.expires)
-        numbers = table.numbers_of(found.watches) if found.digest else []
-        services[name] = Known(service.folder, numbers, found.digest)
-    common = table.numbers_of([*_common(session, seen), *session.head])
+        services[name] = Known(service.folder)
+        if found.digest:
+            commit, asked = session.templates.reads(name)
+            numbers = table.numbers_of([*found.watches, *commit])
+            services[name] = Known(service.folder, numbers, found.digest, asked)
+    common = table.numbers_of(_common(session, seen))
     if not before:  # else its look at them was a part of this run
         common += table.numbers_of(_program(session, began))
     told = session.exports.digests()
     for name, known in services.items():
         if told.get(name) != known.digest or name in missed:
             services[name] = Known(known.folder)
-    git = {**(before.git if before else {}), **session.git}
+    said = {**session.templates.said, **(before.git if before else {})}
+    git = {args: said[args] for known in services.values() for args in known.git}
     return table.memo(head, expires, [*(before.common if before else ()), *common], services, git)
 
 
@@ -191,7 +195,7 @@ class Table:
         for number in used:
             self._meanings.append(meanings[number])
         numbered = {
-            name: Known(known.folder, [new[number] for number in known.watched], known.digest)
+            name: known._replace(watched=[new[number] for number in known.watched])
             for name, known in services.items()
         }
         return numbered, [new[number] for number in common]

@@ -76,8 +76,6 @@ class Session:
         self.templates = Templates(root, env, said)
         self.expand = self.templates.expand
         self.graph: ActionGraph = analyze(declared, self.expand)
-        self.git, self.head = self.templates.asked, tuple(self.templates.watches)
-        """What git has said that the graph is made of, and what to watch of the rest of it."""
         files = FileStates(root, os.path.join(scratch, "files.db"), few=bool(others), env=env)
         store = ContentStore(os.path.join(scratch, "blobs"), files)
         self.world = World(

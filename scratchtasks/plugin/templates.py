@@ -36,17 +36,22 @@ class Templates:
         self._env = env
         self._known = known
         self._git: dict[str, str] = {}
-        self.watches: list[Watch] = []
-        """Files that say that git would answer the same again, as they were before it did."""
+        self._users: dict[str, set[str]] = {}
+        self._head: list[Watch] = []
+        """Files that say that HEAD is the same commit, as they were before git was asked."""
 
     @property
-    def asked(self) -> dict[str, str]:
-        """What git said, by the arguments it was asked with, joined by spaces; without what
-        *watches* are enough for."""
-        settled = _OF_HEAD if self.watches else ()
-        return {
-            " ".join(_GIT[name]): value for name, value in self._git.items() if name not in settled
-        }
+    def said(self) -> dict[str, str]:
+        """What git said, by the arguments it was asked with, joined by spaces."""
+        return {" ".join(_GIT[name]): value for name, value in self._git.items()}
+
+    def reads(self, service: str) -> tuple[list[Watch], tuple[str, ...]]:
+        """What to watch, and with which arguments to ask git, to know that its answers for
+        *service* are those of before."""
+        names = self._users.get(service, set())
+        settled = names & _OF_HEAD if self._head else set()
+        asked = tuple(" ".join(_GIT[name]) for name in sorted(names - settled))
+        return (self._head if settled else []), asked
 
     def expand(self, text: str, service: Service) -> str:
         """*text* with its templates replaced; other braces stay as they are.
@@ -71,9 +76,10 @@ class Templates:
         if rest not in _GIT:
             known = [f"git.{each}" for each in _GIT]
             raise ConfigError(where, f"unknown template {{{name}}}", did_you_mean(name, known))
+        self._users.setdefault(service.name, set()).add(rest)
         if rest not in self._git:
-            if rest in _OF_HEAD and not self.watches:
-                self.watches = self._watch_head()
+            if rest in _OF_HEAD and not self._head:
+                self._head = self._watch_head()
             answer = self._known.get(" ".join(_GIT[rest]))
             self._git[rest] = answer or self._ask_git(name, _GIT[rest], where)
         return self._git[rest]

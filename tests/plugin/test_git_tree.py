@@ -93,7 +93,7 @@ class Repository:
             nonlocal has_asked
             has_asked = True
             git.begin()
-            assert git.agrees()
+            assert git.changed() == {}
             meanwhile()
 
         with Asking(memo.git, self.root, self.env) as git, chdir(self.root):
