@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 _YOUNG = 2_000_000_000
-"""ns. A stamp that is older, and still proves nothing, will not do so soon."""
-
+"""ns. A stamp farther from now than that, which proves nothing yet, will not do so soon."""
 
 _MANY = 10_000
 """Paths that nothing but git's answer depends on, from which on git, on another core beside the
@@ -115,4 +114,4 @@ def _is_young(path: str, clock: int) -> bool:
         info = os.stat(path)
     except OSError:
         return True  # gone by now
-    return max(info.st_mtime_ns, info.st_ctime_ns) + _YOUNG > clock
+    return abs(max(info.st_mtime_ns, info.st_ctime_ns) - clock) < _YOUNG

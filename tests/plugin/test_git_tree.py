@@ -395,6 +395,10 @@ def borrows(repository: Repository) -> None:
     repository.write(".git/objects/info/alternates", "")
 
 
+def comes_from_the_future(repository: Repository) -> None:
+    os.utime(repository.top / "a/y", (_LONG_AGO, time.time() + 3600))
+
+
 def is_told(name: str) -> Step:
     def tell(repository: Repository) -> None:
         repository.env[name] = str(repository.top / ".git/other")
@@ -404,7 +408,14 @@ def is_told(name: str) -> Step:
 
 @pytest.mark.parametrize(
     "setup",
-    [tracks_dist, has_submodule, borrows, is_told("GIT_INDEX_FILE"), is_told("GIT_SHALLOW_FILE")],
+    [
+        tracks_dist,
+        has_submodule,
+        borrows,
+        comes_from_the_future,
+        is_told("GIT_INDEX_FILE"),
+        is_told("GIT_SHALLOW_FILE"),
+    ],
 )
 def test_where_only_git_can_tell_it_is_asked_each_time(setup: Step, repository: Repository) -> None:
     setup(repository)
