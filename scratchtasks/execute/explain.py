@@ -110,7 +110,14 @@ def _differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
             below = f"{path}.{name}" if path else name
             yield from _differences(before.get(name), after.get(name), below)
     elif before != after:
-        yield f"{path} changed from {_short(before)} to {_short(after)}"
+        was, now = _short(before), _short(after)
+        if was != now:
+            yield f"{path} changed from {was} to {now}"
+        elif isinstance(before, list) and len(before) == len(after):
+            for number, (old, new) in enumerate(zip(before, after, strict=True)):
+                yield from _differences(old, new, f"{path}[{number}]")
+        else:
+            yield f"{path} changed"
 
 
 def _short(value: Any) -> str:
