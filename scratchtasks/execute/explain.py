@@ -79,7 +79,9 @@ def _dep_changes(before: Any, after: Any, deps: Mapping[str, ActionResult]) -> I
             continue
         kind, _, name = alias.partition(":")
         what = _PARTS.get(alias.partition("@")[0]) or f"{kind} {name}".rstrip()
-        versions = deps[alias].facts.get("versions") if alias in deps else None
+        # A root file system has those of its layers, whichever part of it is another one.
+        is_layer = kind == "layer" and alias in deps
+        versions = deps[alias].facts.get("versions") if is_layer else None
         now = ", ".join(f"{pin} {version}" for pin, version in (versions or {}).items())
         yield f"{what} changed" + (f" (now {now})" if now else "")
 

@@ -117,9 +117,17 @@ PINNED: dict[str, Json] = {
             "binary api@linux/amd64 changed; file 0@linux/amd64 changed; "
             "what `go list` tells changed",
         ),
+        (
+            {"deps": {**PINNED["deps"], "rootfs": "2"}},  # type: ignore[dict-item]
+            "the root file system changed",
+        ),
     ],
 )
 def test_what_is_made_of_others_is_told_in_words(changed: dict[str, Json], reason: str) -> None:
     stamp = replace(STAMP, description=PINNED)
-    deps = {"layer:certs": ActionResult(outputs={}, facts={"versions": {"certifi": "2.0"}})}
+    versions = {"certifi": "2.0"}
+    deps = {
+        "layer:certs": ActionResult(outputs={}, facts={"versions": versions}),
+        "rootfs": ActionResult(outputs={}, facts={"versions": {"certs": versions}}),
+    }
     assert why_stale(stamp, {**PINNED, **changed}, RECORD, "", deps) == reason
