@@ -79,7 +79,9 @@ def _dep_changes(before: Any, after: Any, deps: Mapping[str, ActionResult]) -> I
             continue
         kind, _, name = alias.partition(":")
         what = _PARTS.get(alias.partition("@")[0]) or f"{kind} {name}".rstrip()
-        versions = deps[alias].facts.get("versions") if alias in deps else None
+        # A root file system has those of its layers, whichever part of it is another one.
+        is_layer = kind == "layer" and alias in deps
+        versions = deps[alias].facts.get("versions") if is_layer else None
         now = ", ".join(f"{pin} {version}" for pin, version in (versions or {}).items())
         yield f"{what} changed" + (f" (now {now})" if now else "")
 
@@ -110,7 +112,14 @@ def _differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
             below = f"{path}.{name}" if path else name
             yield from _differences(before.get(name), after.get(name), below)
     elif before != after:
-        yield f"{path} changed from {_short(before)} to {_short(after)}"
+        was, now = _short(before), _short(after)
+        if was != now:
+            yield f"{path} changed from {was} to {now}"
+        elif isinstance(before, list) and len(before) == len(after):
+            for number, (old, new) in enumerate(zip(before, after, strict=True)):
+                yield from _differences(old, new, f"{path}[{number}]")
+        else:
+            yield f"{path} changed"
 
 
 def _short(value: Any) -> str:

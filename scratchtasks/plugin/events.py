@@ -110,6 +110,7 @@ class Events:
         self.exit_code = 0
         """What the run has to exit with since a signal asked it to end; 0 before."""
         self._plan: Planned | None = None
+        self._untold: list[Event] = []
 
     def subscribe(
         self, listener: Listener, *, shows_messages: bool = False, wants_spans: bool = False
@@ -139,9 +140,11 @@ class Events:
         """Tell all listeners.  Takes no lock of its own.
 
         In a forked child there is nobody to tell: listeners' locks may have been held at the
-        fork.  Messages are printed all the same.
+        fork.  Messages are printed all the same, and what `untold` hands out is kept.
         """
         is_child = os.getpid() != self._pid
+        if is_child and isinstance(event, Finished | ImageMade):
+            self._untold.append(event)
         if isinstance(event, Message) and (is_child or not self._showing):
             write_all(2, event.data)
         if isinstance(event, Planned):
@@ -150,6 +153,11 @@ class Events:
             self.exit_code = 128 + event.signal
         for listener in () if is_child else self._listeners:
             listener(event)
+
+    def untold(self) -> tuple[Event, ...]:
+        """What ended in this forked child since it was last asked: the parent can be told."""
+        untold, self._untold = tuple(self._untold), []
+        return untold
 
     def show(self, data: bytes) -> None:
         """Print *data* on stderr, untouched and in one piece."""

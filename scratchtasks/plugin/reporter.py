@@ -36,6 +36,10 @@ META = "scratchtasks"
 `after` (what it does with an image) and `of` (the task that makes it); that of groups and batches
 is empty: they are not counted."""
 
+UNTOLD = "scratchtasks_untold"
+"""The key in `meta` of a task that ran in a process of its own: the events of it, which doit
+carries over with the task."""
+
 _KEPT = "\n\t"
 
 
@@ -191,7 +195,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
                 self._finish(event)
             case ImageMade(label=label, outcome=outcome):
                 with self._lock:
-                    self._made[label] = outcome
+                    self._made.setdefault(label, outcome)
 
     def _begin(self, works: tuple[Work, ...]) -> None:
         first = works[0]
@@ -204,7 +208,9 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
     def _finish(self, event: Finished) -> None:
         work = event.work
         with self._lock:
-            self._outcomes[work.name] = event.outcome
+            # What another process has made is at hand in this one.
+            if event.outcome != "hit" or work.name not in self._outcomes:
+                self._outcomes[work.name] = event.outcome
             self._hits += event.outcome == "hit"
         self._retire(work.name)
         if event.outcome == "ran" and not work.is_probe:
@@ -227,6 +233,8 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
     def _ended(self, task: Any) -> Any:
         """The `meta` of *task* if it is one of ours, after noting that it is over."""
         info = _info(task)
+        for event in task.meta.pop(UNTOLD, ()) if task.meta else ():
+            self._on_event(event)
         if info is None:
             self._display.resume(task.name)
         elif info:

@@ -16,7 +16,7 @@ from scratchtasks.core.task import Task
 from scratchtasks.execute.process import Cancelled
 
 from .backend import OUR_VALUE
-from .reporter import META
+from .reporter import META, UNTOLD
 from .selection import service_of
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class _OurAction(BaseAction):  # type: ignore[misc]
 
     def __init__(self, session: "Session") -> None:
         self.session = session
-        self.task: object = None
+        self.task: Any = None
         self.out = self.err = None
         self.result: object = None
         self.values: dict[str, Any] = {}
@@ -114,6 +114,9 @@ class _OurAction(BaseAction):  # type: ignore[misc]
             return TaskFailed(str(error))
         except Cancelled:
             return TaskFailed("interrupted")
+        finally:
+            if untold := self.session.events.untold():
+                self.task.meta[UNTOLD] = untold
         return None
 
     def do(self) -> None:

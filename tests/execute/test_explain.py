@@ -62,6 +62,18 @@ def test_descriptions(description: dict[str, Json], reason: str) -> None:
     assert why_stale(STAMP, description, RECORD, "") == reason
 
 
+def test_of_long_values_what_differs_is_told() -> None:
+    long = "x" * 99
+    lists: dict[str, Json] = {"op": [long, {"version": 1}]}
+    stamp = replace(STAMP, description=lists)
+    assert why_stale(stamp, {"op": [long, {"version": 2}]}, RECORD, "") == (
+        "op[1].version changed from 1 to 2"
+    )
+    assert why_stale(stamp, {"op": [long]}, RECORD, "") == "op changed"
+    stamp = replace(STAMP, description={"op": f"{long}1"})
+    assert why_stale(stamp, {"op": f"{long}2"}, RECORD, "") == "op changed"
+
+
 def test_what_another_description_does_not_read_is_not_gone() -> None:
     now: dict[str, Json] = {**DESCRIPTION, "op": "y"}
     reason = 'op changed from "x" to "y"'
@@ -105,9 +117,17 @@ PINNED: dict[str, Json] = {
             "binary api@linux/amd64 changed; file 0@linux/amd64 changed; "
             "what `go list` tells changed",
         ),
+        (
+            {"deps": {**PINNED["deps"], "rootfs": "2"}},  # type: ignore[dict-item]
+            "the root file system changed",
+        ),
     ],
 )
 def test_what_is_made_of_others_is_told_in_words(changed: dict[str, Json], reason: str) -> None:
     stamp = replace(STAMP, description=PINNED)
-    deps = {"layer:certs": ActionResult(outputs={}, facts={"versions": {"certifi": "2.0"}})}
+    versions = {"certifi": "2.0"}
+    deps = {
+        "layer:certs": ActionResult(outputs={}, facts={"versions": versions}),
+        "rootfs": ActionResult(outputs={}, facts={"versions": {"certs": versions}}),
+    }
     assert why_stale(stamp, {**PINNED, **changed}, RECORD, "", deps) == reason

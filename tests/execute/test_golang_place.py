@@ -170,21 +170,21 @@ def test_the_users_gowork_is_obeyed(tmp_path: Path, world_at: WorldAt) -> None:
     write(root, {"go.work": "use ./a\n", "a/go.mod": "module example.com/a\n"})
     off = world_at(root, {"GOWORK": "off"})
     assert (_place(off, "a").work, _place(off, "a").cwd) == ("off", f"{root}/a")
-    assert outside(off) == ["off", ""]
+    assert outside(off) == {"GOWORK": "off", "go.work above": ""}
 
     other = world_at(root, {"GOWORK": f"{tmp_path}/other.work"})
     place = _place(other, "a")
     assert (place.work, place.cwd) == (f"{tmp_path}/other.work", f"{root}/a")
-    assert outside(other) == [f"{tmp_path}/other.work", ""]
+    assert outside(other) == {"GOWORK": f"{tmp_path}/other.work", "go.work above": ""}
     assert f"{tmp_path}/other.work.sum" in steering_files(place, other)
 
 
 def test_a_go_work_above_the_workspace_is_key_material(tmp_path: Path, world_at: WorldAt) -> None:
     root = tmp_path / "repo" / "ws"
     write(root, {"a/go.mod": "module example.com/a\n"})
-    assert outside(world_at(root, {})) == ["", ""]
+    assert outside(world_at(root, {})) == {"GOWORK": "", "go.work above": ""}
     write(tmp_path, {"go.work": "use ./repo/ws/a\n"})
     world = world_at(root, {})
-    assert outside(world) == ["", "../.."]
+    assert outside(world) == {"GOWORK": "", "go.work above": "../.."}
     place = _place(world, "a")
     assert (place.work, place.cwd) == (f"{tmp_path}/go.work", f"{root}/a")

@@ -12,7 +12,7 @@ from scratchtasks.core.errors import ActionFailed
 
 from .golang_workspace import write
 from .rust_workspace import Run, WorldAt, lock, manifest, rust_actions
-from .test_rust_sources import CALLS, library
+from .test_rust_sources import CALLS, VENDORED, library
 
 PRINTS = 'fn main() { println!("{}", SAID); }\n'
 READS = """fn main() {{
@@ -186,3 +186,30 @@ def test_a_second_file_for_one_module(
         Run(world_at(root), rust_actions("s")).build()
     (root / there).unlink()
     assert Run(world_at(root), rust_actions("s")).build() != made
+
+
+@pytest.mark.parametrize("file", ["leaf/src/lib.rs", "said", "words/said", "leaf/words"])
+def test_a_crate_that_only_one_from_elsewhere_leads_to(
+    tmp_path: Path, world_at: WorldAt, file: str
+) -> None:
+    """As `[patch]` makes them; cargo's dep file tells nothing of them."""
+    place = {"said": "../../said", "leaf/words": "../words"}.get(file, "")
+    said = f'pub const SAID: &str = include_str!("{place}");\n'
+    source = "pub const SAID: &str = {};\n".format
+    states = writes(file, *(("old", "new") if place else (source('"old"'), source('"new"'))))
+    files = {
+        "s/.cargo/config.toml": VENDORED,
+        "s/Cargo.toml": manifest("s", 'mid = "0.1"', "[patch.crates-io]", 'leaf.path = "../leaf"'),
+        "s/src/main.rs": PRINTS.replace("SAID", "mid::SAID"),
+        "vendor/mid/Cargo.toml": manifest("mid", 'leaf = "0.1"'),
+        "vendor/mid/.cargo-checksum.json": '{"files": {}}',
+        "vendor/mid/src/lib.rs": "pub use leaf::SAID;\n",
+        "leaf/Cargo.toml": manifest("leaf"),
+        "leaf/src/lib.rs": said,
+    }
+    if file == "words/said":
+        says = 'println!("cargo:rerun-if-changed=../words");'
+        files["leaf/build.rs"] = READS.format(says=says, file="../words/said")
+        files["leaf/src/lib.rs"] = source('env!("SAID")')
+        states = writes(file, "old", "new")
+    check(tmp_path, world_at, files, *states)

@@ -1,5 +1,6 @@
 """Images that are made several at a time are those that are made one by one."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,24 @@ def test_all_numbers_of_workers_give_the_same_images(tmp_path: Path) -> None:
         assert site.doit().summary == "20 images up to date"
         found.append(_digests(site))
     assert found[0] == found[1] == found[2] == found[3]
+
+
+@pytest.mark.parametrize("args", [(), ("-n", "2"), ("-n", "2", "-P", "process")])
+def test_in_any_process_what_is_told_is_what_was_done(
+    args: tuple[str, ...], tmp_path: Path
+) -> None:
+    site = _shop(tmp_path)
+    theirs = "\n\ndef task_mine():\n    return {'actions': ['true']}\n"
+    site.write({"dodo.py": (site.root / "dodo.py").read_text() + theirs})
+    for words in (("image",), ("mine", "image")):  # planned ahead, and once theirs has run
+        site.write({"services/s07/run": " ".join(words)})
+        ran = site.doit(*args, *words)
+        assert "//services/s07:rootfs  Rootfs (linux/" in ran.out
+        assert " rebuilt" in ran.summary
+        assert " from cache" not in ran.summary
+        shutil.rmtree(site.root / "dist")
+        ran = site.doit(*args, *words)
+        assert (ran.summary, "Rootfs" in ran.out) == ("20 images, 20 from cache", False)
 
 
 @pytest.mark.parametrize("args", [(), ("-n", "2")])

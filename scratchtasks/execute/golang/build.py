@@ -36,7 +36,7 @@ class GoBuild:
         go, platform = find_go(world), job.action.platform
         assert platform is not None
         look_at_packages(_facts(job)["standard"], go, platform.architecture, world)
-        return [go.identity, [*_FLAGS, *_LDFLAGS]]
+        return {"go": go.identity, "flags": [*_FLAGS, *_LDFLAGS]}
 
     def inputs(self, job: Job, world: World) -> tuple[Input, ...]:
         """The local files of the program's closure."""

@@ -40,7 +40,7 @@ class GoList:
 
     def identity(self, job: Job, world: World) -> Json:
         """The toolchain, and a go.work from outside.  Raises: ToolchainMissing."""
-        return [find_go(world).identity, outside(world)]
+        return {"go": find_go(world).identity, **outside(world)}
 
     def inputs(self, job: Job, world: World) -> tuple[Input, ...]:
         """Nothing: only Go knows, and what it said last time is remembered."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from scratchtasks.core.action import Input
+from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ActionFailed
 from scratchtasks.core.frozen import dataclass
 
@@ -63,13 +64,13 @@ def find_place(job: Job, world: World) -> Place:
     return Place(folder=folder, module=module, work=work, cwd=home, mod=mod)
 
 
-def outside(world: World) -> list[str]:
+def outside(world: World) -> dict[str, Json]:
     """Key material from outside the workspace: GOWORK, and the nearest go.work above the root."""
     own = world.env.get("GOWORK", "")
     if own in ("", "off"):
         above = _above(os.path.dirname(world.root), "go.work", world)
-        return [own, above and os.path.relpath(above, world.root)]
-    return [shown(os.path.normpath(own), world.root), ""]
+        return {"GOWORK": own, "go.work above": above and os.path.relpath(above, world.root)}
+    return {"GOWORK": shown(os.path.normpath(own), world.root), "go.work above": ""}
 
 
 def steering_files(place: Place, world: World) -> set[str]:

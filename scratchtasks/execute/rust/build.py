@@ -33,7 +33,7 @@ class CargoBuild:
     its answer, which is part of the key: versions and features of the whole closure.
     """
 
-    version = 5
+    version = 6
 
     def identity(self, job: Job, world: World) -> Json:
         kit = _kit(job, world)

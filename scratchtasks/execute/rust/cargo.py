@@ -19,7 +19,16 @@ from .depinfo import input_path
 from .environment import cargo_home, color_flags, compiling_env, fetching_env, given_env
 from .freshness import TargetFolder
 from .linked import Linked, linked_by
-from .sources import is_silent, local_sources, output_of, paths_through_links, rivals
+from .sources import (
+    is_silent,
+    local_sources,
+    named_by_cargo,
+    named_by_rustc,
+    named_by_script,
+    output_of,
+    paths_through_links,
+    rivals,
+)
 from .toolchain import Rust, Target
 from .vendored import vendored_inputs
 from .wrappers import rustc_wrapper
@@ -215,22 +224,26 @@ class CargoCall:
     def _sources(
         self, crate: Mapping[str, Any], executable: str, messages: Sequence[Message]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        own = {folder for _, _, folder in crate["packages"]}
-        places = {
-            m["package_id"]: os.path.dirname(m["manifest_path"])
-            for m in messages
-            if m["reason"] == "compiler-artifact"
-        }
-        scripts = (m for m in messages if m["reason"] == "build-script-executed")
-        silent = {
-            places[m["package_id"]]
-            for m in scripts
-            if m["package_id"] in places and is_silent(m["out_dir"])
-        }
+        root, named = self._world.root, named_by_cargo(executable)
+        own = _folders(crate, root)
+        hidden = own.keys() - {_home(path, own, root) for path in named}
+        silent, places = set[str](), dict[str, str]()
+        for message in messages:
+            if message["reason"] == "compiler-artifact":
+                folder = os.path.dirname(message["manifest_path"])
+                place = places[message["package_id"]] = _plain(folder, root)
+                if place in hidden:
+                    for path in message["filenames"]:
+                        named += named_by_rustc(path, self._workspace)
+        for message in messages:
+            place = places.get(message.get("package_id", ""), "")
+            if message["reason"] == "build-script-executed" and place in own:
+                if is_silent(message["out_dir"]):
+                    silent.add(place)
+                elif place in hidden:
+                    named += named_by_script(message["out_dir"], place)
         return local_sources(
-            executable,
-            (path for path in silent if input_path(path, self._world.root) in own),
-            (self._world.scratch, os.path.join(self._world.root, "dist")),
+            named, silent, (self._world.scratch, os.path.join(self._world.root, "dist"))
         )
 
     def _remember(self, results: Sequence[Made | None], before: int) -> None:
@@ -277,11 +290,27 @@ def _by_package(
     """
     if made is None:
         return
-    places = {os.path.normpath(os.path.join(root, f)): name for name, _, f in crate["packages"]}
+    places = _folders(crate, root)
     owned: dict[str, list[str]] = {name: [] for name in places.values()}
     for path in (*made.files, *made.folders, *rivals(made.files)):
-        plain = os.path.normpath(os.path.join(root, input_path(path, root)))
-        homes = [place for place in places if plain.startswith(place.rstrip("/") + "/")]
-        for name in [places[max(homes, key=len)]] if homes else owned:
+        home = _home(path, places, root)
+        for name in [places[home]] if home else owned:
             owned[name].append(path)
     yield from owned.items()
+
+
+def _folders(crate: Mapping[str, Any], root: str) -> dict[str, str]:
+    """The absolute folders of *crate*'s local packages, with their names."""
+    return {os.path.normpath(os.path.join(root, f)): name for name, _, f in crate["packages"]}
+
+
+def _home(path: str, places: Iterable[str], root: str) -> str:
+    """The deepest of *places* that *path* lies in, "" for none."""
+    plain = _plain(path, root)
+    homes = (place for place in places if plain.startswith(place.rstrip("/") + "/"))
+    return max(homes, key=len, default="")
+
+
+def _plain(path: str, root: str) -> str:
+    """*path*, absolute, by the name that *root* has here."""
+    return os.path.normpath(os.path.join(root, input_path(path, root)))

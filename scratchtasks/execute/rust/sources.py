@@ -1,4 +1,4 @@
-"""Which local files a finished binary was made of, by what cargo wrote beside it."""
+"""Which local files a finished binary was made of, by what cargo and rustc wrote beside it."""
 
 import glob
 import itertools
@@ -10,19 +10,46 @@ from .depinfo import parse_rust_deps
 _SAYS = ("cargo:rerun-if-changed=", "cargo::rerun-if-changed=")
 
 
-def local_sources(
-    executable: str, silent: Iterable[str], ours: Sequence[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The local files *executable* was compiled from, and the folders that were read as a whole.
+def named_by_cargo(executable: str) -> list[str]:
+    """What cargo's dep file says of *executable*: sources of path packages, `include_str!`, and
+    what build scripts named.  Absolute paths.
 
-    Absolute paths, sorted.  They come from cargo's dep file: sources of path packages,
-    `include_str!`, and what build scripts named, folders with all in them.  *silent* are folders
+    It goes no further than crates from elsewhere: of what `[patch]` puts behind one, nothing.
+    """
+    return _named_in(executable + ".d")
+
+
+def named_by_rustc(library: str, workspace: str) -> list[str]:
+    """The sources of *library* by rustc's dep file, if that stands beside it; absolute paths.
+
+    rustc is started in cargo's *workspace*, but for packages outside of it, whose paths are
+    absolute.
+    """
+    folder, name = os.path.split(library)
+    stem = name.removeprefix("lib").rpartition(".")[0]
+    try:
+        names = _named_in(os.path.join(folder, f"{stem}.d"))
+    except FileNotFoundError:
+        return []
+    return [os.path.join(workspace, name) for name in names]
+
+
+def named_by_script(out_dir: str, package: str) -> list[str]:
+    """What the build script that wrote to *out_dir* named; absolute paths, it ran in *package*."""
+    lines = [line for line in output_of(out_dir).splitlines() if line.startswith(_SAYS)]
+    return [os.path.join(package, line.partition("=")[2]) for line in lines]
+
+
+def local_sources(
+    named: Sequence[str], silent: Iterable[str], ours: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The local files a binary was compiled from, and the folders that were read as a whole.
+
+    Absolute paths, sorted: all that are *named*, folders with all in them.  *silent* are folders
     of packages whose build script named nothing: it may have read any file of its package.
     *ours* are folders that builds write to: nothing in them is a source, not even what a build
     script made.
     """
-    with open(executable + ".d", encoding="utf-8", errors="surrogateescape") as file:
-        named = parse_rust_deps(file.read())
     folders: set[str] = set()
     files = {path for path in named if not os.path.isdir(path)}
     made = tuple(f"{folder}/" for folder in ours)
@@ -62,8 +89,7 @@ def paths_through_links(target_folder: str, workspace: str, home: str) -> dict[s
     named: set[str] = set()
     for place in ("release", "*/release"):
         for dep_file in glob.glob(f"{glob.escape(target_folder)}/{place}/deps/*.d"):
-            with open(dep_file, encoding="utf-8", errors="surrogateescape") as file:
-                named.update(parse_rust_deps(file.read()))
+            named.update(_named_in(dep_file))
     paths = (os.path.join(workspace, name) for name in named if not name.startswith(f"{home}/"))
     leads = {path: os.path.realpath(path) for path in paths}
     return {path: real for path, real in leads.items() if os.path.normpath(path) != real}
@@ -75,7 +101,7 @@ def is_silent(out_dir: str) -> bool:
     Variables alone do not count, although cargo is content with them: the crate `cc` names its
     variables and none of the sources it compiles.
     """
-    return not any(line.startswith(_SAYS) for line in output_of(out_dir).splitlines())
+    return not named_by_script(out_dir, "")
 
 
 def output_of(out_dir: str) -> str:
@@ -86,6 +112,11 @@ def output_of(out_dir: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
+
+
+def _named_in(dep_file: str) -> list[str]:
+    with open(dep_file, encoding="utf-8", errors="surrogateescape") as file:
+        return parse_rust_deps(file.read())
 
 
 def _below(
