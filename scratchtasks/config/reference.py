@@ -104,7 +104,9 @@ def reference_markdown() -> str:
         _table("Each of `fileContentTests`", CONTENT_TEST, "cst.yaml", "fileContentTests[0]"),
         _table("`metadataTest`", METADATA_TEST, "cst.yaml", "metadataTest"),
         _table("Variables and labels of metadata", EXPECTED, "cst.yaml", "metadataTest.labels[0]"),
-        "## genrule\n\nDeclared in `dodo.py` only; the arguments of `genrule(…)`.\n",
+        "## genrule\n\nDeclared in `dodo.py` only; the arguments of `genrule(…)`.  What names it "
+        "by its label, as a `service.toml` does (`//gen:schema`, of several outputs "
+        "`//gen:schema/schema.json`), finds it in `Workspace(rules=[…])`.\n",
         _table("Arguments", GENRULE, "dodo.py: genrule('schema')", ""),
     )
     return "\n".join(parts)
