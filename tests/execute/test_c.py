@@ -236,6 +236,15 @@ def test_a_compiler_of_the_users_own_that_nobody_may_run(world: World) -> None:
     assert {os.path.normpath(path) for path in world.files.looks} == {str(script)}
 
 
+def test_a_flag_that_puts_the_program_elsewhere(world: World, tmp_path: Path) -> None:
+    write(world.root, {**FILES, "tools/hello/src/main.c": "int main(void) { return 0; }\n"})
+    flags = ["-o", str(tmp_path / "elsewhere")]
+    assert failure(world, c_action(cc="gcc", ldflags=flags)) == (
+        "//tools/hello:binary: what was linked is not where it should be\n"
+        "    hint: leave `-o FILE`, and what only asks the linker, out of ldflags"
+    )
+
+
 def test_a_dynamic_result_is_refused(world: World) -> None:
     write(world.root, FILES)
     action = c_action(cc="gcc", ldflags=["-dynamic", "-no-pie", "-Wl,-Bdynamic"])

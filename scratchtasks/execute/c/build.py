@@ -139,6 +139,9 @@ class _Build:
         done = self._start([*argv, *([] if self.compiler.home else ["-Wl,--trace"])])
         if done.code:
             raise ActionFailed(self._label, f"linking {self.job.action.params['name']} failed")
+        if not os.path.isfile(binary):
+            hint = "leave `-o FILE`, and what only asks the linker, out of ldflags"
+            raise ActionFailed(self._label, "what was linked is not where it should be", hint)
         lines = parse_trace(_text(done.stdout))
         return [path for path in lines if os.path.isfile(os.path.join(self._folder, path))]
 
