@@ -179,6 +179,12 @@ def test_a_probe_says_what_was_answered_instead(bench: Bench, way: Way) -> None:
     ]
 
 
+def test_a_server_on_loopback_only_is_not_reached(bench: Bench, way: Way) -> None:
+    probe = {"http_path": "/", "http_port": 8080, "timeout_seconds": 2}
+    with pytest.raises(SinkError, match="GET :8080/: wanted status 200 within 2 s, got "):
+        bench.smoke(bench.image(), way, "serve", "127.0.0.1:8080,200", **probe)
+
+
 def test_a_probe_says_that_nothing_is_answered_however_short_the_time_is(
     bench: Bench, way: Way
 ) -> None:
