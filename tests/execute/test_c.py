@@ -200,6 +200,14 @@ def test_a_glob_that_matches_nothing(zig_world: World) -> None:
     )
 
 
+def test_a_header_among_the_sources(world: World) -> None:
+    write(world.root, FILES)
+    assert failure(world, c_action(cc="gcc", srcs=["src/*"])) == (
+        "//tools/hello:binary: srcs: 'tools/hello/src/say.h' is no source of C, C++ or assembly\n"
+        "    hint: headers are found by #include; objects and libraries belong into ldflags"
+    )
+
+
 def test_a_library_of_the_workspace_is_an_input(zig_world: World) -> None:
     main = "int f(void); int main(void) { return f(); }\n"
     write(zig_world.root, {"tools/hello/src/a.c": main, "vendor/f.c": "int f(void) { return 0; }"})
