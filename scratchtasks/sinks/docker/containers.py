@@ -109,7 +109,8 @@ class Up:
 
 
 def decide(wanted: Wanted, there: Sequence[There]) -> tuple[How, tuple[There, ...]]:
-    """What is to be done, and the containers of ours that are in its place now.
+    """What is to be done, and the containers of ours that are in its place now: of "unchanged" the
+    first one stays.
 
     Raises: SinkError when *wanted*'s name belongs to somebody else, or to another workspace.
     """
@@ -132,7 +133,7 @@ def decide(wanted: Wanted, there: Sequence[There]) -> tuple[How, tuple[There, ..
     for one in ours:
         is_same = one.labels.get(_SETTINGS) == wanted.labels[_SETTINGS]
         if is_same and one.is_running and one.name == wanted.name:
-            return "unchanged", (one,)
+            return "unchanged", (one, *(other for other in ours if other is not one))
     return "replaced", tuple(ours)
 
 
@@ -167,7 +168,9 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
     with sdk_errors(wanted.name):
         how, ours = decide(wanted, _list(client, wanted))
         if how == "unchanged":
-            same = client.containers.get(ours[0].id)
+            same, *others = [client.containers.get(one.id) for one in ours]
+            for other in others:
+                _remove(other)
             if same.status == "paused":
                 same.unpause()
                 how = "resumed"

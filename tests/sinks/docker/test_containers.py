@@ -208,6 +208,18 @@ def test_a_ctrl_c_while_the_new_one_takes_its_place(
     assert said(engine, name) == "second [10.0.0.7]"
 
 
+@CLASSIC
+def test_what_an_engine_made_after_a_ctrl_c_goes_with_the_next_up(
+    engine: Engine, make: Make, name: str
+) -> None:
+    wanted = make()
+    bring_up(wanted, engine.client)
+    docker_containers._create(wanted, f"{wanted.name}-2b07f015", wanted.labels, engine.client)
+    assert bring_up(wanted, engine.client).how == "unchanged"
+    (after,) = containers(engine, name)
+    assert (after.name, after.status) == (wanted.name, "running")
+
+
 def test_a_port_that_is_taken(engine: Engine, make: Make, name: str) -> None:
     bring_up(make(), engine.client)
     (before,) = containers(engine, name)
