@@ -253,7 +253,7 @@ def test_a_genrule_is_a_source_by_itself_or_by_its_label() -> None:
     )
     assert faults(scratch_image("api", entrypoint=["/a"], files=[files(src=both, dest="/a")])) == [
         "dodo.py: scratch_image('api'): image.files[0].src: //:both makes 2 files\n"
-        '    hint: write "//:both/a/1" or "//:both/a/2"'
+        '    hint: write "//:both/a/1" or "//:both/a/2", and have the rule in Workspace(rules=[…])'
     ]
 
 

@@ -152,7 +152,8 @@ SMOKE = (
           meaning="regular expression to be found in its output"),
     Field(key="stderr", check=REGEX, default="anything", wrong="*", meaning="the same for stderr"),
     Field(key="http_path", check=HTTP_PATH, default="none", wrong="health",
-          meaning="ask the running image for this path"),
+          meaning="ask the running image for this path; one that listens on loopback only is not"
+          " reached"),
     Field(key="http_port", check=integer(1, 65535), default="the image's first tcp port", wrong=0,
           meaning="the port to ask"),
     Field(key="http_status", check=integer(100, 599), default="200", wrong=99,

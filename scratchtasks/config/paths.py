@@ -78,7 +78,8 @@ def _source(value: object, spot: Spot) -> str:
     if isinstance(value, Genrule):
         if len(value.outs) > 1:
             choices = " or ".join(quoted(f"{value.label}/{out}") for out in value.outs)
-            raise spot.fault(f"{value.label} makes {len(value.outs)} files", f"write {choices}")
+            hint = f"write {choices}, and have the rule in Workspace(rules=[…])"
+            raise spot.fault(f"{value.label} makes {len(value.outs)} files", hint)
         return str(value.label)
     if not isinstance(value, str):
         raise spot.wanted(SOURCE.wants, value)

@@ -105,8 +105,9 @@ def reference_markdown() -> str:
         _table("`metadataTest`", METADATA_TEST, "cst.yaml", "metadataTest"),
         _table("Variables and labels of metadata", EXPECTED, "cst.yaml", "metadataTest.labels[0]"),
         "## genrule\n\nDeclared in `dodo.py` only; the arguments of `genrule(…)`.  One that"
-        " `service.toml` names\nby its label is given to the workspace:"
-        " `Workspace(services=[…], rules=[schema])`.\n",
+        " `service.toml` names\nby its label (`//gen:schema`, of several outputs"
+        " `//gen:schema/schema.json`) is given to the workspace:\n"
+        "`Workspace(services=[…], rules=[schema])`.\n",
         _table("Arguments", GENRULE, "dodo.py: genrule('schema')", ""),
     )
     return "\n".join(parts)

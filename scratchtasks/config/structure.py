@@ -43,7 +43,8 @@ def parse_structure(text: str, origin: str) -> StructureTest:
     good.pop("options", None)
     good.pop("licenses", None)
     made = StructureTest(origin=origin, **good)
-    if not (made.commands or made.existence or made.contents or made.metadata):
+    has_metadata = made.metadata not in (None, MetadataTest())
+    if not (made.commands or made.existence or made.contents or has_metadata):
         spot.keep(spot.fault("there is no test in it", "see commandTests, fileExistenceTests"))
     spot.raise_if_faulty()
     return made
@@ -59,8 +60,8 @@ def _list(of: Check[T], *, is_full: bool = False) -> Check[tuple[T, ...]]:
 
 
 def _written(value: object, spot: Spot) -> str:
-    if isinstance(value, Written) and not isinstance(value.value, list | dict):
-        return value.text  # `args: [8080]`, as Go's YAML reads it
+    if isinstance(value, Written):  # `args: [8080, ~]`, as Go's YAML reads it
+        return "" if value.value is None else value.text
     return TEXT.read(value, spot)
 
 

@@ -56,6 +56,11 @@ def _fault(where: str, what: str) -> ConfigErrors:
     return ConfigErrors((ConfigError(where, what),))
 
 
+def _place(origin: str, node: "Node") -> str:
+    mark = node.start_mark
+    return f"{origin}: line {mark.line + 1}, column {mark.column + 1}"
+
+
 class _Reader:
     def __init__(self, origin: str) -> None:
         self._origin = origin
@@ -76,18 +81,22 @@ class _Reader:
 
     def _mapping(self, node: "MappingNode", depth: int) -> dict[str, object]:
         found: dict[str, object] = {}
+        merged: dict[str, object] = {}
         seen: set[str] = set()
         for key_node, value_node in node.value:
             key = str(key_node.value) if isinstance(key_node.value, str) else "?"
             if key in seen:
-                mark = key_node.start_mark
-                where = f"{self._origin}: line {mark.line + 1}, column {mark.column + 1}"
-                raise _fault(where, f"the key {key!r} is there twice")
+                raise _fault(_place(self._origin, key_node), f"the key {key!r} is there twice")
             seen.add(key)
             value = self.value(value_node, depth + 1)
-            if unwritten(value) is not None:
+            if key_node.tag.endswith(":merge"):  # `<<: *other`, or several
+                for other in value if isinstance(value, list) else [value]:
+                    if not isinstance(other, dict):
+                        raise _fault(_place(self._origin, key_node), "not YAML: << wants a mapping")
+                    merged = {**other, **merged}
+            elif unwritten(value) is not None:
                 found[key] = value
-        return found
+        return {**merged, **found}
 
 
 def _scalar(kind: str, text: str) -> object:

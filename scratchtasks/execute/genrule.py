@@ -66,7 +66,8 @@ def _run(job: Job, world: World) -> Done:
     files: list[str] = params["files"]
     for name in files:
         if not os.path.isfile(os.path.join(world.root, name)):
-            raise StageError(where, f"there is no file {name!r}")
+            hint = "a label of what a genrule makes wants that rule in Workspace(rules=[…])"
+            raise StageError(where, f"there is no file {name!r}", hint)
     paths = sorted({*matches.paths, *files})
     inputs = (*matches.inputs, *(item for path in paths for item in _read(path)))
     folder = os.path.join(world.root, params["folder"])
@@ -109,8 +110,11 @@ def _kept(
     modes: dict[str, Json] = {}
     for name in outs:
         path = os.path.join(folder, name)
-        if os.path.islink(path) or not os.path.isfile(path):
+        if not os.path.lexists(path):
             raise ActionFailed(where, f"it did not write {name!r}", "write it into {out}")
+        if os.path.islink(path) or not os.path.isfile(path):
+            hint = "copy what a link leads to; name each file of a folder in outs"
+            raise ActionFailed(where, f"what it wrote as {name!r} is no file", hint)
         modes[name] = plain_mode(os.stat(path).st_mode)
         kept[name] = world.store.put_file(path, _MEDIA_TYPE)
     return Done(outputs=kept, facts={"modes": modes}, inputs=inputs)

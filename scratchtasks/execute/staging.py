@@ -180,7 +180,10 @@ class _Stager:
             raise StageError(
                 self.where,
                 f"cannot stage {src}: {error.strerror}",
-                "src is relative to the service's folder, or a label" if follow else "",
+                "src is relative to the service's folder, or a label: of a genrule, one in"
+                " Workspace(rules=[…])"
+                if follow
+                else "",
             ) from None
         uid, gid = owner
         if stat.S_ISLNK(status.st_mode):

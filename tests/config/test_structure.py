@@ -35,7 +35,7 @@ commandTests:
   envVars: [{{key: B, value: yes}}]
   exitCode: 3
   command: /bin/c
-  args: [-x, 8080, 1.10, true, null]
+  args: [-x, 8080, 1.10, true, null, ~]
   expectedOutput: [a]
   excludedOutput: [b]
   expectedError: [c]
@@ -66,7 +66,7 @@ licenseTests: []
             CommandTest(
                 name="runs",
                 command="/bin/c",
-                args=("-x", "8080", "1.10", "true", "null"),
+                args=("-x", "8080", "1.10", "true", "", ""),
                 setup=(("/bin/a", "1"),),
                 env=(("B", "yes"),),
                 exit_code=3,
@@ -104,6 +104,20 @@ def test_json_is_yaml() -> None:
     assert parse_structure(text, "cst.json").contents == (ContentTest(name="a", path="/a"),)
 
 
+def test_merge_keys_are_yaml() -> None:
+    text = """
+fileExistenceTests:
+- &a {name: a, path: /a, uid: 7}
+- &b {<<: *a, name: b, gid: 8}
+- {name: c, <<: [{path: /c}, *b]}
+"""
+    assert parse_structure(HEAD + text, "cst.yaml").existence == (
+        ExistenceTest(name="a", path="/a", uid=7),
+        ExistenceTest(name="b", path="/a", uid=7, gid=8),
+        ExistenceTest(name="c", path="/c", uid=7, gid=8),
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -112,6 +126,10 @@ def test_json_is_yaml() -> None:
          'cst.yaml: schemaVersion: wanted "2.0.0", got the string "1.0.0"'),
         (HEAD, "cst.yaml: there is no test in it\n"
                "    hint: see commandTests, fileExistenceTests"),
+        (HEAD + "metadataTest: {user: ''}\n", "cst.yaml: there is no test in it\n"
+                                              "    hint: see commandTests, fileExistenceTests"),
+        (HEAD + "fileExistenceTests: [{<<: [a]}]\n",
+         "cst.yaml: line 2, column 23: not YAML: << wants a mapping"),
         (ONE + "fileContentTest: []\n", "cst.yaml: unknown key 'fileContentTest'\n"
                                         "    hint: did you mean 'fileContentTests'?"),
         (HEAD + "commandTests: [{name: a, comand: /a}]\n",

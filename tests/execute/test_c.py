@@ -200,6 +200,14 @@ def test_a_glob_that_matches_nothing(zig_world: World) -> None:
     )
 
 
+def test_a_header_among_the_sources(world: World) -> None:
+    write(world.root, FILES)
+    assert failure(world, c_action(cc="gcc", srcs=["src/*"])) == (
+        "//tools/hello:binary: srcs: 'tools/hello/src/say.h' is no source of C, C++ or assembly\n"
+        "    hint: headers are found by #include; objects and libraries belong into ldflags"
+    )
+
+
 def test_a_library_of_the_workspace_is_an_input(zig_world: World) -> None:
     main = "int f(void); int main(void) { return f(); }\n"
     write(zig_world.root, {"tools/hello/src/a.c": main, "vendor/f.c": "int f(void) { return 0; }"})
@@ -234,6 +242,15 @@ def test_a_compiler_of_the_users_own_that_nobody_may_run(world: World) -> None:
     assert message.startswith("//tools/hello:binary: cc './cc.sh' was not found\n")
     # Its bytes do not tell: the stat counts for what a run remembers.
     assert {os.path.normpath(path) for path in world.files.looks} == {str(script)}
+
+
+def test_a_flag_that_puts_the_program_elsewhere(world: World, tmp_path: Path) -> None:
+    write(world.root, {**FILES, "tools/hello/src/main.c": "int main(void) { return 0; }\n"})
+    flags = ["-o", str(tmp_path / "elsewhere")]
+    assert failure(world, c_action(cc="gcc", ldflags=flags)) == (
+        "//tools/hello:binary: what was linked is not where it should be\n"
+        "    hint: leave `-o FILE`, and what only asks the linker, out of ldflags"
+    )
 
 
 def test_a_dynamic_result_is_refused(world: World) -> None:

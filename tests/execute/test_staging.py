@@ -127,7 +127,8 @@ def test_folders(world: World) -> None:
         (
             {"src": "no", "dest": "/a"},
             "cannot stage no: No such file or directory\n"
-            "    hint: src is relative to the service's folder, or a label",
+            "    hint: src is relative to the service's folder, or a label: of a genrule, one in"
+            " Workspace(rules=[…])",
         ),
         (
             {"src": "web/fifo", "dest": "/a"},

@@ -9,7 +9,7 @@ from typing import Any
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import ActionFailed, ConfigError, ScratchError
+from scratchtasks.core.errors import ActionFailed, ConfigError, ScratchError, StageError
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.parallel import map_all
 
@@ -19,7 +19,7 @@ from ..operation import Done, Job, Outcome, World
 from ..process import Finished
 from ..rust.depinfo import parse_c_deps
 from ..zig import uncached
-from .compiler import Compiler, compiler_of, is_cxx
+from .compiler import Compiler, compiler_of, is_cxx, is_source
 from .flags import HEADER_FOLDERS, parse_libraries, parse_search, parse_trace, read_flags
 from .inputs import Reads
 
@@ -69,7 +69,13 @@ def _outcome(job: Job, world: World) -> Outcome:
 def _sources(job: Job, world: World) -> tuple[list[str], tuple[Input, ...]]:
     """The sources relative to the service's folder, sorted, and why it is those."""
     params: Mapping[str, Any] = job.action.params
-    found = match(world.root, params["folder"], params["srcs"], str(job.action.label))
+    where = str(job.action.label)
+    found = match(world.root, params["folder"], params["srcs"], where)
+    is_told = any(flag.startswith("-x") for flag in params["cflags"])
+    others = [path for path in found.paths if not is_told and not is_source(path)]
+    if others:
+        hint = "headers are found by #include; objects and libraries belong into ldflags"
+        raise StageError(where, f"srcs: {others[0]!r} is no source of C, C++ or assembly", hint)
     folder = params["folder"] or "."
     return [os.path.relpath(path, folder) for path in found.paths], found.inputs
 
@@ -139,6 +145,9 @@ class _Build:
         done = self._start([*argv, *([] if self.compiler.home else ["-Wl,--trace"])])
         if done.code:
             raise ActionFailed(self._label, f"linking {self.job.action.params['name']} failed")
+        if not os.path.isfile(binary):
+            hint = "leave `-o FILE`, and what only asks the linker, out of ldflags"
+            raise ActionFailed(self._label, "what was linked is not where it should be", hint)
         lines = parse_trace(_text(done.stdout))
         return [path for path in lines if os.path.isfile(os.path.join(self._folder, path))]
 

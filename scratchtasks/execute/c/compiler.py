@@ -14,6 +14,8 @@ from ..zig import find_zig, zig_env, zig_target
 from .flags import read_flags
 
 _CXX_SUFFIXES = (".cc", ".cpp", ".cxx", ".C", ".c++")
+_SUFFIXES = (*_CXX_SUFFIXES, ".c", ".s", ".S", ".sx", ".i", ".ii", ".cp", ".CPP", ".m", ".mm")
+"""Of others, compilers make no object, or a precompiled header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,11 @@ class Compiler:
 def is_cxx(source: str) -> bool:
     """Whether *source* is C++."""
     return source.endswith(_CXX_SUFFIXES)
+
+
+def is_source(path: str) -> bool:
+    """Whether compilers make an object of *path* by its name alone."""
+    return path.endswith(_SUFFIXES)
 
 
 def compiler_of(job: Job, world: World, sources: Iterable[str]) -> Compiler:

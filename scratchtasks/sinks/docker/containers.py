@@ -9,7 +9,9 @@ import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 
 from scratchtasks.core.digest import key_of
@@ -107,7 +109,8 @@ class Up:
 
 
 def decide(wanted: Wanted, there: Sequence[There]) -> tuple[How, tuple[There, ...]]:
-    """What is to be done, and the containers of ours that are in its place now.
+    """What is to be done, and the containers of ours that are in its place now: of "unchanged" the
+    first one stays.
 
     Raises: SinkError when *wanted*'s name belongs to somebody else, or to another workspace.
     """
@@ -130,7 +133,7 @@ def decide(wanted: Wanted, there: Sequence[There]) -> tuple[How, tuple[There, ..
     for one in ours:
         is_same = one.labels.get(_SETTINGS) == wanted.labels[_SETTINGS]
         if is_same and one.is_running and one.name == wanted.name:
-            return "unchanged", (one,)
+            return "unchanged", (one, *(other for other in ours if other is not one))
     return "replaced", tuple(ours)
 
 
@@ -165,7 +168,9 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
     with sdk_errors(wanted.name):
         how, ours = decide(wanted, _list(client, wanted))
         if how == "unchanged":
-            same = client.containers.get(ours[0].id)
+            same, *others = [client.containers.get(one.id) for one in ours]
+            for other in others:
+                _remove(other)
             if same.status == "paused":
                 same.unpause()
                 how = "resumed"
@@ -191,9 +196,11 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
                     one.stop(timeout=_STOP)  # an engine goes on with what we have given up
                     one.start()
             raise
-        for one in old:
-            one.remove(force=True)
-        new.rename(wanted.name)
+        try:
+            _take_place(new, old, wanted.name)
+        except BaseException:
+            _take_place(new, old, wanted.name)  # it runs: whatever comes, it has its name
+            raise
         _drop_images(old, wanted.image, client)
         return Up(how, () if code is not None else _ports(new, wanted), code)
 
@@ -293,6 +300,28 @@ def _create(
         ports=ports,
         volumes=volumes,
     )
+
+
+def _take_place(new: "Container", old: "Sequence[Container]", name: str) -> None:
+    """Remove *old* and give *new* their *name*; what was done before is not done again."""
+    for one in old:
+        _remove(one)
+    new.reload()
+    if new.name != name:
+        new.rename(name)
+
+
+def _remove(container: "Container") -> None:
+    """Have *container* gone, even if the engine is at work on that already."""
+    from docker.errors import APIError, NotFound
+
+    with suppress(NotFound):
+        try:
+            container.remove(force=True)
+        except APIError as error:
+            if error.status_code != HTTPStatus.CONFLICT:
+                raise
+            container.wait(condition="removed")
 
 
 def _drop_images(old: "Sequence[Container]", current: str, client: "DockerClient") -> None:

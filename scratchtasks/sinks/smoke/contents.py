@@ -64,8 +64,11 @@ class Contents:
 
     def find(self, path: str, *, follow: bool) -> tuple[str, Entry] | None:
         """The entry that *path* means, and its own path: links to folders are followed, and with
-        *follow* one at the end too.  None when there is none, or too many links.
+        *follow*, or a slash behind it, one at the end too.  None when there is none, or too many
+        links.
         """
+        is_folder = path.endswith("/")
+        follow = follow or is_folder
         todo = [part for part in path.split("/") if part not in ("", ".")][::-1]
         here, links = "", 0
         while todo:
@@ -83,7 +86,7 @@ class Contents:
                 todo += [each for each in entry.link.split("/") if each not in ("", ".")][::-1]
                 here = "" if entry.link.startswith("/") else here
                 continue
-            if todo and entry.kind != "dir":
+            if (todo or is_folder) and entry.kind != "dir":
                 return None
             here = below
         return here, self.entries[here]

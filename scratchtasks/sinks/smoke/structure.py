@@ -23,7 +23,7 @@ from scratchtasks.core.target import Smoke
 from .contents import Contents, Entry
 from .trial import Outcome, Trial, faults_of, text_of
 
-_VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*|[*#$@!?0-9-]))")
+_VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|\{|([A-Za-z_][A-Za-z0-9_]*|[*#$@!?0-9-]))")
 _EXECUTABLE = {"any": 0o111, "owner": 0o100, "group": 0o010, "other": 0o001}
 
 
@@ -42,7 +42,7 @@ def structure_faults(
     for content in test.contents:
         yield content.name, _content_faults(content, contents)
     for existence in test.existence:
-        yield existence.name, _existence_faults(existence, base.env, contents)
+        yield existence.name, _existence_faults(existence, _env_of(test, base), contents)
 
 
 def metadata_faults(test: MetadataTest, config: bytes) -> list[str]:
@@ -81,8 +81,7 @@ def trial_of_command(
     test: CommandTest, file: StructureTest, base: Trial, contents: Contents
 ) -> Trial:
     """What *test* of *file* runs: as container-structure-test does it in Docker."""
-    image_env = {**base.env}
-    image_env |= {name: expand(value, base.env) for name, value in file.env}
+    image_env = _env_of(file, base)
     setup_env = {**image_env, **{name: expand(value, image_env) for name, value in test.env}}
 
     def made(argv: Sequence[str], env: Mapping[str, str]) -> Trial:
@@ -99,6 +98,11 @@ def trial_of_command(
     argv = [expand(word, setup_env if before else image_env) for word in (test.command, *test.args)]
     env = {**(setup_env if before else image_env), **dict(test.env)}
     return replace(made(argv, env), before=before)
+
+
+def _env_of(file: StructureTest, base: Trial) -> dict[str, str]:
+    """The image's variables with those of all of *file* among them."""
+    return {**base.env, **{name: expand(value, base.env) for name, value in file.env}}
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:

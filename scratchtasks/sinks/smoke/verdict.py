@@ -34,7 +34,7 @@ How = Way | Literal["contents"]
 WAYS: tuple[Way, ...] = ("docker", "bubblewrap", "unshare")
 """In the order in which they are tried; the first that works here decides."""
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

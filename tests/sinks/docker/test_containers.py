@@ -6,11 +6,13 @@ import socket
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.errors import APIError
 from docker.models.containers import Container
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,6 +177,47 @@ def test_a_ctrl_c_while_the_engine_makes_a_container_leaves_none(
     (after,) = containers(engine, name)
     started = after.attrs["State"]["StartedAt"]
     assert (after.id, started) == (before.id, before.attrs["State"]["StartedAt"])
+
+
+@pytest.mark.parametrize("step", ["remove", "rename"])
+def test_a_ctrl_c_while_the_new_one_takes_its_place(
+    engine: Engine, make: Make, name: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    bring_up(make(), engine.client)
+    do = getattr(Container, step)
+
+    def do_and_strike(one: Container, *words: Any, **options: Any) -> None:
+        monkeypatch.undo()
+
+        def run() -> None:
+            with suppress(APIError):  # two want the same
+                do(one, *words, **options)
+
+        doing = threading.Thread(target=run)
+        doing.start()
+        if step == "rename":  # an engine takes some time to remove
+            doing.join()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Container, step, do_and_strike)
+    wanted = make(env={"WORD": "second"})
+    with pytest.raises(KeyboardInterrupt):
+        bring_up(wanted, engine.client)
+    (after,) = containers(engine, name)
+    assert after.name == wanted.name
+    assert said(engine, name) == "second [10.0.0.7]"
+
+
+@CLASSIC
+def test_what_an_engine_made_after_a_ctrl_c_goes_with_the_next_up(
+    engine: Engine, make: Make, name: str
+) -> None:
+    wanted = make()
+    bring_up(wanted, engine.client)
+    docker_containers._create(wanted, f"{wanted.name}-2b07f015", wanted.labels, engine.client)
+    assert bring_up(wanted, engine.client).how == "unchanged"
+    (after,) = containers(engine, name)
+    assert (after.name, after.status) == (wanted.name, "running")
 
 
 def test_a_port_that_is_taken(engine: Engine, make: Make, name: str) -> None:

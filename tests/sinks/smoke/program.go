@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+var silent []net.Listener
+
 func main() {
 	for args := os.Args[1:]; len(args) > 0; args = args[2:] {
 		do(args[0], args[1])
@@ -56,6 +58,10 @@ func do(verb, what string) {
 		fmt.Println("fork:", reason(err))
 	case "serve": // ADDRESS,STATUS,STATUS…: the last status is answered for ever
 		serve(strings.Split(what, ","))
+	case "listen": // and never answer
+		listener, err := net.Listen("tcp", what)
+		fmt.Println("listen:", reason(err))
+		silent = append(silent, listener)
 	case "flood":
 		size, _ := strconv.Atoi(what)
 		fmt.Print(strings.Repeat("x", size), "end\n")

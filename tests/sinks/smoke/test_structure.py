@@ -77,7 +77,7 @@ def single_tests(test: StructureTest) -> Iterator[tuple[str, StructureTest]]:
         alone = StructureTest(origin="cst.yaml", env=test.env, commands=(command,))
         yield f"Command Test: {command.name}", alone
     for existence in test.existence:
-        alone = StructureTest(origin="cst.yaml", existence=(existence,))
+        alone = StructureTest(origin="cst.yaml", env=test.env, existence=(existence,))
         yield f"File Existence Test: {existence.name}", alone
     for content in test.contents:
         alone = StructureTest(origin="cst.yaml", contents=(content,))
