@@ -142,11 +142,13 @@ class _Ending:
                 signal.set_wakeup_fd(fd)
             os.close(self.bell)
 
-    def handle(self, number: int, _frame: FrameType | None) -> None:
+    def handle(self, number: int, frame: FrameType | None) -> None:
         code = 128 + number
         if self._has_left:  # a worker of doit's -P process
             self._cancel()
             raise SystemExit(code)
+        if _is_starting_queue(frame):
+            return  # the watcher asks again in a moment
         if not self.has_begun:
             self._began = time.monotonic()
             self.has_begun = True  # handlers may be interrupted by handlers
@@ -198,6 +200,19 @@ class _Ending:
             _send(signal.SIGKILL, [process for process in left if process.session != own])
         finally:
             self._is_winding_down.release()
+
+
+def _is_starting_queue(frame: FrameType | None) -> bool:
+    """Whether *frame* is one of a queue of `-P process` that starts its thread.
+
+    An exception in there leaves a thread that nobody tells to end, and for which the interpreter
+    waits at its exit for ever.
+    """
+    while frame is not None:
+        if frame.f_code.co_name == "_start_thread":
+            return frame.f_globals.get("__name__") == "multiprocessing.queues"
+        frame = frame.f_back
+    return False
 
 
 def _wait_for(processes: Iterable[Process], seconds: float) -> list[Process]:

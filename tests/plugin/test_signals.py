@@ -201,6 +201,35 @@ def test_a_signal_that_does_not_wake_the_main_thread_is_repeated() -> None:
     assert (done.returncode, done.stderr) == (143, _LINE)
 
 
+_STARTING_QUEUE = """\
+import multiprocessing.queues, os, signal
+from scratchtasks.plugin.events import Events
+from scratchtasks.plugin.signals import install
+
+class Interrupted(multiprocessing.queues.Finalize):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        os.kill(os.getpid(), signal.SIGINT)
+
+multiprocessing.queues.Finalize = Interrupted
+install(lambda: None, Events())
+queue = multiprocessing.Queue()
+queue.put(1)
+signal.pause()
+"""
+
+
+def test_a_signal_while_a_queue_starts_its_thread_is_repeated() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", _STARTING_QUEUE],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", _LINE)
+
+
 def test_undo_restores_the_handlers_and_ignored_signals_stay_ignored() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)
