@@ -30,6 +30,16 @@ _HEADSTART = 1.0
 _PATIENCE = 4.0
 """Seconds that the interpreter waits at its exit for children; *cancel* kills its own after 3."""
 
+_SHORT = frozenset(
+    {
+        ("multiprocessing.queues", "_start_thread"),
+        ("multiprocessing.queues", "_finalize_close"),
+        ("multiprocessing.util", "__init__"),
+        ("multiprocessing.util", "__call__"),
+    }
+)
+"""Functions, with their modules, in which queues of processes and their finalizers change."""
+
 _LINE = b"interrupted; finished work is kept\n"
 
 
@@ -147,7 +157,7 @@ class _Ending:
         if self._has_left:  # a worker of doit's -P process
             self._cancel()
             raise SystemExit(code)
-        if _is_starting_queue(frame):
+        if _is_queue_changing(frame):
             return  # the watcher asks again in a moment
         if not self.has_begun:
             self._began = time.monotonic()
@@ -202,15 +212,18 @@ class _Ending:
             self._is_winding_down.release()
 
 
-def _is_starting_queue(frame: FrameType | None) -> bool:
-    """Whether *frame* is one of a queue of `-P process` that starts its thread.
+def _is_queue_changing(frame: FrameType | None) -> bool:
+    """Whether *frame* is within what starts, or ends, the thread of a queue of `-P process`.
 
     An exception in there leaves a thread that nobody tells to end, and for which the interpreter
     waits at its exit for ever.
     """
     while frame is not None:
-        if frame.f_code.co_name == "_start_thread":
-            return frame.f_globals.get("__name__") == "multiprocessing.queues"
+        place = frame.f_globals.get("__name__"), frame.f_code.co_name
+        if place in _SHORT:
+            return True
+        if place == ("multiprocessing.queues", "_finalize_join"):  # which may take its time
+            return False
         frame = frame.f_back
     return False
 

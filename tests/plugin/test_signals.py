@@ -201,27 +201,36 @@ def test_a_signal_that_does_not_wake_the_main_thread_is_repeated() -> None:
     assert (done.returncode, done.stderr) == (143, _LINE)
 
 
-_STARTING_QUEUE = """\
+_QUEUE = """\
 import multiprocessing.queues, os, signal
 from scratchtasks.plugin.events import Events
 from scratchtasks.plugin.signals import install
 
-class Interrupted(multiprocessing.queues.Finalize):
+class Starting(multiprocessing.queues.Finalize):
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         os.kill(os.getpid(), signal.SIGINT)
 
-multiprocessing.queues.Finalize = Interrupted
+def end(*args, really=multiprocessing.queues.Queue._finalize_close):
+    os.kill(os.getpid(), signal.SIGINT)
+    really(*args)
+
+if EVENT == "start":
+    multiprocessing.queues.Finalize = Starting
+else:
+    multiprocessing.queues.Queue._finalize_close = end
 install(lambda: None, Events())
 queue = multiprocessing.Queue()
 queue.put(1)
+del queue
 signal.pause()
 """
 
 
-def test_a_signal_while_a_queue_starts_its_thread_is_repeated() -> None:
+@pytest.mark.parametrize("event", ["start", "end"])
+def test_a_signal_while_a_queues_thread_starts_or_ends_is_repeated(event: str) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", _STARTING_QUEUE],
+        [sys.executable, "-c", f"EVENT = {event!r}\n{_QUEUE}"],
         capture_output=True,
         text=True,
         timeout=20,
