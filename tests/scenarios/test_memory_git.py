@@ -53,6 +53,18 @@ def test_what_git_says_of_the_tree_is_never_that_of_before(template: Site, tmp_p
         assert (after["api"] != before["api"], after["web"] == before["web"]) == (True, True)
 
 
+def test_what_git_says_counts_for_a_service_that_was_not_asked_about(
+    template: Site, tmp_path: Path
+) -> None:
+    site = repository(template, tmp_path / "ws", "git.describe")
+    settle(site)
+    before = site.images()
+    git(site.root, "commit", "--allow-empty", "-m", "second")
+    assert site.doit("image:web").summary == "1 image up to date"
+    assert site.doit().summary == "2 images, 1 rebuilt, 1 up to date"
+    assert site.images()["api"] != before["api"]
+
+
 NO_GIT = """
 import subprocess
 def refuse(*args, **more):
