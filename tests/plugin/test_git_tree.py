@@ -399,6 +399,10 @@ def comes_from_the_future(repository: Repository) -> None:
     os.utime(repository.top / "a/y", (_LONG_AGO, time.time() + 3600))
 
 
+def is_passed_over(repository: Repository) -> None:
+    Path(repository.root, ".git").mkdir()  # which git does not take for a repository
+
+
 def is_told(name: str) -> Step:
     def tell(repository: Repository) -> None:
         repository.env[name] = str(repository.top / ".git/other")
@@ -413,6 +417,7 @@ def is_told(name: str) -> Step:
         has_submodule,
         borrows,
         comes_from_the_future,
+        is_passed_over,
         is_told("GIT_INDEX_FILE"),
         is_told("GIT_SHALLOW_FILE"),
     ],

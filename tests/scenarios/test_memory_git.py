@@ -119,6 +119,24 @@ def test_the_commit_of_a_linked_work_tree_is_known_without_git(
     assert linked.images()["api"] != before["api"]
 
 
+@pytest.mark.parametrize("value", ["git.sha", "git.describe"])
+def test_a_folder_that_git_passes_over_hides_no_commit(
+    value: str, template: Site, tmp_path: Path
+) -> None:
+    git(tmp_path, "init")
+    git(tmp_path, "commit", "--allow-empty", "-m", "first")
+    site = template.copy_to(tmp_path / "ws")
+    service = f'[binary]\nrule = "go_binary"\nldflags = ["-X main.version={{{value}}}"]\n'
+    site.write({"services/api/service.toml": service})
+    (site.root / ".git").mkdir()
+    site.doit()
+    settle(site)
+    before = site.images()
+    git(tmp_path, "commit", "--allow-empty", "-m", "second")
+    assert looks(site)
+    assert site.images()["api"] != before["api"]
+
+
 def test_a_work_tree_that_is_new_below_another_is_seen(template: Site, tmp_path: Path) -> None:
     outer = tmp_path / "outer"
     outer.mkdir()
