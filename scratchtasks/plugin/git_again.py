@@ -95,7 +95,8 @@ def settle_tree(memo: Memo, root: str, env: Mapping[str, str]) -> None:
         if number in used and memo.notes[number] != note:
             if memo.notes[number] != ():
                 return
-            names[path] = path  # what it holds is read each time, and tells nothing about stat
+            # What it holds is read each time, and tells nothing about stat: under another name.
+            names[path] = f"/.{path}"
     for path, name in names.items():
         number = numbers.setdefault(name, len(memo.paths))
         if number == len(memo.paths):

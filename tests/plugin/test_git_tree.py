@@ -369,6 +369,19 @@ def test_what_changes_while_all_is_built_is_not_lost(repository: Repository) -> 
     assert memo.tree is None
 
 
+def test_what_a_service_reads_each_time_is_watched_for_git(repository: Repository) -> None:
+    branch = f"{repository.top}/.git/refs/heads/main"
+    table = Table(None, {"api"})
+    watch: Watch = branch, ("file", "", value_at("file", branch)[0]), ()
+    services = {"api": Known("", table.numbers_of([watch]), "sha256:0")}
+    said = {DESCRIBE: repository.says()}
+    time.sleep(0.06)
+    repository.keep(table.memo("head", float("inf"), [], services, said))
+    assert not repository.is_asked()
+    repository.git("update-ref", "HEAD", "HEAD~")
+    assert repository.is_asked()
+
+
 def test_what_no_service_reads_any_more_is_still_gits(repository: Repository) -> None:
     before = repository.remember()
     table = Table(before, {"api"})
