@@ -79,7 +79,8 @@ def settle_tree(memo: Memo, root: str, env: Mapping[str, str]) -> None:
     is_for_git = (
         not names
         or sum(numbers.get(name) not in used for name in names.values()) > _MANY
-        or (unclear and not any(_is_young(path, clock) for path in unclear))
+        # With a stamp from the future, git writes its index anew each time: that is young then.
+        or not all(_is_young(path, clock) for path in unclear)
     )
     if is_for_git:
         memo.tree = Tree()
@@ -113,6 +114,6 @@ def settle_tree(memo: Memo, root: str, env: Mapping[str, str]) -> None:
 def _is_young(path: str, clock: int) -> bool:
     try:
         info = os.stat(path)
-    except OSError:
-        return True  # gone by now
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)  # gone by now
     return abs(max(info.st_mtime_ns, info.st_ctime_ns) - clock) < _YOUNG

@@ -412,6 +412,11 @@ def comes_from_the_future(repository: Repository) -> None:
     os.utime(repository.top / "a/y", (_LONG_AGO, time.time() + 3600))
 
 
+def is_a_loop(repository: Repository) -> None:
+    (repository.top / "a/y").unlink()
+    (repository.top / "a/y").symlink_to("y")
+
+
 def is_passed_over(repository: Repository) -> None:
     Path(repository.root, ".git").mkdir()  # which git does not take for a repository
 
@@ -430,6 +435,7 @@ def is_told(name: str) -> Step:
         has_submodule,
         borrows,
         comes_from_the_future,
+        is_a_loop,
         is_passed_over,
         is_told("GIT_INDEX_FILE"),
         is_told("GIT_SHALLOW_FILE"),
@@ -441,6 +447,13 @@ def test_where_only_git_can_tell_it_is_asked_each_time(setup: Step, repository: 
     assert memo.tree == ((), ())
     assert repository.is_asked()
     assert repository.ask()[1]
+
+
+def test_an_index_that_git_writes_each_time_is_not_waited_for(repository: Repository) -> None:
+    comes_from_the_future(repository)
+    memo = repository.memo(None, repository.says())
+    repository.keep(memo)
+    assert memo.tree == ((), ())
 
 
 def test_a_linked_work_tree_has_files_of_its_own(repository: Repository) -> None:
