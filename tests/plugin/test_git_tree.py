@@ -412,6 +412,11 @@ def comes_from_the_future(repository: Repository) -> None:
     os.utime(repository.top / "a/y", (_LONG_AGO, time.time() + 3600))
 
 
+def has_a_tag_that_stands_for_a_branch(repository: Repository) -> None:
+    repository.git("symbolic-ref", "refs/tags/release", "refs/heads/release")
+    repository.git("branch", "release", "v0")
+
+
 def is_a_loop(repository: Repository) -> None:
     (repository.top / "a/y").unlink()
     (repository.top / "a/y").symlink_to("y")
@@ -435,6 +440,7 @@ def is_told(name: str) -> Step:
         has_submodule,
         borrows,
         comes_from_the_future,
+        has_a_tag_that_stands_for_a_branch,
         is_a_loop,
         is_passed_over,
         is_told("GIT_INDEX_FILE"),
