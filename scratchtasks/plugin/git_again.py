@@ -73,16 +73,14 @@ def settle_tree(memo: Memo, root: str, env: Mapping[str, str]) -> None:
     numbers = {path: number for number, path in enumerate(memo.paths)}
     found = tree_paths(root, env) or TreePaths()
     names = {path: path.removeprefix(f"{root}/") for path in sorted(found.own | found.rest)}
+    if not names or sum(numbers.get(name) not in used for name in names.values()) > _MANY:
+        memo.tree = Tree()
+        return
     clock = time.time_ns()
     notes = {path: stat_note(path, clock) for path in names}
     unclear = [path for path, note in notes.items() if note == ()]
-    is_for_git = (
-        not names
-        or sum(numbers.get(name) not in used for name in names.values()) > _MANY
-        # With a stamp from the future, git writes its index anew each time: that is young then.
-        or not all(_is_young(path, clock) for path in unclear)
-    )
-    if is_for_git:
+    # With a stamp from the future, git writes its index anew each time: that is young then.
+    if not all(_is_young(path, clock) for path in unclear):
         memo.tree = Tree()
         return
     if unclear:
