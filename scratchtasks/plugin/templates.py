@@ -101,9 +101,11 @@ class Templates:
         with git:
             answer, complaint = git.communicate()
         if git.returncode:
-            said = complaint.strip().splitlines()
-            what = said[-1] if said else "git failed"
+            said = complaint.strip().splitlines() or ["git failed"]
+            what = next((line for line in said if line.startswith("fatal:")), said[-1])
             hint = "commit first: there is nothing to name yet" if _has_no_commit(what) else ""
+            if "safe.directory" in said[-1]:
+                hint = said[-1].strip()  # the folder is another user's, as in many a CI
             raise ConfigError(where, f"{{{name}}}: {what}", hint)
         return answer.strip()
 
@@ -111,7 +113,8 @@ class Templates:
 def _has_no_commit(what: str) -> bool:
     """Whether git, which said *what*, has a repository without any commit; not in every
     language."""
-    return "Needed a single revision" in what or "ambiguous argument 'HEAD'" in what
+    told = ("Needed a single revision", "ambiguous argument 'HEAD'", "bad revision 'HEAD'")
+    return any(each in what for each in told)
 
 
 def begin_git(args: Sequence[str], root: str, env: Mapping[str, str]) -> "subprocess.Popen[str]":

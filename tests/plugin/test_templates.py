@@ -88,6 +88,23 @@ def test_outside_of_any_repository(tmp_path: Path) -> None:
         Templates(str(tmp_path), env).expand("{git.sha}", API)
 
 
+@pytest.mark.parametrize("value", ["git.sha", "git.short", "git.describe"])
+def test_before_the_first_commit(value: str, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    with pytest.raises(ConfigError, match=rf"\{{{value}\}}: fatal: .*\n    hint: commit first"):
+        Templates(str(tmp_path), dict(os.environ)).expand(f"{{{value}}}", API)
+
+
+def test_in_a_repository_of_another_user(repository: Path) -> None:
+    env = {**os.environ, "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    with pytest.raises(ConfigError) as caught:
+        Templates(str(repository), env).expand("{git.describe}", API)
+    assert str(caught.value) == (
+        f"s/api/service.toml: {{git.describe}}: fatal: detected dubious ownership in repository at"
+        f" '{repository}'\n    hint: git config --global --add safe.directory {repository}"
+    )
+
+
 def test_without_git(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         Templates(str(tmp_path / "none"), {}).expand("{git.sha}", API)
