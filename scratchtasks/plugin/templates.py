@@ -56,10 +56,16 @@ class Templates:
     def expand(self, text: str, service: Service) -> str:
         """*text* with its templates replaced; other braces stay as they are.
 
-        Raises: ConfigError for an unknown template, an unset variable, or no git history.
+        Raises: ConfigError for an unknown template, an unset variable, no git history, or a value
+        that is not UTF-8.
         """
         where = service.origin or service.name
-        return _TEMPLATE.sub(lambda found: self._value(found[1], service, where), text)
+        filled = _TEMPLATE.sub(lambda found: self._value(found[1], service, where), text)
+        try:
+            filled.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(where, f"{text}: wanted UTF-8, got {filled!r}") from None
+        return filled
 
     def _value(self, name: str, service: Service, where: str) -> str:
         if name == "name":
@@ -121,5 +127,11 @@ def begin_git(args: Sequence[str], root: str, env: Mapping[str, str]) -> "subpro
     """Start `git ARGS` in *root*.  Raises: OSError when it cannot be run."""
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        ["git", *args], cwd=root, env=dict(env), stdout=pipe, stderr=pipe, text=True
+        ["git", *args],
+        cwd=root,
+        env=dict(env),
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        errors="surrogateescape",
     )

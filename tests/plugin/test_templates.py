@@ -82,6 +82,17 @@ def test_refusals(text: str, message: str, tmp_path: Path) -> None:
     assert str(caught.value) == f"s/api/service.toml: {message}"
 
 
+def test_bytes_that_are_not_utf_8_are_refused(repository: Path) -> None:
+    git(repository, "tag", "-d", "v1.2")
+    git(repository, "tag", "v\udce9")
+    templates = Templates(str(repository), {**os.environ, "RAW": "\udce9"})
+    for text in ("-X v={git.describe}", "{env.RAW}"):
+        with pytest.raises(ConfigError) as caught:
+            templates.expand(text, API)
+        assert f"{text}: wanted UTF-8, got " in str(caught.value)
+        assert str(caught.value).isascii()
+
+
 def test_outside_of_any_repository(tmp_path: Path) -> None:
     env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
     with pytest.raises(ConfigError, match=r"^s/api/service\.toml: \{git\.sha\}: fatal: "):
