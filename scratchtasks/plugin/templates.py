@@ -86,7 +86,9 @@ class Templates:
         if rest not in self._git:
             if rest in _OF_HEAD and not self._head:
                 self._head = self._watch_head()
-            answer = self._known.get(" ".join(_GIT[rest]))
+            # What was known then may be of a commit before the one that is watched from now on.
+            is_watched = self._head and rest in _OF_HEAD
+            answer = "" if is_watched else self._known.get(" ".join(_GIT[rest]))
             self._git[rest] = answer or self._ask_git(name, _GIT[rest], where)
         return self._git[rest]
 

@@ -93,6 +93,12 @@ def test_bytes_that_are_not_utf_8_are_refused(repository: Path) -> None:
         assert str(caught.value).isascii()
 
 
+def test_a_commit_that_is_watched_is_asked_for_after_the_look(repository: Path) -> None:
+    known = {"rev-parse HEAD": "that of before"}
+    templates = Templates(str(repository), dict(os.environ), known)
+    assert templates.expand("{git.sha}", API) == git(repository, "rev-parse", "HEAD")
+
+
 def test_outside_of_any_repository(tmp_path: Path) -> None:
     env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
     with pytest.raises(ConfigError, match=r"^s/api/service\.toml: \{git\.sha\}: fatal: "):
