@@ -73,15 +73,14 @@ def settle_tree(memo: Memo, root: str, env: Mapping[str, str]) -> None:
     numbers = {path: number for number, path in enumerate(memo.paths)}
     found = tree_paths(root, env) or TreePaths()
     names = {path: path.removeprefix(f"{root}/") for path in sorted(found.own | found.rest)}
+    if not names or sum(numbers.get(name) not in used for name in names.values()) > _MANY:
+        memo.tree = Tree()
+        return
     clock = time.time_ns()
     notes = {path: stat_note(path, clock) for path in names}
     unclear = [path for path, note in notes.items() if note == ()]
-    is_for_git = (
-        not names
-        or sum(numbers.get(name) not in used for name in names.values()) > _MANY
-        or (unclear and not any(_is_young(path, clock) for path in unclear))
-    )
-    if is_for_git:
+    # With a stamp from the future, git writes its index anew each time: that is young then.
+    if not all(_is_young(path, clock) for path in unclear):
         memo.tree = Tree()
         return
     if unclear:
@@ -95,7 +94,8 @@ def settle_tree(memo: Memo, root: str, env: Mapping[str, str]) -> None:
         if number in used and memo.notes[number] != note:
             if memo.notes[number] != ():
                 return
-            names[path] = path  # what it holds is read each time, and tells nothing about stat
+            # What it holds is read each time, and tells nothing about stat: under another name.
+            names[path] = f"/.{path}"
     for path, name in names.items():
         number = numbers.setdefault(name, len(memo.paths))
         if number == len(memo.paths):
@@ -112,6 +112,6 @@ def settle_tree(memo: Memo, root: str, env: Mapping[str, str]) -> None:
 def _is_young(path: str, clock: int) -> bool:
     try:
         info = os.stat(path)
-    except OSError:
-        return True  # gone by now
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)  # gone by now
     return abs(max(info.st_mtime_ns, info.st_ctime_ns) - clock) < _YOUNG

@@ -23,6 +23,9 @@ def head_files(root: str, env: Mapping[str, str]) -> tuple[str, ...]:
     if folder is None:
         return ()
     shared = os.path.normpath(os.path.join(folder, _text(f"{folder}/commondir", read) or "."))
+    needed = (f"{folder}/HEAD", f"{shared}/objects", f"{shared}/refs")
+    if not all(map(os.path.exists, needed)):
+        return ()  # no repository to git, which looks above
     name = "HEAD"
     for _ in range(_LINKS):
         # A work tree's own references come before those that it shares.

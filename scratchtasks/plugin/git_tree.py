@@ -74,6 +74,8 @@ def _tree_paths(root: str, env: Mapping[str, str], head: tuple[str, ...]) -> Tre
     }
     if os.path.exists(f"{shared}/objects/info/alternates"):
         return None
+    if _git("for-each-ref", "--format=%(symref)", "refs/tags", root=root, env=env).strip():
+        return None  # a tag that moves with what it stands for
     files, folders = list[str](), set[str]()
     for entry in _git("ls-files", "--stage", "-z", root=top, env=env).split("\0")[:-1]:
         kind, _, name = entry.partition("\t")

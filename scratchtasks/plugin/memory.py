@@ -11,6 +11,7 @@ from scratchtasks.core.errors import StoreError
 from scratchtasks.store.signature import boot_id
 
 from .memo import (
+    Known,
     Memo,
     drop_memos,
     environment_of,
@@ -119,6 +120,9 @@ class Memory:
         if memo is None or (memo.token and not self._is_unsettled(memo)):
             return
         if memo.meanings or read_meanings(memo, self._folder, self._environment):
+            for name in self._stale or ():  # nobody has looked at those
+                memo.services[name] = Known(memo.services[name].folder)
+            memo.unknown = len(self._stale or ())
             self._settle(memo)
             with suppress(StoreError):
                 write_memo(memo, self._folder, self._environment)

@@ -56,10 +56,16 @@ class Templates:
     def expand(self, text: str, service: Service) -> str:
         """*text* with its templates replaced; other braces stay as they are.
 
-        Raises: ConfigError for an unknown template, an unset variable, or no git history.
+        Raises: ConfigError for an unknown template, an unset variable, no git history, or a value
+        that is not UTF-8.
         """
         where = service.origin or service.name
-        return _TEMPLATE.sub(lambda found: self._value(found[1], service, where), text)
+        filled = _TEMPLATE.sub(lambda found: self._value(found[1], service, where), text)
+        try:
+            filled.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(where, f"{text}: wanted UTF-8, got {filled!r}") from None
+        return filled
 
     def _value(self, name: str, service: Service, where: str) -> str:
         if name == "name":
@@ -80,7 +86,9 @@ class Templates:
         if rest not in self._git:
             if rest in _OF_HEAD and not self._head:
                 self._head = self._watch_head()
-            answer = self._known.get(" ".join(_GIT[rest]))
+            # What was known then may be of a commit before the one that is watched from now on.
+            is_watched = self._head and rest in _OF_HEAD
+            answer = "" if is_watched else self._known.get(" ".join(_GIT[rest]))
             self._git[rest] = answer or self._ask_git(name, _GIT[rest], where)
         return self._git[rest]
 
@@ -101,9 +109,11 @@ class Templates:
         with git:
             answer, complaint = git.communicate()
         if git.returncode:
-            said = complaint.strip().splitlines()
-            what = said[-1] if said else "git failed"
+            said = complaint.strip().splitlines() or ["git failed"]
+            what = next((line for line in said if line.startswith("fatal:")), said[-1])
             hint = "commit first: there is nothing to name yet" if _has_no_commit(what) else ""
+            if "safe.directory" in said[-1]:
+                hint = said[-1].strip()  # the folder is another user's, as in many a CI
             raise ConfigError(where, f"{{{name}}}: {what}", hint)
         return answer.strip()
 
@@ -111,12 +121,19 @@ class Templates:
 def _has_no_commit(what: str) -> bool:
     """Whether git, which said *what*, has a repository without any commit; not in every
     language."""
-    return "Needed a single revision" in what or "ambiguous argument 'HEAD'" in what
+    told = ("Needed a single revision", "ambiguous argument 'HEAD'", "bad revision 'HEAD'")
+    return any(each in what for each in told)
 
 
 def begin_git(args: Sequence[str], root: str, env: Mapping[str, str]) -> "subprocess.Popen[str]":
     """Start `git ARGS` in *root*.  Raises: OSError when it cannot be run."""
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        ["git", *args], cwd=root, env=dict(env), stdout=pipe, stderr=pipe, text=True
+        ["git", *args],
+        cwd=root,
+        env=dict(env),
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        errors="surrogateescape",
     )

@@ -369,6 +369,19 @@ def test_what_changes_while_all_is_built_is_not_lost(repository: Repository) -> 
     assert memo.tree is None
 
 
+def test_what_a_service_reads_each_time_is_watched_for_git(repository: Repository) -> None:
+    branch = f"{repository.top}/.git/refs/heads/main"
+    table = Table(None, {"api"})
+    watch: Watch = branch, ("file", "", value_at("file", branch)[0]), ()
+    services = {"api": Known("", table.numbers_of([watch]), "sha256:0")}
+    said = {DESCRIBE: repository.says()}
+    time.sleep(0.06)
+    repository.keep(table.memo("head", float("inf"), [], services, said))
+    assert not repository.is_asked()
+    repository.git("update-ref", "HEAD", "HEAD~")
+    assert repository.is_asked()
+
+
 def test_what_no_service_reads_any_more_is_still_gits(repository: Repository) -> None:
     before = repository.remember()
     table = Table(before, {"api"})
@@ -399,6 +412,20 @@ def comes_from_the_future(repository: Repository) -> None:
     os.utime(repository.top / "a/y", (_LONG_AGO, time.time() + 3600))
 
 
+def has_a_tag_that_stands_for_a_branch(repository: Repository) -> None:
+    repository.git("symbolic-ref", "refs/tags/release", "refs/heads/release")
+    repository.git("branch", "release", "v0")
+
+
+def is_a_loop(repository: Repository) -> None:
+    (repository.top / "a/y").unlink()
+    (repository.top / "a/y").symlink_to("y")
+
+
+def is_passed_over(repository: Repository) -> None:
+    Path(repository.root, ".git").mkdir()  # which git does not take for a repository
+
+
 def is_told(name: str) -> Step:
     def tell(repository: Repository) -> None:
         repository.env[name] = str(repository.top / ".git/other")
@@ -413,6 +440,9 @@ def is_told(name: str) -> Step:
         has_submodule,
         borrows,
         comes_from_the_future,
+        has_a_tag_that_stands_for_a_branch,
+        is_a_loop,
+        is_passed_over,
         is_told("GIT_INDEX_FILE"),
         is_told("GIT_SHALLOW_FILE"),
     ],
@@ -423,6 +453,13 @@ def test_where_only_git_can_tell_it_is_asked_each_time(setup: Step, repository: 
     assert memo.tree == ((), ())
     assert repository.is_asked()
     assert repository.ask()[1]
+
+
+def test_an_index_that_git_writes_each_time_is_not_waited_for(repository: Repository) -> None:
+    comes_from_the_future(repository)
+    memo = repository.memo(None, repository.says())
+    repository.keep(memo)
+    assert memo.tree == ((), ())
 
 
 def test_a_linked_work_tree_has_files_of_its_own(repository: Repository) -> None:

@@ -82,10 +82,44 @@ def test_refusals(text: str, message: str, tmp_path: Path) -> None:
     assert str(caught.value) == f"s/api/service.toml: {message}"
 
 
+def test_bytes_that_are_not_utf_8_are_refused(repository: Path) -> None:
+    git(repository, "tag", "-d", "v1.2")
+    git(repository, "tag", "v\udce9")
+    templates = Templates(str(repository), {**os.environ, "RAW": "\udce9"})
+    for text in ("-X v={git.describe}", "{env.RAW}"):
+        with pytest.raises(ConfigError) as caught:
+            templates.expand(text, API)
+        assert f"{text}: wanted UTF-8, got " in str(caught.value)
+        assert str(caught.value).isascii()
+
+
+def test_a_commit_that_is_watched_is_asked_for_after_the_look(repository: Path) -> None:
+    known = {"rev-parse HEAD": "that of before"}
+    templates = Templates(str(repository), dict(os.environ), known)
+    assert templates.expand("{git.sha}", API) == git(repository, "rev-parse", "HEAD")
+
+
 def test_outside_of_any_repository(tmp_path: Path) -> None:
     env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
     with pytest.raises(ConfigError, match=r"^s/api/service\.toml: \{git\.sha\}: fatal: "):
         Templates(str(tmp_path), env).expand("{git.sha}", API)
+
+
+@pytest.mark.parametrize("value", ["git.sha", "git.short", "git.describe"])
+def test_before_the_first_commit(value: str, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    with pytest.raises(ConfigError, match=rf"\{{{value}\}}: fatal: .*\n    hint: commit first"):
+        Templates(str(tmp_path), dict(os.environ)).expand(f"{{{value}}}", API)
+
+
+def test_in_a_repository_of_another_user(repository: Path) -> None:
+    env = {**os.environ, "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    with pytest.raises(ConfigError) as caught:
+        Templates(str(repository), env).expand("{git.describe}", API)
+    assert str(caught.value) == (
+        f"s/api/service.toml: {{git.describe}}: fatal: detected dubious ownership in repository at"
+        f" '{repository}'\n    hint: git config --global --add safe.directory {repository}"
+    )
 
 
 def test_without_git(tmp_path: Path) -> None:

@@ -53,6 +53,18 @@ def test_what_git_says_of_the_tree_is_never_that_of_before(template: Site, tmp_p
         assert (after["api"] != before["api"], after["web"] == before["web"]) == (True, True)
 
 
+def test_what_git_says_counts_for_a_service_that_was_not_asked_about(
+    template: Site, tmp_path: Path
+) -> None:
+    site = repository(template, tmp_path / "ws", "git.describe")
+    settle(site)
+    before = site.images()
+    git(site.root, "commit", "--allow-empty", "-m", "second")
+    assert site.doit("image:web").summary == "1 image up to date"
+    assert site.doit().summary == "2 images, 1 rebuilt, 1 up to date"
+    assert site.images()["api"] != before["api"]
+
+
 NO_GIT = """
 import subprocess
 def refuse(*args, **more):
@@ -105,6 +117,24 @@ def test_the_commit_of_a_linked_work_tree_is_known_without_git(
     git(linked.root, "commit", "--allow-empty", "-m", "second")
     assert looks(linked)
     assert linked.images()["api"] != before["api"]
+
+
+@pytest.mark.parametrize("value", ["git.sha", "git.describe"])
+def test_a_folder_that_git_passes_over_hides_no_commit(
+    value: str, template: Site, tmp_path: Path
+) -> None:
+    git(tmp_path, "init")
+    git(tmp_path, "commit", "--allow-empty", "-m", "first")
+    site = template.copy_to(tmp_path / "ws")
+    service = f'[binary]\nrule = "go_binary"\nldflags = ["-X main.version={{{value}}}"]\n'
+    site.write({"services/api/service.toml": service})
+    (site.root / ".git").mkdir()
+    site.doit()
+    settle(site)
+    before = site.images()
+    git(tmp_path, "commit", "--allow-empty", "-m", "second")
+    assert looks(site)
+    assert site.images()["api"] != before["api"]
 
 
 def test_a_work_tree_that_is_new_below_another_is_seen(template: Site, tmp_path: Path) -> None:
