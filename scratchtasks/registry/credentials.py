@@ -6,6 +6,7 @@ Source: the docker CLI's `config.json`; containers-auth.json(5).
 import base64
 import binascii
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
@@ -21,6 +22,9 @@ AskHelper = Callable[[str, str, str], tuple[str, str] | None]
 """(helper, server, file that names the helper) → user name and secret, if it has them."""
 
 _FILE_LIMIT = 4 << 20
+_RUN = "/run/containers"
+"""Where podman and skopeo keep logins by user id, if there is no XDG_RUNTIME_DIR."""
+
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _HALF = re.compile("[\ud800-\udfff]")
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
@@ -93,6 +97,8 @@ def _files(env: Mapping[str, str]) -> Iterator[str]:
         return
     if env.get("XDG_RUNTIME_DIR"):
         yield f"{env['XDG_RUNTIME_DIR']}/containers/auth.json"
+    elif os.path.exists(own := f"{_RUN}/{os.getuid()}/auth.json"):  # others may not look there
+        yield own
     yield f"{env.get('XDG_CONFIG_HOME') or f'{home}/.config'}/containers/auth.json"
 
 

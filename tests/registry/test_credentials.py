@@ -112,6 +112,19 @@ def test_without_a_home_it_is_the_user_s_own_as_for_docker(
         tls_of("registry.example.com", env)
 
 
+def test_without_a_runtime_folder_podman_has_one_by_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scratchtasks.registry.credentials._RUN", str(tmp_path / "run"))
+    env = {"HOME": str(tmp_path)}  # as root's is in CI and in cron
+    _config(tmp_path / "run" / str(os.getuid() + 1), "not ours", "auth.json")
+    assert _find(env) == NOBODY
+    own = tmp_path / "run" / str(os.getuid())
+    _config(own, {"auths": {"registry.example.com": _auth("podman:x")}}, "auth.json")
+    assert _find(env).username == "podman"
+    assert _find(env | {"XDG_RUNTIME_DIR": str(tmp_path / "other")}) == NOBODY
+
+
 def test_tokens(tmp_path: Path) -> None:
     entry = {"auth": "", "identitytoken": "refresh", "registrytoken": "access"}
     _config(tmp_path, {"auths": {"registry.example.com": entry}})
