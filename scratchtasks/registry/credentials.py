@@ -203,7 +203,8 @@ def _from_entry(entry: object, where: str) -> Credentials:
     username, password = texts["username"], texts["password"]
     if texts["auth"]:
         try:
-            pair = base64.b64decode(texts["auth"], validate=True).decode().rstrip("\0")
+            auth = re.sub("[\r\n]", "", texts["auth"])  # `base64` wraps its lines
+            pair = base64.b64decode(auth, validate=True).decode().rstrip("\0")
         except (binascii.Error, ValueError):
             pair = ""
         username, colon, password = pair.partition(":")

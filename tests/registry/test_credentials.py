@@ -59,6 +59,14 @@ def test_spellings_of_a_host(tmp_path: Path, key: str) -> None:
     assert "cret" not in repr(found)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_base64_in_lines(tmp_path: Path, end: str) -> None:
+    password = "secret" * 40  # as long as those of clouds are
+    auth = base64.encodebytes(f"team:{password}".encode()).decode().replace("\n", end)
+    _config(tmp_path, {"auths": {"registry.example.com": {"auth": auth}}})
+    assert _find({"DOCKER_CONFIG": str(tmp_path)}).password == password
+
+
 def test_the_longest_path_wins(tmp_path: Path) -> None:
     keys = ("registry.example.com", "registry.example.com/team", "registry.example.com/tea")
     _config(tmp_path, {"auths": {key: _auth(f"{key}:x") for key in keys}})
