@@ -136,13 +136,15 @@ def _from_config(
     for scope in _scopes(repository):
         spelled = next((key for key in auths if _plain(key) == scope), "")
         is_host = "/" not in scope
-        helper = next((name for key, name in helpers.items() if _plain(key) == scope), None)
+        listed = next((key for key in helpers if _plain(key) == scope), None)
+        helper = None if listed is None else helpers[listed]
         if helper is None and (spelled or is_host):  # "" means: the file, and no store
             helper = config.get("credsStore")
         if helper:
-            # Asked by the name that docker uses; then by the one that `docker login` was given.
+            # Asked by the name that docker uses; then by the one that `docker login` was given,
+            # and by podman's, which is the helper's own key.
             usual = _server(repository) if is_host else scope
-            for server in dict.fromkeys(filter(None, (usual, spelled))):
+            for server in dict.fromkeys(filter(None, (usual, spelled, listed))):
                 answer = ask(helper, server, path)
                 if answer:
                     return _from_helper(*answer)

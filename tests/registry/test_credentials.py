@@ -189,6 +189,15 @@ def test_a_helper_for_one_registry_may_give_an_identity_token(tmp_path: Path) ->
     assert _find(env).identity_token == "t0k"
 
 
+def test_a_helper_of_podman_s_is_asked_by_its_own_key(tmp_path: Path) -> None:
+    script = """read server; [ "$server" = docker.io ] && echo '{"Username": "a", "Secret": "b"}' ||
+        { echo 'credentials not found in native keychain'; exit 1; }"""
+    env = _helper(tmp_path / "bin", "own", script)
+    _config(tmp_path, {"credHelpers": {"docker.io": "own"}}, "auth.json")
+    env["REGISTRY_AUTH_FILE"] = str(tmp_path / "auth.json")
+    assert _find(env, "docker.io/team/api").username == "a"
+
+
 def test_a_store_without_credentials_leaves_the_file(tmp_path: Path) -> None:
     script = "echo 'credentials not found in native keychain'; exit 1"
     env = _helper(tmp_path / "bin", "store", script) | {"DOCKER_CONFIG": str(tmp_path)}
