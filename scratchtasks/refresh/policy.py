@@ -123,7 +123,8 @@ def _specifiers(rule: str) -> SpecifierSet:
 
     if rule == "latest":
         return SpecifierSet()
-    return SpecifierSet(f"=={rule}" if rule[0].isdigit() else rule)
+    clauses = [clause.strip() for clause in rule.split(",")]
+    return SpecifierSet(",".join(f"=={it}" if it[0].isdigit() else it for it in clauses))
 
 
 def _version_of(pin: Pin) -> Version:

@@ -6,6 +6,7 @@ Source: the docker CLI's `config.json`; containers-auth.json(5).
 import base64
 import binascii
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
@@ -21,6 +22,9 @@ AskHelper = Callable[[str, str, str], tuple[str, str] | None]
 """(helper, server, file that names the helper) → user name and secret, if it has them."""
 
 _FILE_LIMIT = 4 << 20
+_RUN = "/run/containers"
+"""Where podman and skopeo keep logins by user id, if there is no XDG_RUNTIME_DIR."""
+
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _HALF = re.compile("[\ud800-\udfff]")
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
@@ -93,6 +97,8 @@ def _files(env: Mapping[str, str]) -> Iterator[str]:
         return
     if env.get("XDG_RUNTIME_DIR"):
         yield f"{env['XDG_RUNTIME_DIR']}/containers/auth.json"
+    elif os.path.exists(own := f"{_RUN}/{os.getuid()}/auth.json"):  # others may not look there
+        yield own
     yield f"{env.get('XDG_CONFIG_HOME') or f'{home}/.config'}/containers/auth.json"
 
 
@@ -130,13 +136,15 @@ def _from_config(
     for scope in _scopes(repository):
         spelled = next((key for key in auths if _plain(key) == scope), "")
         is_host = "/" not in scope
-        helper = next((name for key, name in helpers.items() if _plain(key) == scope), None)
+        listed = next((key for key in helpers if _plain(key) == scope), None)
+        helper = None if listed is None else helpers[listed]
         if helper is None and (spelled or is_host):  # "" means: the file, and no store
             helper = config.get("credsStore")
         if helper:
-            # Asked by the name that docker uses; then by the one that `docker login` was given.
+            # Asked by the name that docker uses; then by the one that `docker login` was given,
+            # and by podman's, which is the helper's own key.
             usual = _server(repository) if is_host else scope
-            for server in dict.fromkeys(filter(None, (usual, spelled))):
+            for server in dict.fromkeys(filter(None, (usual, spelled, listed))):
                 answer = ask(helper, server, path)
                 if answer:
                     return _from_helper(*answer)
@@ -197,7 +205,8 @@ def _from_entry(entry: object, where: str) -> Credentials:
     username, password = texts["username"], texts["password"]
     if texts["auth"]:
         try:
-            pair = base64.b64decode(texts["auth"], validate=True).decode().rstrip("\0")
+            auth = re.sub("[\r\n]", "", texts["auth"])  # `base64` wraps its lines
+            pair = base64.b64decode(auth, validate=True).decode().rstrip("\0")
         except (binascii.Error, ValueError):
             pair = ""
         username, colon, password = pair.partition(":")

@@ -86,7 +86,8 @@ class Summary:
     ) -> list[str]:
         """Merge *images* into the file, in one step; sorted by name.
 
-        An image replaces the entry of its name, but keeps its references while the digest stays.
+        An image replaces the entry of its name, but keeps its references while the digest stays
+        and no other image gets them.
         Other entries stay if *known* (the names of all services) has them and their layout, a
         folder beside the file, still is of that digest (a killed run may have left a newer one);
         those of *sound* are known to be.  Bytes that would not change are not written; without
@@ -103,9 +104,15 @@ class Summary:
             if name in known
             and (name in sound or _is_there(os.path.join(folder, name), entry.value))
         }
+        images = list(images)
         for image in images:
-            value = _with_references(image.to_json(), entries.get(image.name))
-            entries[image.name] = _Entry(value, f"  {json.dumps(value)}")
+            entries[image.name] = _entry(_with_references(image.to_json(), entries.get(image.name)))
+        moved = {reference: image.digest for image in images for reference in image.references}
+        for name, (value, _) in entries.items() if moved else ():
+            digest, told = value["digest"], value["references"]
+            own = [reference for reference in told if moved.get(reference, digest) == digest]
+            if own != told:
+                entries[name] = _entry({**value, "references": own})
         # A line for each image: for people, and so that those that stay are only copied.
         lines = ",\n".join(entries[name].line for name in sorted(entries))
         data = f"{_HEAD}{lines}{_TAIL}".encode() if entries else b""
@@ -128,6 +135,10 @@ class _Entry(NamedTuple):
 
     value: dict[str, Any]
     line: str
+
+
+def _entry(value: dict[str, Any]) -> _Entry:
+    return _Entry(value, f"  {json.dumps(value)}")
 
 
 def _remove(path: str) -> None:
@@ -169,8 +180,14 @@ def _parse(data: bytes) -> list[_Entry]:
     return [
         _Entry(image, _line(image, line))
         for image, line in zip(images, lines, strict=True)
-        if isinstance(image, dict) and image.keys() == _KEYS and isinstance(image["name"], str)
+        if isinstance(image, dict) and image.keys() == _KEYS and _is_sound(image)
     ]
+
+
+def _is_sound(image: dict[str, Any]) -> bool:
+    references = image["references"]
+    are_texts = isinstance(references, list) and all(isinstance(it, str) for it in references)
+    return are_texts and isinstance(image["name"], str)
 
 
 def _line(image: dict[str, Any], found: str) -> str:

@@ -288,3 +288,15 @@ def test_schedule_prints_for_this_workspace(yard: Yard) -> None:
     ran = yard.doit("schedule", "systemd")
     assert f"WorkingDirectory={yard.site.root}\n" in ran.out
     assert Path(ran.out.partition("ExecStart=")[2].split()[0]).name == "doit"
+
+
+def test_a_scheduled_job_finds_the_compilers_of_this_shell(yard: Yard, tmp_path: Path) -> None:
+    go = tmp_path / "go" / "bin" / "go"  # the official one is beside all folders of a scheduler
+    go.parent.mkdir(parents=True)
+    go.write_text("#!/bin/sh\n")
+    go.chmod(0o755)
+    env = {"PATH": f"{go.parent}:/usr/bin:/bin"}
+    for kind, line in (("cron", "\nPATH="), ("systemd", "\nEnvironment=PATH=")):
+        ran = yard.doit("schedule", kind, env=env)
+        folders = ran.out.partition(line)[2].splitlines()[0].split(":")
+        assert (folders[0], folders[-1]) == (str(go.parent), "/bin")

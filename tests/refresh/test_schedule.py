@@ -121,9 +121,9 @@ def test_cron_runs_the_line(place: Place, tmp_path: Path) -> None:
     root.mkdir()
     (tmp_path / "a b").mkdir()
     doit = tmp_path / "a b" / "doit"
-    here = Place(root=str(root), doit=str(doit), name=place.name)
+    here = Place(root=str(root), doit=str(doit), name=place.name, tools=("/opt/50% go/bin", "/bin"))
     lines = [line for line in KINDS["cron"](here).splitlines() if not line.startswith("#")]
-    assert lines[:-1] == ["SHELL=/bin/sh", "PATH=/usr/local/bin:/usr/bin:/bin"]
+    assert lines[:-1] == ["SHELL=/bin/sh", "PATH=/opt/50% go/bin:/bin:/usr/local/bin:/usr/bin"]
     minute, hour, *stars, command = lines[-1].split(" ", 5)
     assert (int(minute), hour, stars) == (here.minute, "3", ["*", "*", "*"])
     # cron(8): an unescaped % ends the command; \% is a %.
@@ -149,7 +149,8 @@ def test_systemd_accepts_the_units(name: str, tmp_path: Path) -> None:
     (root / "bin").mkdir(parents=True)
     doit = root / "bin" / "doit"
     shutil.copy("/bin/true", doit)
-    text = KINDS["systemd"](Place(root=str(root), doit=str(doit), name=name))
+    tools = (str(root / "bin"),)
+    text = KINDS["systemd"](Place(root=str(root), doit=str(doit), name=name, tools=tools))
     units = re.split(r"^# /etc/systemd/system/(\S+)$\n", text, flags=re.MULTILINE)
     names = units[1::2]
     for unit, content in zip(names, units[2::2], strict=True):

@@ -59,6 +59,14 @@ def test_spellings_of_a_host(tmp_path: Path, key: str) -> None:
     assert "cret" not in repr(found)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_base64_in_lines(tmp_path: Path, end: str) -> None:
+    password = "secret" * 40  # as long as those of clouds are
+    auth = base64.encodebytes(f"team:{password}".encode()).decode().replace("\n", end)
+    _config(tmp_path, {"auths": {"registry.example.com": {"auth": auth}}})
+    assert _find({"DOCKER_CONFIG": str(tmp_path)}).password == password
+
+
 def test_the_longest_path_wins(tmp_path: Path) -> None:
     keys = ("registry.example.com", "registry.example.com/team", "registry.example.com/tea")
     _config(tmp_path, {"auths": {key: _auth(f"{key}:x") for key in keys}})
@@ -110,6 +118,19 @@ def test_without_a_home_it_is_the_user_s_own_as_for_docker(
     (folder / "ca.crt").write_text("not one")
     with pytest.raises(SinkError, match=f"^{folder}/ca.crt: cannot be used as a certificate: "):
         tls_of("registry.example.com", env)
+
+
+def test_without_a_runtime_folder_podman_has_one_by_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scratchtasks.registry.credentials._RUN", str(tmp_path / "run"))
+    env = {"HOME": str(tmp_path)}  # as root's is in CI and in cron
+    _config(tmp_path / "run" / str(os.getuid() + 1), "not ours", "auth.json")
+    assert _find(env) == NOBODY
+    own = tmp_path / "run" / str(os.getuid())
+    _config(own, {"auths": {"registry.example.com": _auth("podman:x")}}, "auth.json")
+    assert _find(env).username == "podman"
+    assert _find(env | {"XDG_RUNTIME_DIR": str(tmp_path / "other")}) == NOBODY
 
 
 def test_tokens(tmp_path: Path) -> None:
@@ -166,6 +187,15 @@ def test_a_helper_for_one_registry_may_give_an_identity_token(tmp_path: Path) ->
     env["DOCKER_CONFIG"] = str(tmp_path)
     _config(tmp_path, {"credHelpers": {"registry.example.com": "own"}, "credsStore": "absent"})
     assert _find(env).identity_token == "t0k"
+
+
+def test_a_helper_of_podman_s_is_asked_by_its_own_key(tmp_path: Path) -> None:
+    script = """read server; [ "$server" = docker.io ] && echo '{"Username": "a", "Secret": "b"}' ||
+        { echo 'credentials not found in native keychain'; exit 1; }"""
+    env = _helper(tmp_path / "bin", "own", script)
+    _config(tmp_path, {"credHelpers": {"docker.io": "own"}}, "auth.json")
+    env["REGISTRY_AUTH_FILE"] = str(tmp_path / "auth.json")
+    assert _find(env, "docker.io/team/api").username == "a"
 
 
 def test_a_store_without_credentials_leaves_the_file(tmp_path: Path) -> None:

@@ -52,6 +52,20 @@ def names(path: str) -> list[str]:
         return [entry["name"] for entry in json.load(file)["images"]]
 
 
+def references(path: str) -> dict[str, list[str]]:
+    with open(path, "rb") as file:
+        return {entry["name"]: entry["references"] for entry in json.load(file)["images"]}
+
+
+def test_a_reference_is_the_image_s_that_got_it_last(path: str) -> None:
+    Summary(path).write([image("api", b"1"), image("web"), image("worker")], KNOWN, KNOWN)
+    web = replace(image("web"), references=("api:latest", "worker:latest"))
+    Summary(path).write([web], KNOWN, KNOWN)
+    both = ["api:latest", "web:latest", "worker:latest"]
+    # The worker is the very same image.
+    assert references(path) == {"api": [], "web": both, "worker": ["worker:latest"]}
+
+
 def test_what_an_entry_holds(path: str) -> None:
     Summary(path).write([image("api")], KNOWN)
     with open(path, "rb") as file:
@@ -135,6 +149,7 @@ def test_unchanged_bytes_are_not_written(path: str) -> None:
         b'{"images": [1, {"name": "web"}, {"name": ["web"]}]}',
         b'{"images": [{"name": "\\ud800", "label": "", "digest": "", "image_id": "", '
         b'"platforms": [], "size": 0, "layers": [], "references": []}]}',
+        json.dumps({"images": [{**image("api").to_json(), "references": 5}]}).encode(),
     ],
 )
 def test_a_damaged_file_counts_as_empty(path: str, damage: bytes) -> None:

@@ -8,6 +8,8 @@ from doit.exceptions import InvalidCommand
 
 from scratchtasks.core.errors import did_you_mean
 
+_COMPILERS = ("go", "cargo", "zig", "cc")
+
 
 class Schedule(Command):  # type: ignore[misc]
     """Prints a commented, least-privilege job; writes and installs nothing."""
@@ -33,5 +35,14 @@ class Schedule(Command):  # type: ignore[misc]
         root = os.getcwd()
         # The doit beside this Python: schedulers have a PATH of their own.
         doit = os.path.join(os.path.dirname(sys.executable), "doit")
-        sys.stdout.write(KINDS[kind](Place(root=root, doit=doit, name=os.path.basename(root))))
+        place = Place(root=root, doit=doit, name=os.path.basename(root), tools=_folders())
+        sys.stdout.write(KINDS[kind](place))
         return 0
+
+
+def _folders() -> tuple[str, ...]:
+    """Where this shell finds compilers."""
+    import shutil
+
+    found = filter(None, map(shutil.which, _COMPILERS))
+    return tuple(os.path.dirname(os.path.abspath(path)) for path in found)

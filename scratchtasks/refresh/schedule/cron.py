@@ -9,7 +9,7 @@ _TEXT = """\
 # ~/.docker/config.json) and nothing else.  cron mails what is printed: nothing on a night without
 # news, for exit code 0 (nothing new) is silent.
 SHELL=/bin/sh
-PATH=/usr/local/bin:/usr/bin:/bin
+PATH={path}
 # 10: refreshed, rebuilt and pushed.  20: something would disappear; look, then run it with
 # --accept.  Anything else is an error, and scratch.lock is as it was.
 {minute} 3 * * * {command}
@@ -26,4 +26,4 @@ def cron(place: Place) -> str:
     # flock(1) locks the folder itself.
     command = f"flock -n {root} sh -c {shlex.quote(script)}"
     # cron takes an unescaped % for the end of the line.
-    return _TEXT.format(minute=place.minute, command=command.replace("%", "\\%"))
+    return _TEXT.format(path=place.path, minute=place.minute, command=command.replace("%", "\\%"))

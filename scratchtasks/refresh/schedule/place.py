@@ -10,13 +10,19 @@ from scratchtasks.core.frozen import dataclass
 class Place:
     """*root* is the workspace's absolute folder, *doit* the absolute path of the doit to run.
 
-    *name* names the job; *branch* is where refreshed locks go.
+    *name* names the job; *branch* is where refreshed locks go; *tools* are folders of compilers.
     """
 
     root: str
     doit: str
     name: str
     branch: str = "scratch-refresh"
+    tools: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """A PATH with *tools*, which a scheduler's own need not have: Go installs itself aside."""
+        return ":".join(dict.fromkeys((*self.tools, "/usr/local/bin", "/usr/bin", "/bin")))
 
     @property
     def minute(self) -> int:

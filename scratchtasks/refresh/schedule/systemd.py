@@ -26,6 +26,7 @@ TimeoutStartSec=2h
 # rights to gain.
 ProtectSystem=strict
 ReadWritePaths={root}
+Environment=PATH={path}
 CacheDirectory={slug}
 Environment=XDG_CACHE_HOME=/var/cache/{slug}
 Environment=GOMODCACHE=/var/cache/{slug}/go-mod
@@ -74,6 +75,7 @@ def systemd(place: Place) -> str:
         folder=place.root.replace("%", "%%"),
         root=_word(place.root),
         doit=_program(place.doit),
+        path=_word(place.path),
         minute=place.minute,
     )
 

@@ -42,6 +42,10 @@ class Found:
     is_plain: bool
 
 
+class ImageGone(SinkError):
+    """What was to get a tag is not there any more."""
+
+
 class Engine:
     """An engine reached by *client*; whatever fails is a SinkError.  *tell* hears of loads.
 
@@ -100,14 +104,15 @@ class Engine:
         return [str(each.get("Id")) for each in value if isinstance(each, dict)]
 
     def tag(self, image: str, reference: str) -> None:
-        """Make *reference* mean the image with the id *image*.  Raises: SinkError."""
+        """Make *reference* mean the image with the id *image*.  Raises: SinkError, ImageGone."""
         if (before := self.find(reference)) is not None:
             self._displaced.append(before.id)
         repository, _, tag = reference.rpartition(":")
         path = f"/images/{quote(image, safe=':')}/tag"
         status, body = self._ask("POST", path, params={"repo": repository, "tag": tag})
         if status != 201:
-            raise SinkError("docker", f"cannot tag {reference}: {_message(status, body)}")
+            kind = ImageGone if status == 404 else SinkError
+            raise kind("docker", f"cannot tag {reference}: {_message(status, body)}")
 
     def remove_broken(self, image: str) -> None:
         """Remove the image with the id *image* if it cannot run and has no tag.

@@ -1,7 +1,8 @@
 """Load images into an engine: what it lacks, in one archive, and no tag before all is well.
 
 An archive may leave out layers that the engine has.  Whether it still had them is seen only
-afterwards, and differently on each store; in doubt everything is sent once more.
+afterwards, and differently on each store; in doubt everything is sent once more.  So is an image
+that was pruned before it had a name.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,10 +17,12 @@ from scratchtasks.store.blobs import ContentStore
 
 from ..kernel import emulated, natives
 from .archive import PlainImage, write_archive
-from .engine import Engine, Found, familiar
+from .engine import Engine, Found, ImageGone, familiar
 
 How = Literal["present", "tagged", "loaded"]
 """Nothing was to be done; only tags were missing; something was sent."""
+
+_NOT_THERE = "the engine said yes, but has no image"
 
 _MOST_LOOKED_AT = 200
 """Images in the engine that are looked at for layers, a millisecond each."""
@@ -90,11 +93,16 @@ def load(images: Sequence[Loadable], engine: Engine, store: ContentStore) -> lis
         names = [name for each in images for name in each.references]
         _send(lacking, names, engine, store)
     done: list[How] = []
-    for each, id, found in zip(images, ids, there, strict=True):
+    for each, image, id, found in zip(images, plain, ids, there, strict=True):
         tags = found.tags if found else frozenset()
         missing = [name for name in each.references if familiar(name) not in tags]
         for reference in missing:
-            engine.tag(id, reference)
+            try:
+                engine.tag(id, reference)
+            except ImageGone:
+                lacking[id] = image
+                _send({id: image}, (), engine, store)
+                engine.tag(id, reference)
         done.append("loaded" if id in lacking else "tagged" if missing else "present")
     return done
 
@@ -115,7 +123,7 @@ def _send(
     if engine.takes_parts:
         left_out = _common_layers(list(lacking.values()), previous, engine)
     fault = _attempt(lacking, left_out, engine, store)
-    if fault and left_out:  # pruned since, say
+    if fault and (left_out or fault.startswith(_NOT_THERE)):  # pruned since, say
         fault = _attempt(lacking, frozenset(), engine, store)
     if fault:
         for id in lacking:
@@ -134,7 +142,7 @@ def _attempt(
     for id in lacking:
         found = _found(id, engine)
         if found is None:
-            return f"the engine said yes, but has no image {id}"
+            return f"{_NOT_THERE} {id}"
         if not found.is_whole:
             return f"the engine said yes, but image {id} lacks layers"
     return ""

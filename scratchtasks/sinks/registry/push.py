@@ -4,7 +4,7 @@ Source: OCI distribution-spec v1.1, "Push".
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ from scratchtasks.registry.uploads import NOWHERE, Uploads
 from scratchtasks.store.blobs import ContentStore
 
 from .plan import BlobStep, ImagePlan, Plan, TagMove
-from .rollback import Moved, undo
+from .rollback import Moved, held, undo
 
 _TAKEN_ALREADY = frozenset({400, 405, 409})
 
@@ -107,6 +107,7 @@ class _Run:
         self._sent: set[tuple[Repository, Digest]] = set()
         self._put: set[tuple[Repository, Digest]] = set()
         self._moved: dict[tuple[Repository, str], Moved] = {}
+        self._before: dict[tuple[Repository, Digest | None], Sequence[Manifest]] = {}
         self._stuck: list[str] = []
 
     def send_blobs(self) -> None:
@@ -199,6 +200,7 @@ class _Run:
     def move_tags(self) -> None:
         """All or none.  New tags come last: not every registry can take one away again."""
         moves = self._moves_now()
+        self._hold(moves)
         self._registry.patience.persist()
         try:
             for is_new in (False, True):
@@ -230,10 +232,18 @@ class _Run:
             if was != image.image.top.digest  # a push beside this one was quicker
         ]
 
+    def _hold(self, moves: Sequence[tuple[ImagePlan, TagMove]]) -> None:
+        """Keep what tags mean that a failure of another one would put back."""
+        if len(moves) > 1:
+            places = list({(image.repository, move.was) for image, move in moves if move.was})
+            found = map_all(lambda each: held(self._registry, *each), places, self._workers)
+            self._before.update(zip(places, found, strict=True))
+
     def _tag_job(self, image: ImagePlan, move: TagMove) -> Job:
         def run() -> Iterable[Job]:
             manifest = self._manifest(image.image.top)
-            moved = Moved(image.repository, move, manifest)
+            before = self._before.get((image.repository, move.was), ())
+            moved = Moved(image.repository, move, manifest, before)
             # Noted before it is done: an answer may be lost after the deed.
             self._moved[image.repository, move.tag] = moved
             with self._span(image.repository, move.tag, len(manifest.data)):

@@ -1,11 +1,19 @@
-"""Tags put back where they were, when a push could not set all of them."""
+"""Tags put back where they were, when a push could not set all of them.
+
+Some registries (zot) drop a manifest with its last tag, and with an index what only that names: so
+what a tag means is held here before it moves.
+"""
 
 import json
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
+from typing import Any
 
-from scratchtasks.core.digest import Digest, digest_of
-from scratchtasks.core.errors import SinkError
+from scratchtasks.core.digest import Digest, digest_of, parse_digest
+from scratchtasks.core.errors import SinkError, StoreError
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.registry.client import Registry
 from scratchtasks.registry.manifests import (
@@ -19,14 +27,21 @@ from scratchtasks.registry.reference import Repository
 
 from .plan import TagMove
 
+_MOST_BELOW = 64
+"""Manifests of one index that are held."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A tag of *repository* that was set to *manifest*, or may have been; *is_sure*: it was."""
+    """A tag of *repository* that was set to *manifest*, or may have been; *is_sure*: it was.
+
+    *before* is what the tag meant, from `held`.
+    """
 
     repository: Repository
     move: TagMove
     manifest: Manifest
+    before: Sequence[Manifest] = ()
     is_sure: bool = False
 
     @property
@@ -35,6 +50,29 @@ class Moved:
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.move.tag}"
+
+
+def held(registry: Registry, repository: Repository, digest: Digest) -> list[Manifest]:
+    """The manifest *digest* of *repository*, last, after all that it names; none if it cannot be
+    had.
+    """
+    with suppress(SinkError):
+        found = fetch_manifest(registry, repository, digest)
+        if found is not None:
+            below = [held(registry, repository, name) for name in _named_by(found)]
+            return [*chain.from_iterable(below), found]
+    return []
+
+
+def _named_by(manifest: Manifest) -> list[Digest]:
+    """The manifests that *manifest* names, if it is an index."""
+    value: Any = json.loads(manifest.data)
+    entries = value.get("manifests")
+    names = []
+    for entry in entries[:_MOST_BELOW] if isinstance(entries, list) else ():
+        with suppress(StoreError, AttributeError, TypeError):
+            names.append(parse_digest(entry.get("digest")))
+    return names
 
 
 def undo(registry: Registry, moved: Moved) -> str:
@@ -75,10 +113,18 @@ def _now(registry: Registry, moved: Moved) -> Digest | None:
 
 
 def _put_back(registry: Registry, moved: Moved, was: Digest) -> str:
-    before = fetch_manifest(registry, moved.repository, was)
-    if before is None:
-        return "that is no longer there"
-    put_manifest(registry, moved.repository, before, moved.move.tag)
+    before = moved.before
+    if not before:
+        found = fetch_manifest(registry, moved.repository, was)
+        if found is None:
+            return "that is no longer there"
+        before = [found]
+    *below, top = before
+    for each in below:
+        name = digest_of(each.data)
+        if digest_at(registry, moved.repository, name) is None:
+            put_manifest(registry, moved.repository, each, name)
+    put_manifest(registry, moved.repository, top, moved.move.tag)
     return ""
 
 

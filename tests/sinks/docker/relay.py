@@ -14,7 +14,8 @@ _REQUEST = re.compile(rb"(GET|POST|DELETE|HEAD|PUT) /(?:v[0-9.]+/)?(\S*) HTTP/1.
 class Relay:
     """*requests* (`GET images/x/json`) and *sent* bytes that came from the client so far.
 
-    *on_load*, if set, is called with the number of loads before, ahead of each load.
+    *on_load*, if set, is called with the number of loads before, ahead of each load, and *on_tag*
+    with the number of tags before, ahead of each tag.
     After *stop_after* bytes from the client nothing more goes to the engine; *is_held* is set.
     """
 
@@ -22,9 +23,10 @@ class Relay:
         self.requests: list[str] = []
         self.sent = 0
         self.on_load: Callable[[int], None] | None = None
+        self.on_tag: Callable[[int], None] | None = None
         self.stop_after = -1
         self.is_held = threading.Event()
-        self._loads = 0
+        self._loads = self._tags = 0
         self._engine = engine
         self._open: list[socket.socket] = []
 
@@ -76,6 +78,10 @@ class Relay:
             if self.on_load is not None:
                 self.on_load(self._loads)
             self._loads += 1
+        if request.startswith("POST ") and "/tag?" in request:
+            if self.on_tag is not None:
+                self.on_tag(self._tags)
+            self._tags += 1
 
     def _down(self, client: socket.socket, engine: socket.socket) -> None:
         with suppress(OSError):

@@ -16,7 +16,7 @@ from scratchtasks.sinks.docker import Loadable
 from scratchtasks.sinks.docker.archive import PlainImage, write_archive
 
 from .conftest import Engine
-from .made import Made
+from .made import OWNER, Made
 
 
 def _forget(engine: Engine, name: str) -> None:
@@ -49,6 +49,22 @@ def test_of_several_images_one_lost_its_layers(engine: Engine, name: str) -> Non
     again = [engine.made.named(first, "1"), engine.made.named(second, "2", base=b"other")]
     assert engine.load(*again) == ["loaded", "loaded"]
     assert (engine.read(first), engine.read(second)) == ("1", "2")
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_image_that_is_pruned_before_its_tag_is_sent_again(
+    engine: Engine, name: str, number: int
+) -> None:
+    images = [engine.made.named(f"{name}-{text}", text) for text in ("one", "two")]
+
+    def prune(tags: int) -> None:
+        if tags == number:
+            label = f"{OWNER}={engine.made.owner}"
+            engine.client.images.prune(filters={"dangling": True, "label": label})
+
+    engine.relay.on_tag = prune
+    assert engine.load(*images) == ["loaded", "loaded"]
+    assert (engine.read(f"{name}-one"), engine.read(f"{name}-two")) == ("one", "two")
 
 
 def test_no_tag_moves_when_the_second_try_fails_too(engine: Engine, name: str) -> None:

@@ -9,7 +9,10 @@ import pytest
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError
+from scratchtasks.core.platform import Platform
 from scratchtasks.registry.client import Registry
+from scratchtasks.registry.manifests import delete_manifest
+from scratchtasks.registry.reference import parse_repository
 from scratchtasks.sinks.registry.plan import make_plan
 from scratchtasks.sinks.registry.push import push
 from tests.registry.proxy import Fault, Proxy, Seen
@@ -85,6 +88,31 @@ def test_a_tag_is_not_put_back_to_something_else(proxy: Proxy, bench: Bench, tea
         f"{names[0]}@{old[0].digest}: digest mismatch: the registry sent {digest_of(b'{}')} "
         f"(now {new[0].top.digest})"
     )
+
+
+@pytest.mark.parametrize("platforms", [(AMD64,), (AMD64, ARM64)])
+def test_what_a_registry_drops_with_its_last_tag_is_put_back_whole(
+    proxy: Proxy, bench: Bench, team: str, platforms: tuple[Platform, ...]
+) -> None:
+    a, b = (f"{proxy.host}/{team}/{name}" for name in "ab")
+    old = bench.image(a, b"old", platforms=platforms)
+    bench.push(old, bench.image(b, b"old"))
+    whole = {old.top.digest, *(manifest.digest for manifest in old.manifests)}
+
+    def drop() -> None:  # as zot does when a tag moves
+        with Registry({}) as client:
+            for digest in whole:
+                assert delete_manifest(client, parse_repository(a), digest)
+
+    refusal = _puts_tag(f"/v2/{team}/b/manifests/latest")
+    proxy.faults.append(replace(refusal, times=1, act=drop))
+    with pytest.raises(SinkError, match="\n    every tag is where it was\n"):
+        bench.push(
+            *(bench.image(name, b"new", platforms=platforms) for name in (a, b)),
+            limits=replace(QUICK, workers=1),
+        )
+    assert digest_in(proxy.host, f"{team}/a", "latest") == old.top.digest
+    assert {digest_in(proxy.host, f"{team}/a", digest) for digest in whole} == whole
 
 
 @pytest.mark.parametrize("tag", ["latest", "new"])
