@@ -30,6 +30,9 @@ from .plan import TagMove
 _MOST_BELOW = 64
 """Manifests of one index that are held."""
 
+_DEEPEST = 2
+"""Indexes below each other that are followed: a registry may answer with any number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -52,14 +55,17 @@ class Moved:
         return f"{self.repository}:{self.move.tag}"
 
 
-def held(registry: Registry, repository: Repository, digest: Digest) -> list[Manifest]:
+def held(
+    registry: Registry, repository: Repository, digest: Digest, depth: int = _DEEPEST
+) -> list[Manifest]:
     """The manifest *digest* of *repository*, last, after all that it names; none if it cannot be
     had.
     """
     with suppress(SinkError):
         found = fetch_manifest(registry, repository, digest)
         if found is not None:
-            below = [held(registry, repository, name) for name in _named_by(found)]
+            names = _named_by(found) if depth else []
+            below = [held(registry, repository, name, depth - 1) for name in names]
             return [*chain.from_iterable(below), found]
     return []
 
