@@ -30,16 +30,6 @@ _HEADSTART = 1.0
 _PATIENCE = 4.0
 """Seconds that the interpreter waits at its exit for children; *cancel* kills its own after 3."""
 
-_SHORT = frozenset(
-    {
-        ("multiprocessing.queues", "_start_thread"),
-        ("multiprocessing.queues", "_finalize_close"),
-        ("multiprocessing.util", "__init__"),
-        ("multiprocessing.util", "__call__"),
-    }
-)
-"""Functions, with their modules, in which queues of processes and their finalizers change."""
-
 _LINE = b"interrupted; finished work is kept\n"
 
 
@@ -152,18 +142,17 @@ class _Ending:
                 signal.set_wakeup_fd(fd)
             os.close(self.bell)
 
-    def handle(self, number: int, frame: FrameType | None) -> None:
+    def handle(self, number: int, _frame: FrameType | None) -> None:
         code = 128 + number
         if self._has_left:  # a worker of doit's -P process
             self._cancel()
             raise SystemExit(code)
-        if _is_queue_changing(frame):
-            return  # the watcher asks again in a moment
         if not self.has_begun:
             self._began = time.monotonic()
             self.has_begun = True  # handlers may be interrupted by handlers
             self._is_winding_down.acquire()
-            sys.unraisablehook = _nothing_of_exits(sys.unraisablehook)
+            sys.unraisablehook = _nothing_of  # the reporter raises a lost SystemExit again
+            _leave_queues()
             self._cancel()
             self._events.emit(Interrupted(number))
             self._children = _descendants()
@@ -212,20 +201,13 @@ class _Ending:
             self._is_winding_down.release()
 
 
-def _is_queue_changing(frame: FrameType | None) -> bool:
-    """Whether *frame* is within what starts, or ends, the thread of a queue of `-P process`.
-
-    An exception in there leaves a thread that nobody tells to end, and for which the interpreter
-    waits at its exit for ever.
+def _leave_queues() -> None:
+    """Have the interpreter's exit wait for no queue of `-P process`: an exception while such a
+    queue starts or ends its thread leaves one that nobody tells to end.
     """
-    while frame is not None:
-        place = frame.f_globals.get("__name__"), frame.f_code.co_name
-        if place in _SHORT:
-            return True
-        if place == ("multiprocessing.queues", "_finalize_join"):  # which may take its time
-            return False
-        frame = frame.f_back
-    return False
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        atexit.unregister(util._exit_function)
 
 
 def _wait_for(processes: Iterable[Process], seconds: float) -> list[Process]:
@@ -278,15 +260,9 @@ def _send(number: int, processes: Iterable[Process]) -> None:
             continue
 
 
-def _nothing_of_exits(show: Callable[[Any], object]) -> Callable[[Any], None]:
-    """*show*, what tells of exceptions that Python loses, for all but a SystemExit: the reporter
-    raises it again."""
-
-    def hook(lost: Any) -> None:
-        if not isinstance(lost.exc_value, SystemExit):
-            show(lost)
-
-    return hook
+def _nothing_of(lost: Any) -> None:
+    """Says nothing of an exception that Python has lost: of an interrupted run, or of what that
+    left half made."""
 
 
 def _nothing() -> None:
