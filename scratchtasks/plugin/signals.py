@@ -144,6 +144,7 @@ class _Ending:
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         code = 128 + number
+        sys.unraisablehook = _nothing_of  # the reporter raises a lost SystemExit again
         if self._has_left:  # a worker of doit's -P process
             self._cancel()
             raise SystemExit(code)
@@ -151,7 +152,6 @@ class _Ending:
             self._began = time.monotonic()
             self.has_begun = True  # handlers may be interrupted by handlers
             self._is_winding_down.acquire()
-            sys.unraisablehook = _nothing_of  # the reporter raises a lost SystemExit again
             _leave_queues()
             self._cancel()
             self._events.emit(Interrupted(number))
