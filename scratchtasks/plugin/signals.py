@@ -30,6 +30,16 @@ _HEADSTART = 1.0
 _PATIENCE = 4.0
 """Seconds that the interpreter waits at its exit for children; *cancel* kills its own after 3."""
 
+_SHORT = frozenset(
+    {
+        ("multiprocessing.queues", "_finalize_close"),
+        ("multiprocessing.queues", "put"),
+        ("multiprocessing.util", "__call__"),
+        ("multiprocessing.util", "__init__"),
+    }
+)
+"""Functions, with their modules, in which a queue of `-P process` changes: none takes long."""
+
 _LINE = b"interrupted; finished work is kept\n"
 
 
@@ -142,7 +152,9 @@ class _Ending:
                 signal.set_wakeup_fd(fd)
             os.close(self.bell)
 
-    def handle(self, number: int, _frame: FrameType | None) -> None:
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if _is_queue_changing(frame):
+            return  # the watcher asks again in a moment
         code = 128 + number
         sys.unraisablehook = _nothing_of  # the reporter raises a lost SystemExit again
         if self._has_left:  # a worker of doit's -P process
@@ -201,9 +213,23 @@ class _Ending:
             self._is_winding_down.release()
 
 
+def _is_queue_changing(frame: FrameType | None) -> bool:
+    """Whether *frame* is in the middle of what an exception must not end: it would leave a lock
+    that is held for ever, or a thread that nobody tells to end.
+    """
+    while frame is not None:
+        place = frame.f_globals.get("__name__"), frame.f_code.co_name
+        if place in _SHORT:
+            return True
+        if place == ("multiprocessing.queues", "_finalize_join"):  # which may take its time
+            return False
+        frame = frame.f_back
+    return False
+
+
 def _leave_queues() -> None:
-    """Have the interpreter's exit wait for no queue of `-P process`: an exception while such a
-    queue starts or ends its thread leaves one that nobody tells to end.
+    """Have the interpreter's exit wait for no queue of `-P process`, should one be left half made
+    after all.
     """
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
