@@ -218,7 +218,7 @@ class Starting(multiprocessing.queues.Finalize):
 class Locked(threading.Condition):
     def __enter__(self):
         super().__enter__()
-        if EVENT == "put":
+        if EVENT == "put" and queue._thread:
             strike()
 
 def end(*args, really=multiprocessing.queues.Queue._finalize_close):
@@ -232,6 +232,7 @@ install(lambda: None, Events())
 queue = multiprocessing.Queue()
 queue._notempty = Locked(threading.Lock())
 queue.put(1)
+queue.put(2)
 del queue
 signal.pause()
 """
