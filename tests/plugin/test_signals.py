@@ -218,7 +218,7 @@ class Starting(multiprocessing.queues.Finalize):
 class Locked(threading.Condition):
     def __enter__(self):
         super().__enter__()
-        if EVENT == "put" and queue._thread:
+        if EVENT == "put" and is_second:
             strike()
 
 def end(*args, really=multiprocessing.queues.Queue._finalize_close):
@@ -231,7 +231,9 @@ multiprocessing.queues.Queue._finalize_close = end
 install(lambda: None, Events())
 queue = multiprocessing.Queue()
 queue._notempty = Locked(threading.Lock())
+is_second = False
 queue.put(1)
+is_second = True
 queue.put(2)
 del queue
 signal.pause()
