@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from .git_head import head_files
+from .memo import OURS
 
 _ELSEWHERE = frozenset({
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_ATTR_SOURCE", "GIT_GRAFT_FILE", "GIT_INDEX_FILE",
@@ -18,9 +19,6 @@ _ELSEWHERE = frozenset({
 })  # fmt: skip
 """Variables that have git read other files than those below (git(1)); a memo is of one environment
 otherwise."""
-
-_OURS = (".scratch", "dist")
-"""Folders of the workspace in which paths come and go."""
 
 _ATTRIBUTES = ".gitattributes"
 
@@ -88,7 +86,7 @@ def _tree_paths(root: str, env: Mapping[str, str], head: tuple[str, ...]) -> Tre
         while name:
             folders.add(name := os.path.dirname(name))
     held = {f"{top}/{name}" if name else top for name in folders} | {top}
-    if not held.isdisjoint(f"{root}/{name}" for name in _OURS):
+    if not held.isdisjoint(f"{root}/{name}" for name in OURS):
         return None
     own.update(each for each in map(attributes_in, held) if os.path.exists(each))
     return TreePaths(frozenset(own), frozenset({*files, *held} - own))

@@ -32,6 +32,9 @@ OUTLINE = "outline.tasks"
 _BETWEEN = "\1"
 """Between what two paths mean."""
 
+OURS = (".scratch", "dist")
+"""Folders of the workspace in which paths come and go with each image."""
+
 NOISE = frozenset({"_", "OLDPWD", "SHLVL"})
 """Variables that shells set anew all the time, and no build may want."""
 

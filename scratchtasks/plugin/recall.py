@@ -83,7 +83,10 @@ def _moved(memo: Memo, only: Collection[str], ask_git: Callable[[], None]) -> li
     memo.looked = {n: stat_note(memo.paths[n], clock) for n in numbers if memo.notes[n] != ()}
     if memo.looked:
         ask_git()
-    return numbers if not only else [n for n in numbers if n in wanted.union(tree.rest)]
+    if not only:
+        return numbers
+    wanted.update(tree.rest)
+    return [number for number in numbers if number in wanted]
 
 
 def _take_looks(memo: Memo, rest: Collection[int], same: Collection[int]) -> None:

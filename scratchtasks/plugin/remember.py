@@ -11,7 +11,7 @@ from scratchtasks.store.notes import Notes
 from scratchtasks.store.owner import started_at
 from scratchtasks.store.signature import Meaning, Note, Watch, value_at
 
-from .memo import Known, Meanings, Memo, Tree, joined, packages, split
+from .memo import OURS, Known, Meanings, Memo, Tree, joined, packages, split
 
 if TYPE_CHECKING:
     from scratchtasks.core.task import Task
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "dist/images.json"
 """It tells of all images and is written by every run that makes one."""
-
-OURS = (".scratch/", "dist/")
-"""How the paths begin that come and go with each image."""
 
 _NEVER = float("inf")
 
@@ -179,7 +176,7 @@ class Table:
             if number in self._seen:
                 if self._notes[number] != note:
                     return None
-            elif not self._paths[number].startswith(OURS):
+            elif self._paths[number].partition("/")[0] not in OURS:
                 self._notes[number], self._meanings[number] = note, ""
                 rest.add(number)
         return Tree(tree.own, sorted(rest))
