@@ -40,6 +40,10 @@ _STOP = 3
 _SHOWN, _SHOWN_BYTES = 20, 4096
 """Of the end of its log: what a program which ended at once is shown with."""
 
+_TRIES = 20
+_PAUSE = 0.05
+"""Seconds between two tries."""
+
 _LOOPBACK = "127.0.0.1"
 
 How = Literal["started", "replaced", "resumed", "unchanged"]
@@ -163,8 +167,6 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
     Raises: SinkError, with what the program printed; whatever a signal handler raises, and then
     the old one runs again, too.
     """
-    from docker.errors import NotFound
-
     with sdk_errors(wanted.name):
         how, ours = decide(wanted, _list(client, wanted))
         if how == "unchanged":
@@ -188,9 +190,7 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
             code = _start(new, wanted)
         except BaseException:
             try:
-                client.api.remove_container(name, force=True)
-            except NotFound:
-                pass  # it did not come to that
+                _discard(name, client)
             finally:  # whatever has become of the new one
                 for one in stopped:
                     one.stop(timeout=_STOP)  # an engine goes on with what we have given up
@@ -322,6 +322,20 @@ def _remove(container: "Container") -> None:
             if error.status_code != HTTPStatus.CONFLICT:
                 raise
             container.wait(condition="removed")
+
+
+def _discard(name: str, client: "DockerClient") -> None:
+    """Have no container *name*, if it has come to that: an engine at work on one lists it before
+    it can remove it."""
+    from docker.errors import NotFound
+
+    for _ in range(_TRIES):
+        with suppress(NotFound):
+            client.api.remove_container(name, force=True)
+            return
+        if not client.api.containers(all=True, filters={"name": name}):
+            return
+        time.sleep(_PAUSE)
 
 
 def _drop_images(old: "Sequence[Container]", current: str, client: "DockerClient") -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from hypothesis import given
 from hypothesis import strategies as st
@@ -404,3 +404,25 @@ def test_what_an_engine_says_of_a_start(reason: str, what: str) -> None:
 def test_the_port_that_is_to_be_another(reason: str, hint: str) -> None:
     ports = (Published(port="53/tcp", host=53), Published(port="53/udp", host=53))
     assert trouble(reason, ports)[1] == hint
+
+
+class _AtWork:
+    """An engine that lists a container which it cannot remove yet."""
+
+    def __init__(self) -> None:
+        self.api, self.tries = self, 0
+
+    def remove_container(self, _name: str, *, force: bool) -> None:
+        self.tries += 1
+        if self.tries < 3:
+            raise NotFound("No such container")
+        assert force
+
+    def containers(self, **_options: Any) -> list[str]:
+        return ["scratch-api"]
+
+
+def test_what_an_engine_is_still_making_is_removed_once_it_can_be() -> None:
+    engine: Any = _AtWork()
+    docker_containers._discard("scratch-api", engine)
+    assert engine.tries == 3
