@@ -54,7 +54,7 @@ class Tree(NamedTuple):
     say so again.
 
     *own* are git's files; where one of them has moved, it may be another tree.  *rest* are all
-    paths of which nothing but git's answer depends.  Without *own*, only git can tell.
+    paths on which nothing but git's answer depends.  Without *own*, only git can tell.
     """
 
     own: Sequence[int] = ()
