@@ -6,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,47 @@ def test_a_probe_that_nobody_answers(bench: Bench, way: Way) -> None:
     with pytest.raises(SinkError) as caught:
         bench.smoke(bench.image(), way, "sleep", "9s", **probe)
     assert caught.value.what == "GET :8080/: wanted status 200 within 2 s, got connection refused"
+
+
+@pytest.mark.parametrize("way", NAMESPACES)
+def test_the_last_try_is_told_however_late_it_is(bench: Bench, way: Way) -> None:
+    """Who probes is stopped while it waits for an answer, as on a machine that is busy."""
+    definition = {"http_path": "/", "http_port": 8080, "timeout_seconds": 4}
+    with ThreadPoolExecutor() as pool:
+        start = time.monotonic()
+        trial = pool.submit(
+            bench.smoke, bench.image(), way, "listen", ":8080", "sleep", "60s", **definition
+        )
+        _eventually(lambda: trial.done() or any(map(_is_connected, _neighbours())))
+        (neighbour,) = _neighbours()
+        os.kill(neighbour, signal.SIGSTOP)
+        time.sleep(max(0.0, start + 4.5 - time.monotonic()))
+        os.kill(neighbour, signal.SIGCONT)
+        fault = trial.exception()
+    assert str(fault) == f"{WHERE}: GET :8080/: wanted status 200 within 4 s, got timed out"
+
+
+def _neighbours() -> list[int]:
+    """The processes that our guards forked."""
+    parents = dict(_parents())
+    guards = [pid for pid, parent in parents.items() if parent == os.getpid()]
+    found = [pid for pid, parent in parents.items() if parent in guards]
+    return [pid for pid in found if b"guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            after_name = stat.read_text().rpartition(")")[2]
+        except OSError:
+            continue
+        yield int(stat.parent.name), int(after_name.split()[1])
+
+
+def _is_connected(pid: int) -> bool:
+    """Whether a connection to port 8080 stands in *pid*'s network.  Source: proc(5)."""
+    lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    return any(line.split()[2].endswith(":1F90") and line.split()[3] == "01" for line in lines)
 
 
 def test_the_first_way_that_works_decides(bench: Bench) -> None:
