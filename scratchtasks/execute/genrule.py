@@ -1,8 +1,6 @@
 """Run a command of the user's own and keep the files it writes."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +10,7 @@ from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ActionFailed, StageError, ToolchainMissing
 
 from .globs import match
-from .operation import Done, Job, Outcome, World, each_alone
+from .operation import Done, Job, Outcome, World, each_alone, empty_folder
 from .staging import plain_mode
 from .toolchains import find_program, is_file, tool_digests
 
@@ -71,9 +69,7 @@ def _run(job: Job, world: World) -> Done:
     paths = sorted({*matches.paths, *files})
     inputs = (*matches.inputs, *(item for path in paths for item in _read(path)))
     folder = os.path.join(world.root, params["folder"])
-    os.makedirs(os.path.join(world.scratch, "tmp"), exist_ok=True)
-    out = tempfile.mkdtemp(dir=os.path.join(world.scratch, "tmp"))
-    try:
+    with empty_folder(world) as out:
         srcs = [os.path.relpath(os.path.join(world.root, path), folder) for path in paths]
         for made in params["made"]:
             blob = job.deps[made["dep"]].outputs[made["output"]]
@@ -84,8 +80,6 @@ def _run(job: Job, world: World) -> Done:
         if finished.code != 0:
             raise ActionFailed(where, f"{params['cmd'][0]} exited with {finished.code}")
         return _kept(where, params["outs"], out, inputs, world)
-    finally:
-        shutil.rmtree(out, ignore_errors=True)
 
 
 def _read(path: str) -> tuple[Input, Input]:

@@ -66,7 +66,7 @@ def empty_folder(world: World) -> Iterator[str]:
     above = os.path.join(world.scratch, "tmp")
     try:
         os.makedirs(above, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(dir=above)
+        folder = tempfile.TemporaryDirectory(dir=above, ignore_cleanup_errors=True)
     except OSError as error:
         raise storage_error(above, error) from error
     with folder as path:

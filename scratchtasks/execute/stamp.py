@@ -18,7 +18,7 @@ from scratchtasks.core.digest import ActionKey, Json
 from scratchtasks.core.errors import StoreError
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.store.actions import read_entry, write_entry
-from scratchtasks.store.atomic import remove
+from scratchtasks.store.atomic import discard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def write_stamp(scratch: str, action: Action, stamp: Stamp) -> None:
     }
     # ext4 begins to write a file to disk when its name takes another's place: 0.3 to 5 ms for each
     # stamp (measured).  Without one the cache is asked, which is right as well.
-    remove(path)
+    discard(path)
     write_entry(path, _place(action), value)
 
 

@@ -24,7 +24,7 @@ from scratchtasks.execute.plan import Batch, Chain, Plan, plan, run_batches, run
 from scratchtasks.execute.process import Processes
 from scratchtasks.execute.stamp import read_stamp, stamp_path
 from scratchtasks.store.actions import ActionCache
-from scratchtasks.store.atomic import remove, write_atomic
+from scratchtasks.store.atomic import discard, write_atomic
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.collect import remove_leftovers
 from scratchtasks.store.files import FileStates
@@ -328,7 +328,7 @@ class Session:
         """
         self.lock()
         for name in task.actions:
-            remove(stamp_path(self.world.scratch, self.graph.actions[name]))
+            discard(stamp_path(self.world.scratch, self.graph.actions[name]))
         if self.is_image(task):
             self.exports.clean(task)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from scratchtasks.core.descriptor import Layer
 from scratchtasks.core.digest import Digest, Json
 from scratchtasks.core.frozen import dataclass
-from scratchtasks.store.atomic import read_regular, remove, storage_error, write_atomic
+from scratchtasks.store.atomic import discard, read_regular, write_atomic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ class Summary:
             if data:
                 write_atomic(self.path, data)
             else:
-                _remove(self.path)
+                discard(self.path)
             self._data, self._entries = data, entries
         return gone
 
@@ -139,13 +139,6 @@ class _Entry(NamedTuple):
 
 def _entry(value: dict[str, Any]) -> _Entry:
     return _Entry(value, f"  {json.dumps(value)}")
-
-
-def _remove(path: str) -> None:
-    try:
-        remove(path)
-    except OSError as error:
-        raise storage_error(path, error) from error
 
 
 def _is_there(layout: str, entry: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from scratchtasks.core.action import ActionResult, Input, result_from_json
 from scratchtasks.core.digest import ActionKey, canonical_json
 from scratchtasks.core.errors import StoreError
 
-from .atomic import read_error, remove, write_atomic
+from .atomic import discard, read_error, write_atomic
 from .blobs import ContentStore
 
 _SETS = 16
@@ -41,7 +41,7 @@ class ActionCache:
             try:
                 result = result_from_json(value)
             except (KeyError, TypeError, ValueError, AttributeError, StoreError):
-                remove(path)
+                discard(path)
                 reason = "its entry is damaged: it is no action result"
         if result is not None:
             reason = next(filter(None, map(self._store.fault, result.outputs.values())), "")
@@ -76,7 +76,7 @@ class ActionCache:
         try:
             sets = tuple(tuple(Input(*item) for item in items) for items in value)
         except TypeError:
-            remove(path)
+            discard(path)
             return ()
         _touch(path)
         return sets
@@ -122,7 +122,7 @@ def _read_entry(path: str, key: ActionKey) -> tuple[Any, str]:
     except (FileNotFoundError, NotADirectoryError):
         return None, "nothing is stored for it"
     except ValueError as error:
-        remove(path)
+        discard(path)
         return None, f"its entry is damaged: {error}"
     except OSError as error:
         raise read_error(path, error) from error

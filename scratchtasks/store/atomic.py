@@ -10,6 +10,13 @@ TEMP_PREFIX = ".tmp-"
 """How names of unfinished files start; `collect` removes those that were left behind."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_OTHERS = "is it another user's, of a run under sudo? `chown` gives it back to you"
+_HINTS = {
+    # A rename takes the place of anything but a folder, which may hold what somebody wants.
+    errno.EISDIR: "move it elsewhere",
+    errno.EACCES: _OTHERS,
+    errno.EPERM: _OTHERS,
+}
 _NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENXIO})
 """Nothing there, a file where a folder should be, a socket."""
 
@@ -122,6 +129,22 @@ def remove(path: str) -> bool:
     return True
 
 
+def make_folder(path: str) -> None:
+    """Make the folder *path* unless it is there, and those above it.  Raises: StoreError."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def discard(path: str) -> bool:
+    """`remove` for what is ours.  Raises: StoreError when it cannot go."""
+    try:
+        return remove(path)
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
 def sync_folder(folder: str) -> None:
     """Wait until renames inside *folder* are on the disk.  Raises: OSError."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -139,8 +162,7 @@ def storage_error(path: str, error: OSError) -> StoreError:
             f"cannot be written: {_reason(error)}",
             "free some space; `doit cache --collect` shrinks .scratch to its limit",
         )
-    # A rename takes the place of anything but a folder, which may hold what somebody wants.
-    hint = "move it elsewhere" if error.errno == errno.EISDIR else ""
+    hint = _HINTS.get(error.errno or 0, "")
     return StoreError(path, f"cannot be written: {_reason(error)}", hint)
 
 

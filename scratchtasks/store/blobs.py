@@ -14,6 +14,7 @@ from scratchtasks.core.errors import StoreError
 
 from .atomic import (
     create,
+    discard,
     read_error,
     remove,
     storage_error,
@@ -69,10 +70,7 @@ class ContentStore:
             return found is not None
         # A wrong size alone is the descriptor's fault; others may need the blob.
         if found[0] != blob.digest:
-            try:
-                remove(path)
-            except OSError as error:
-                raise storage_error(path, error) from error
+            discard(path)
         return False
 
     def fault(self, blob: Descriptor) -> str:

@@ -14,7 +14,7 @@ from scratchtasks.core.errors import StoreError
 from scratchtasks.core.parallel import map_all
 
 from .actions import read_entry, write_entry
-from .atomic import remove, storage_error
+from .atomic import make_folder, remove, storage_error
 from .signature import boot_id, read_file, signature_of
 
 _RECORD = "proven.json"
@@ -39,6 +39,7 @@ class ProvenFolder:
 
         Raises: StoreError when it cannot be cleared, or written to.
         """
+        make_folder(self._path)
         boot, files = self._read()
         if boot and boot == boot_id():
             return
@@ -63,7 +64,6 @@ class ProvenFolder:
     def clear(self) -> None:
         """Throw everything away.  Raises: StoreError."""
         try:
-            os.makedirs(self._path, exist_ok=True)
             with os.scandir(self._path) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scratchtasks.core.errors import ActionFailed
+from scratchtasks.core.errors import ActionFailed, StoreError
 from scratchtasks.execute.rust.wrappers import script
 from scratchtasks.store import proven
 
@@ -254,3 +254,17 @@ def test_a_script_that_was_cut_short_is_written_again(
     damage(Path(path))
     assert script(world_at(tmp_path), "rustc", "#!/bin/sh\nexec true\n") == path
     assert Path(path).read_text() == "#!/bin/sh\nexec true\n"
+
+
+def test_a_cargo_folder_that_cannot_be_locked_is_told(tmp_path: Path, world_at: WorldAt) -> None:
+    write(tmp_path, {"s/Cargo.toml": manifest("s"), "s/src/main.rs": "fn main() {}"})
+    lock(tmp_path / "s")
+    Run(world_at(tmp_path), rust_actions("s")).build()
+    (path,) = (tmp_path / ".scratch" / "cargo").glob("*.lock")
+    path.unlink()
+    path.mkdir()
+    write(tmp_path, {"s/src/main.rs": "fn main() { print!(); }"})
+    with pytest.raises(StoreError) as caught:
+        Run(world_at(tmp_path), rust_actions("s")).build()
+    hint = "    hint: move it elsewhere"
+    assert str(caught.value) == f"{path}: cannot be written: is a directory\n{hint}"

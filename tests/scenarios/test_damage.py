@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from .workspaces import LOADER, Site, shop
+from .workspaces import LOADER, TWO_SERVICES, Site, shop, site_of
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,23 @@ def test_a_damaged_database_is_begun_anew(name: str, data: bytes, built: Site) -
     images = built.images()
     (built.root / ".scratch" / name).write_bytes(data)
     check_mended(built, images)
+
+
+@pytest.mark.parametrize("name", ["tmp", "stamps"])
+def test_a_file_in_the_place_of_a_folder_is_told(name: str, tmp_path: Path) -> None:
+    service = '[binary]\nrule = "c_binary"\nsrcs = ["*.c"]\ncc = "gcc"\n'
+    sources = {"services/c/service.toml": service, "services/c/c.c": "int main(void) { return 0; }"}
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, **sources})
+    path = site.root / ".scratch" / name
+    path.parent.mkdir()
+    path.touch()
+    ran = site.run("binary:c")
+    wanted = f"{path}: cannot be written: file exists"
+    if name == "stamps":
+        wanted = f"{path}/services/c/binary@linux-amd64.json: cannot be written: not a directory"
+    assert (ran.code, ran.err) == (1, f"error: {wanted}\n")
+    path.unlink()
+    site.doit("binary:c")
 
 
 @pytest.mark.parametrize("text", ["[]", '{"key": 1}', '{"key": "x", "base": "", "result": null}'])

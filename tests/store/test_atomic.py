@@ -1,5 +1,6 @@
 """Files appear whole or not at all."""
 
+import errno
 import os
 import resource
 import socket
@@ -12,7 +13,7 @@ import pytest
 
 from scratchtasks.core.errors import StoreError
 from scratchtasks.store import atomic
-from scratchtasks.store.atomic import read_regular, write_atomic
+from scratchtasks.store.atomic import read_regular, storage_error, write_atomic
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -148,3 +149,11 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(KeyboardInterrupt):
         write_atomic(str(tmp_path / "file"), b"")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_what_is_another_users_is_told(number: int) -> None:
+    assert str(storage_error("/x", OSError(number, "said otherwise"))) == (
+        f"/x: cannot be written: {os.strerror(number).lower()}\n"
+        "    hint: is it another user's, of a run under sudo? `chown` gives it back to you"
+    )

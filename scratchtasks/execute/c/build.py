@@ -1,8 +1,6 @@
 """Compile and link one binary: CBuild, then `_Build`."""
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -16,7 +14,7 @@ from scratchtasks.core.parallel import map_all
 
 from ..elf import ship
 from ..globs import match
-from ..operation import Done, Job, Outcome, World
+from ..operation import Done, Job, Outcome, World, empty_folder
 from ..process import Finished
 from ..rust.depinfo import parse_c_deps
 from ..zig import uncached, zig_at_work
@@ -55,18 +53,14 @@ class CBuild:
 
 
 def _outcome(job: Job, world: World) -> Outcome:
-    folder = os.path.join(world.scratch, "tmp")
-    os.makedirs(folder, exist_ok=True)
-    out = tempfile.mkdtemp(dir=folder)
     try:
         sources = _sources(job, world)[0]
         compiler = compiler_of(job, world, sources)
-        with zig_at_work(world) if compiler.home else nullcontext():
+        cache = zig_at_work(world) if compiler.home else nullcontext()
+        with empty_folder(world) as out, cache:
             return _Build(job, world, compiler, sources, out).run()
     except ScratchError as error:
         return error
-    finally:
-        shutil.rmtree(out, ignore_errors=True)
 
 
 def _sources(job: Job, world: World) -> tuple[list[str], tuple[Input, ...]]:

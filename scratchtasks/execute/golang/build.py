@@ -10,9 +10,8 @@ from scratchtasks.core.errors import ActionFailed, ScratchError
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.parallel import map_all
 from scratchtasks.core.platform import Platform
-from scratchtasks.store.atomic import storage_error
 
-from ..operation import Done, Job, Outcome, World
+from ..operation import Done, Job, Outcome, World, empty_folder
 from .environment import go_env
 from .index import WITHOUT, may_lie
 from .library import look_at_packages
@@ -109,19 +108,11 @@ def _without_clashes(jobs: Sequence[Job]) -> list[list[Job]]:
 
 
 def _run_group(jobs: Sequence[Job], world: World) -> dict[str, Outcome]:
-    import tempfile
-
     call = _call_of(jobs[0])
     packages = {_facts(job)["exec_name"]: _facts(job)["package_arg"] for job in jobs}
     sources = {path for job in jobs for _, path, _ in _facts(job)["inputs"]}
     env = WITHOUT if may_lie(os.path.join(world.root, os.path.dirname(p)) for p in sources) else {}
-    parent = os.path.join(world.scratch, "tmp")
-    try:
-        os.makedirs(parent, exist_ok=True)
-        temp = tempfile.TemporaryDirectory(prefix="go-", dir=parent, ignore_cleanup_errors=True)
-    except OSError as error:
-        raise storage_error(parent, error) from error
-    with temp as folder:
+    with empty_folder(world) as folder:
         _build(call, packages, folder, env, world)
         return _ship_all(jobs, call.platform, folder, world)
 

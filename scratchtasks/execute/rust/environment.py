@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 
 from scratchtasks.core.home import home_of
+from scratchtasks.store.atomic import make_folder
 
 from ..operation import World
 
@@ -62,7 +63,7 @@ def compiling_env(world: World) -> dict[str, str]:
     """
     own = {"HOME": own_home(world), "TMPDIR": os.path.join(world.scratch, "tmp")}
     for folder in own.values():
-        os.makedirs(folder, exist_ok=True)
+        make_folder(folder)
     return {**places_env(world), **own, **_NO_DOWNLOAD}
 
 

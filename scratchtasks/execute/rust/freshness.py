@@ -21,7 +21,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypedDict
 
-from scratchtasks.store.atomic import write_atomic
+from scratchtasks.store.atomic import storage_error, write_atomic
+from scratchtasks.store.lock import WorkspaceLock
 from scratchtasks.store.proven import ProvenFolder
 
 _RECORD = "local-files.json"
@@ -57,11 +58,8 @@ class TargetFolder:
 
         It is whole, or empty.  Raises: StoreError.
         """
-        import fcntl
-
-        os.makedirs(self.path, exist_ok=True)
-        with open(self.path + ".lock", "ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with WorkspaceLock(self.path + ".lock") as lock:
+            lock.acquire(lambda _: None)
             self._proven.check()
             try:
                 yield
@@ -94,7 +92,7 @@ class TargetFolder:
             for entry in os.listdir(folder):
                 found = _HASHED.search(entry)
                 if found and entry[: found.start()] in changed:
-                    shutil.rmtree(os.path.join(folder, entry))
+                    _remove_all(os.path.join(folder, entry))
         return changed
 
     def remember(self, packages: Mapping[str, Iterable[str]], before: int) -> None:
@@ -159,6 +157,13 @@ def _fingerprints(path: str) -> Iterator[str]:
         folder = os.path.join(path, place, "release", ".fingerprint")
         if os.path.isdir(folder):
             yield folder
+
+
+def _remove_all(folder: str) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise storage_error(folder, error) from error
 
 
 def _is_unchanged(seen: Seen) -> bool:
