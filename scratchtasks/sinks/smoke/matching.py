@@ -42,6 +42,7 @@ def first_matches(
         stdout=subprocess.PIPE,
         env={},
         check=False,
+        start_new_session=True,  # Ctrl-C is ours
     )
     found = [json.loads(line) for line in done.stdout.splitlines()]
     if len(found) < len(searches):
