@@ -22,7 +22,8 @@ class ScratchError(Exception):
     """A user's mistake or the outside world's failure; printed without a traceback.
 
     *where* is a file with its TOML path, a label or a request; *what* is the fault in lower
-    case without a full stop; *hint* is what to do, and is optional.
+    case without a full stop; *hint* is what to do, and is optional.  As text it is fit for a
+    terminal, whatever names it tells of.
     """
 
     def __init__(self, where: str, what: str, hint: str = "") -> None:
@@ -33,7 +34,7 @@ class ScratchError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}\n    hint: {self.hint}" if self.hint else text
+        return printable(f"{text}\n    hint: {self.hint}" if self.hint else text, keep="\n\t")
 
 
 class ConfigError(ScratchError):
