@@ -73,7 +73,8 @@ def _prepare_run(
     if loads or session.pushes.planned:
         # Processes would not know what others have loaded, nor their part of the transaction.
         options["par_type"] = "thread"
-    if session.pushes.planned and options["outfile"] is sys.stdout:
+    is_told = session.pushes.planned or session.pushes.as_json
+    if is_told and options["outfile"] is sys.stdout:
         options["outfile"] = sys.stderr  # stdout is for what was pushed
     if any(word.startswith("image:") for word in reached):
         session.use_world(replace(session.world, packs=True))
