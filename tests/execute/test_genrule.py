@@ -174,6 +174,15 @@ def test_files_that_the_command_names_are_inputs(world: World, tmp_path: Path) -
     }
 
 
+@pytest.mark.parametrize("length", [300, 5000])
+def test_a_word_that_is_too_long_for_a_path(length: int, world: World) -> None:
+    script = f"# {'x' * length}\necho a > $0"
+    each = job("sh", "-c", script, "{out}/o")
+    Path(world.root, "gen").mkdir()
+    assert list(Genrule().inputs(each, world)) == []
+    assert text_of(run(each, world), world) == "a\n"
+
+
 def test_a_program_of_ones_own_that_is_not_there(world: World) -> None:
     outcome = run(job("./missing"), world)
     assert isinstance(outcome, ScratchError)
