@@ -1,5 +1,6 @@
 """Words of the command line that name nothing: said with the nearest name, before doit does."""
 
+import fnmatch
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,21 @@ def empty_groups(words: Sequence[str], session: "Session | LateSession") -> Iter
             yield f"{kind}: no service has a [{kind}] table"
     if "fetch" in words and not any(name.startswith("fetch:") for name in session.graph.tasks):
         yield "fetch: no service takes anything from another image or from Debian"
+
+
+def empty_patterns(
+    cmd: Any, words: Sequence[str], session: "Session | LateSession", users_tasks: Sequence[Task]
+) -> Iterator[str]:
+    """What to tell the user about wildcards among *words* of *cmd* that no task's name matches:
+    doit runs nothing for them, and says nothing."""
+    if not takes_tasks(cmd) or any(
+        task.loader or task.params or task.pos_arg for task in users_tasks
+    ):
+        return  # tasks that doit makes later, or what may be meant for one
+    names = [*_names_of_ours(session), *(task.name for task in users_tasks)]
+    for word in words:
+        if "*" in word and not fnmatch.filter(names, word):
+            yield f"{word}: no task has such a name"
 
 
 def _check_after(names: Iterable[str], users_tasks: Sequence[Task]) -> None:

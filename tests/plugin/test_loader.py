@@ -236,9 +236,9 @@ def test_commands_with_words_of_another_kind(root: Path) -> None:
     assert loader().load_tasks(manifests, ["imgae"])
 
 
-def test_a_group_that_no_service_is_in(root: Path) -> None:
+def test_a_group_or_wildcard_that_no_service_is_in(root: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "doit", "push", "smoke", "fetch"],
+        [sys.executable, "-m", "doit", "push", "smoke", "fetch", "image:worker-*"],
         cwd=root,
         capture_output=True,
         text=True,
@@ -248,4 +248,5 @@ def test_a_group_that_no_service_is_in(root: Path) -> None:
         "scratchtasks: smoke: no service has a [smoke] table\n"
         "scratchtasks: push: no service has a [push] table\n"
         "scratchtasks: fetch: no service takes anything from another image or from Debian\n"
+        "scratchtasks: image:worker-*: no task has such a name\n"
     )
