@@ -103,3 +103,15 @@ def test_a_file_for_the_output_that_cannot_be_written(root: Path) -> None:
         "ERROR: --output-file: nowhere/said.txt cannot be written: No such file or directory\n",
     )
     assert not (root / "dist").exists()
+
+
+def test_a_full_disk_below_the_log_ends_no_build(root: Path) -> None:
+    argv = (sys.executable, "-m", "doit", "rule")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(argv, cwd=root, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr.decode()) == (
+        0,
+        "scratchtasks: <stdout>: cannot be written: no space left on device\n"
+        "    hint: free some space; `doit cache --collect` shrinks .scratch to its limit\n",
+    )
+    assert doit(root, "rule").startswith("1 task up to date, ")
