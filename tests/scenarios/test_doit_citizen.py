@@ -110,6 +110,7 @@ def state_of(site: Site, name: str) -> str:
 def test_info_says_why_in_plain_words(tmp_path: Path) -> None:
     site = shop(tmp_path)
     assert "it was never built here" in site.run("info", "binary:api").out
+    assert "    - asks the engine each time what it lacks (" in site.run("info", "load:api").out
     site.doit()
     site.write({"lib/lib.go": 'package lib\n\nconst Word = "x"\n'})
     told = site.run("info", "binary:api").out
