@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from scratchtasks.core.action import Input
@@ -18,7 +19,7 @@ from ..globs import match
 from ..operation import Done, Job, Outcome, World
 from ..process import Finished
 from ..rust.depinfo import parse_c_deps
-from ..zig import uncached
+from ..zig import uncached, zig_at_work
 from .compiler import Compiler, compiler_of, is_cxx, is_source
 from .flags import HEADER_FOLDERS, parse_libraries, parse_search, parse_trace, read_flags
 from .inputs import Reads
@@ -59,7 +60,9 @@ def _outcome(job: Job, world: World) -> Outcome:
     out = tempfile.mkdtemp(dir=folder)
     try:
         sources = _sources(job, world)[0]
-        return _Build(job, world, compiler_of(job, world, sources), sources, out).run()
+        compiler = compiler_of(job, world, sources)
+        with zig_at_work(world) if compiler.home else nullcontext():
+            return _Build(job, world, compiler, sources, out).run()
     except ScratchError as error:
         return error
     finally:
