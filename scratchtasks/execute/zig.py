@@ -34,9 +34,13 @@ _TARGETS = {
 }
 
 
-def zig_target(platform: Platform) -> str:
-    """What zig calls *platform*."""
-    return _TARGETS[platform.architecture]
+def zig_flags(platform: Platform) -> tuple[str, ...]:
+    """What zig's compilers are given for *platform*, before all flags of others; key material.
+
+    For sources without optimization zig switches UBSan on, as no other compiler does.  Its runtime
+    is in no binary that links with -O2, or by Rust's linker: they would lack `__ubsan_handle_…`.
+    """
+    return "-target", _TARGETS[platform.architecture], "-fno-sanitize=undefined"
 
 
 def find_zig(world: World, where: str) -> Toolchain:

@@ -174,6 +174,22 @@ def test_cpp_and_c_together_for_arm64(zig_world: World) -> None:
     assert arm[0x12:0x14] == b"\xb7\0"
 
 
+def test_c_and_cpp_without_optimization(zig_world: World, tmp_path: Path) -> None:
+    # zig would check such sources for undefined behaviour, and link no runtime for that.
+    write(
+        Path(zig_world.root),
+        {
+            "tools/hello/src/main.c": "int twice(int);\nint main(int n, char **a) "
+            "{ return twice(n + 1) << n; }\n",
+            "tools/hello/src/twice.cpp": 'extern "C" int twice(int n) { return 2 * n; }\n',
+        },
+    )
+    program = tmp_path / "program"
+    program.write_bytes(build(zig_world, c_action(srcs=["src/*"], cflags=["-O0"])))
+    program.chmod(0o755)
+    assert subprocess.run([program], check=False).returncode == 8
+
+
 def test_errors_reach_the_user_once_and_name_the_sources(
     zig_world: World, shown: list[bytes]
 ) -> None:
