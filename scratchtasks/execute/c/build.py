@@ -1,27 +1,26 @@
-"""Compile and link one binary: CBuild, then `_Build`."""
+"""Make one binary of its objects: CBuild, then `_Build`."""
 
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
 from scratchtasks.core.errors import ActionFailed, ConfigError, ScratchError, StageError
 from scratchtasks.core.frozen import dataclass
-from scratchtasks.core.parallel import map_all
 
 from ..elf import ship
 from ..globs import match
 from ..operation import Done, Job, Outcome, World
 from ..process import Finished
-from ..rust.depinfo import parse_c_deps
-from ..zig import uncached
+from ..zig import zig_at_work
 from .compiler import Compiler, compiler_of, is_cxx, is_source
-from .flags import HEADER_FOLDERS, parse_libraries, parse_search, parse_trace, read_flags
+from .flags import parse_libraries, parse_trace, read_flags, text_of
 from .inputs import Reads
+from .objects import compile_all, own_folders
 
 _DEP_FILES = (
     "-M", "--dependencies", "--user-dependencies", "--write-dependencies",
@@ -59,7 +58,9 @@ def _outcome(job: Job, world: World) -> Outcome:
     out = tempfile.mkdtemp(dir=folder)
     try:
         sources = _sources(job, world)[0]
-        return _Build(job, world, compiler_of(job, world, sources), sources, out).run()
+        compiler = compiler_of(job, world, sources)
+        with zig_at_work(world) if compiler.home else nullcontext():
+            return _Build(job, world, compiler, sources, out).run()
     except ScratchError as error:
         return error
     finally:
@@ -82,7 +83,7 @@ def _sources(job: Job, world: World) -> tuple[list[str], tuple[Input, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class _Build:
-    """One binary on its way; *out* is a folder of its own for objects and dep files."""
+    """One binary on its way; *out* is a folder of its own for its objects."""
 
     job: Job
     world: World
@@ -93,13 +94,10 @@ class _Build:
     def run(self) -> Done:
         """Raises: ActionFailed, ConfigError, NotStatic."""
         self._check_flags()
-        codes = map_all(self._compile, range(len(self.sources)))
-        failed = [name for name, code in zip(self.sources, codes, strict=True) if code]
-        if failed:
-            raise ActionFailed(self._label, f"{', '.join(failed)} did not compile")
+        objects = compile_all(self.job, self.world, self.sources, self.out)
         binary = os.path.join(self.out, "binary")
-        traced = self._link(binary)
-        inputs = self._inputs(traced)
+        traced = self._link(objects.paths, binary)
+        inputs = (*objects.inputs, *self._linked(traced))
         assert self.job.action.platform is not None
         blob = ship(binary, self.job.action.platform, self._label, self.world.store, moves=True)
         return Done(outputs={"binary": blob}, inputs=inputs)
@@ -114,27 +112,8 @@ class _Build:
                     "leave it out: each source has its dep file, which decides what is compiled",
                 )
 
-    def _compile(self, number: int) -> int:
-        source = self.sources[number]
-        argv = [
-            *self._compiler_for(is_cxx(source)),
-            "-O2",
-            # The first makes debug information and __FILE__ the same in every checkout, the
-            # second the names that gcc makes up.
-            f"-ffile-prefix-map={self.world.root}=/workspace",
-            f"-frandom-seed={source}",
-            *_fixed_timestamp(self.world.epoch),
-            *self._flags("cflags"),
-            *([uncached()] if self.compiler.home else []),
-            *("-c", source, "-o", f"{self.out}/{number}.o"),
-        ]
-        if not source.endswith(".s"):  # which is not preprocessed
-            argv += ["-MD", "-MT", "object", "-MF", f"{self.out}/{number}.d"]
-        return self._start(argv).code
-
-    def _link(self, binary: str) -> list[str]:
-        """Link all objects to the file *binary* and return what else the linker says it read."""
-        objects = [f"{self.out}/{number}.o" for number in range(len(self.sources))]
+    def _link(self, objects: Sequence[str], binary: str) -> list[str]:
+        """Link *objects* to the file *binary* and return what else the linker says it read."""
         argv = [
             *self._compiler_for(self._has_cxx),
             # zig builds its libc for the link's level: without one, for debugging, and a small
@@ -148,47 +127,21 @@ class _Build:
         if not os.path.isfile(binary):
             hint = "leave `-o FILE`, and what only asks the linker, out of ldflags"
             raise ActionFailed(self._label, "what was linked is not where it should be", hint)
-        lines = parse_trace(_text(done.stdout))
+        lines = parse_trace(text_of(done.stdout))
         return [path for path in lines if os.path.isfile(os.path.join(self._folder, path))]
 
-    def _inputs(self, traced: Sequence[str]) -> tuple[Input, ...]:
-        home = self.compiler.home
-        own = (self.out, os.path.join(self.world.scratch, "zig"), *([home] if home else []))
-        folder = str(self.job.action.params["folder"])
-        reads = Reads(self.world.root, folder, self._label, own)
-        cflags = read_flags(self._flags("cflags"), self._folder)
+    def _linked(self, traced: Sequence[str]) -> set[Input]:
+        own = own_folders(self.world, self.compiler, self.out)
+        reads = Reads(self.world.root, str(self.job.action.params["folder"]), self._label, own)
         ldflags = read_flags(self._flags("ldflags"), self._folder)
-        found = reads.compiled(self._read(), self._searches(cflags.folders(HEADER_FOLDERS)), cflags)
-        return tuple(sorted(found | reads.linked(traced, self._library_folders(), ldflags)))
-
-    def _read(self) -> list[str]:
-        """The sources, and every file that a dep file names."""
-        names = dict.fromkeys(self.sources)
-        for number, source in enumerate(self.sources):
-            if not source.endswith(".s"):
-                path = f"{self.out}/{number}.d"
-                with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                    names |= dict.fromkeys(parse_c_deps(file.read()))
-        return list(names)
-
-    def _searches(self, named: Iterable[str]) -> Iterator[list[str]]:
-        """The folders searched for headers, for C and for C++: those that a compiler tells of,
-        after those *named* by flags that are not among them."""
-        for kind in sorted({is_cxx(source) for source in self.sources}):
-            argv = [
-                *self._compiler_for(kind),
-                *("-x", "c++" if kind else "c", *self._flags("cflags"), "-E", "-v", os.devnull),
-                *("-MD", "-MF", f"{self.out}/search.d", "-o", f"{self.out}/search.i"),
-            ]
-            searched, others = parse_search(_text(self._start(argv, is_shown=False).stderr))
-            yield [*({*named, *others} - {*searched}), *searched]
+        return reads.linked(traced, self._library_folders(), ldflags)
 
     def _library_folders(self) -> list[str]:
         """The folders that a compiler of the user's own searches for libraries and crt1.o."""
         if self.compiler.home:
             return []
         argv = [*self._compiler_for(self._has_cxx), *self._flags("ldflags"), "-print-search-dirs"]
-        return parse_libraries(_text(self._start(argv, is_shown=False).stdout))
+        return parse_libraries(text_of(self._start(argv, is_shown=False).stdout))
 
     def _start(self, argv: Sequence[str], is_shown: bool = True) -> Finished:
         return self.world.processes.run(
@@ -213,14 +166,3 @@ class _Build:
     @property
     def _label(self) -> str:
         return str(self.job.action.label)
-
-
-def _fixed_timestamp(epoch: int) -> tuple[str, str]:
-    """Makes `__TIMESTAMP__` the time of the build, as SOURCE_DATE_EPOCH does for `__DATE__`: gcc
-    takes the source's own, which differs in every checkout."""
-    said = time.asctime(time.gmtime(epoch))
-    return "-Wno-builtin-macro-redefined", f'-D__TIMESTAMP__="{said}"'
-
-
-def _text(output: bytes) -> str:
-    return output.decode("utf-8", "surrogateescape")

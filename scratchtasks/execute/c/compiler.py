@@ -10,7 +10,7 @@ from scratchtasks.core.frozen import dataclass
 from ..cc_tools import helper_programs
 from ..operation import Job, World
 from ..toolchains import ask_tool, find_program, is_file, tool_digests
-from ..zig import find_zig, zig_env, zig_target
+from ..zig import find_zig, zig_env, zig_flags
 from .flags import read_flags
 
 _CXX_SUFFIXES = (".cc", ".cpp", ".cxx", ".C", ".c++")
@@ -51,12 +51,12 @@ def compiler_of(job: Job, world: World, sources: Iterable[str]) -> Compiler:
         return _own_compiler(job, world, env, sources)
     assert job.action.platform is not None
     zig = find_zig(world, label)
-    target = ("-target", zig_target(job.action.platform))
+    flags = zig_flags(job.action.platform)
     return Compiler(
-        cc=(zig.path, "cc", *target),
-        cxx=(zig.path, "c++", *target),
+        cc=(zig.path, "cc", *flags),
+        cxx=(zig.path, "c++", *flags),
         env={**env, **zig_env(world)},
-        identity=zig.identity,
+        identity=[zig.identity, *flags],
         home=os.path.dirname(os.path.realpath(zig.path)),
     )
 

@@ -95,6 +95,11 @@ def library_files(name: str) -> list[str]:
     return [name[1:]] if name.startswith(":") else [f"lib{name}.a", f"lib{name}.so"]
 
 
+def text_of(output: bytes) -> str:
+    """What a compiler printed, the names of files in it as Python has them."""
+    return output.decode("utf-8", "surrogateescape")
+
+
 def parse_search(said: str) -> tuple[list[str], list[str]]:
     """The folders that a compiler's `-v` says it searches for headers, in that order, and those
     it leaves out: they are not there, or another name of one that is searched."""

@@ -1,4 +1,4 @@
-"""What compiling and linking one binary read, as inputs; and what they would have read instead.
+"""What compiling a source or linking a binary read, as inputs; and what else they would have read.
 
 A file that is new in a folder which is searched may come before the one that was used.  So each
 such folder is recorded with the names that were looked for and are not in it.
@@ -16,7 +16,7 @@ from scratchtasks.core.frozen import dataclass
 from ..globs import match
 from ..rust.depinfo import input_path
 from .flags import LIBRARY_FOLDERS, Flags, library_files
-from .mentions import Mentions, linked_by, mentions_in, mentions_of
+from .mentions import Mentions, Texts, linked_by, mentions_in
 
 _PRECOMPILED = (".gch", ".pch")
 """End the names of what compilers take instead of a header; no dep file tells of it."""
@@ -24,27 +24,24 @@ _PRECOMPILED = (".gch", ".pch")
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """Makes the inputs of one binary, from paths as its compiler spells them.
+    """Makes the inputs of one compilation or link, from paths as its compiler spells them.
 
     It is started in *folder*, which is relative to *root*.  *own* are absolute folders of files
-    that count otherwise: they came with the compiler, or were made by this very build.
+    that count otherwise: they came with the compiler, or were made by this very build.  *texts*
+    is shared by those that read the same files.
     """
 
     root: str
     folder: str
     label: str
     own: tuple[str, ...]
+    texts: Texts = field(default_factory=Texts)
 
-    def compiled(
-        self, read: Iterable[str], searches: Iterable[Sequence[str]], flags: Flags
-    ) -> set[Input]:
-        """Of a compilation that *read* these files; *searches* are folders in their order, for
-        each language."""
-        searches = [list(folders) for folders in searches]
-        texts = {path: mentions_of(self.at(path)) for path in read}
+    def compiled(self, read: Iterable[str], searched: Sequence[str], flags: Flags) -> set[Input]:
+        """Of a compilation that *read* these files; *searched* are folders in their order."""
+        texts = {path: self.texts.mentions_of(self.at(path)) for path in read}
         # A macro that a flag defines may ask for a header.
         texts["."] = mentions_in(os.fsencode("\n".join(flags.words)))
-        searched = [place for folders in searches for place in folders]
         found, forced = self._named_in(texts, searched), set(flags.forced())
         asked = {name for text in texts.values() for name in text.asked}
         named = {name for text in texts.values() for name in text.quoted | text.angled}
@@ -55,11 +52,10 @@ class Reads:
         search = _Search(self, _PRECOMPILED)
         for place, quoted in beside.items():
             search.look(place, quoted | asked)
-        for folders in searches:
-            # Behind the last folder that has it, nobody looks for a name but to ask.
-            last = self._last_places(named | found | forced, folders)
-            for number, place in enumerate(folders):
-                search.look(place, asked | {name for name in last if last[name] >= number})
+        # Behind the last folder that has it, nobody looks for a name but to ask.
+        last = self._last_places(named | found | forced, searched)
+        for number, place in enumerate(searched):
+            search.look(place, asked | {name for name in last if last[name] >= number})
         inputs = {item for path in texts for item in self.file(path)} | search.inputs()
         inputs |= self._flag_files(flags) | self._assembled(texts.values(), searched)
         for place in (*beside, *searched):
@@ -172,7 +168,7 @@ class Reads:
             seen.add(name)
             for path in (os.path.join(place, name) for place in (".", *searched) if name):
                 found.update(self.file(path))
-                queue += mentions_of(self.at(path)).assembled
+                queue += self.texts.mentions_of(self.at(path)).assembled
         return found | set(self.below(".")) if "" in seen else found
 
 

@@ -75,6 +75,25 @@ def mentions_in(source: bytes) -> Mentions:
     )
 
 
+class Texts:
+    """What files mention, each read once while its stat stays: sources share their headers."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[tuple[int, ...], Mentions]] = {}
+
+    def mentions_of(self, path: str) -> Mentions:
+        """What the file *path* mentions; nothing when it cannot be read."""
+        try:
+            info = os.stat(path)
+        except (OSError, ValueError):
+            return Mentions()
+        state = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        known = self._known.get(path)
+        if known is None or known[0] != state:
+            known = self._known[path] = state, mentions_of(path)
+        return known[1]
+
+
 def linked_by(path: str) -> list[str]:
     """The files that the linker script or thin archive *path* names; libraries as `-lNAME`."""
     data = _bytes_of(path)

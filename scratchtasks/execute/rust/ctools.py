@@ -12,7 +12,7 @@ from scratchtasks.core.platform import Platform
 
 from ..operation import World
 from ..toolchains import find_program
-from ..zig import find_zig, zig_env, zig_target
+from ..zig import find_zig, zig_env, zig_flags
 from .toolchain import Target, cc_identity
 from .wrappers import c_script, script
 
@@ -44,14 +44,14 @@ def find_c_tools(world: World, target: Target, platform: Platform, need: str, wh
         zig = find_zig(world, where)
     except ToolchainMissing:
         return _musl_gcc(world, target, platform, need, where)
-    cross = ("-target", zig_target(platform))
+    flags = zig_flags(platform)
     return CTools(
         programs={
-            "CC": (zig.path, "cc", *cross),
-            "CXX": (zig.path, "c++", *cross),
+            "CC": (zig.path, "cc", *flags),
+            "CXX": (zig.path, "c++", *flags),
             "AR": (zig.path, "ar"),
         },
-        identity=zig.identity,
+        identity=[zig.identity, *flags],
         env=zig_env(world),
     )
 
