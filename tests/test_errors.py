@@ -1,6 +1,6 @@
 """Hints."""
 
-from scratchtasks.core.errors import count_of, did_you_mean
+from scratchtasks.core.errors import ConfigError, ConfigErrors, count_of, did_you_mean
 
 
 def test_a_table_is_listed_in_full_and_a_large_workspace_is_not() -> None:
@@ -10,6 +10,13 @@ def test_a_table_is_listed_in_full_and_a_large_workspace_is_not() -> None:
     assert did_you_mean("x", names[:20]) == "known: " + ", ".join(names[:20])
     assert did_you_mean("x", names) == "known: " + ", ".join(names[:10]) + " and 290 more"
     assert did_you_mean("x", []) == ""
+
+
+def test_no_name_in_an_error_steers_the_terminal() -> None:
+    fault = ConfigError("services/\x1b[2Ja/service.toml", "not\u202e TOML\x9b", "see\x07 é\n\tb")
+    text = "services/?[2Ja/service.toml: not? TOML?\n    hint: see? é\n\tb"
+    assert str(fault) == text
+    assert str(ConfigErrors((fault, fault))) == f"{text}\n{text}"
 
 
 def test_counts() -> None:

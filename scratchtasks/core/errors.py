@@ -22,7 +22,8 @@ class ScratchError(Exception):
     """A user's mistake or the outside world's failure; printed without a traceback.
 
     *where* is a file with its TOML path, a label or a request; *what* is the fault in lower
-    case without a full stop; *hint* is what to do, and is optional.
+    case without a full stop; *hint* is what to do, and is optional.  As text it is fit for a
+    terminal, whatever names it tells of.
     """
 
     def __init__(self, where: str, what: str, hint: str = "") -> None:
@@ -33,7 +34,7 @@ class ScratchError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}\n    hint: {self.hint}" if self.hint else text
+        return printable(f"{text}\n    hint: {self.hint}" if self.hint else text, keep="\n\t")
 
 
 class ConfigError(ScratchError):
@@ -102,11 +103,15 @@ def count_of(number: int, noun: str, plural: str = "") -> str:
 def without_credentials(text: str) -> str:
     """*text* with user names and passwords taken out of its URLs: secrets never reach a message.
 
-    A password may hold an `@` of its own, as browsers and pip read it: the last one ends it.
+    A password may hold an `@` of its own, as browsers and pip read it: the last one ends it.  A
+    slash in it, or a scheme that lacks its own, makes no URL, and pieces of that are what Python
+    tells then: they are taken out too.
     """
     import re
 
-    return re.sub(r"//[^/\s]*@", "//", text)
+    text = re.sub(r"((?:\w+:)?/+)\S*@|[^\s'\"/]+:\S*@", r"\1", text)
+    no_url = r"\b(ValueError|InvalidURL|InvalidProxyURL|InvalidSchema): .*"
+    return re.sub(no_url, r"\1: an index or a proxy is no URL", text)
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from scratchtasks.core.action import ActionResult, Input, InputRecord
 from scratchtasks.core.digest import Json, canonical_json
+from scratchtasks.core.errors import printable
 
 from .stamp import Stamp
 
@@ -40,10 +41,11 @@ def why_stale(
     fault: str,
     deps: Mapping[str, ActionResult] = MappingProxyType({}),
 ) -> str:
-    """One line; *fault* says what is wrong with the remembered outputs, if anything is.
+    """One line, fit for a terminal.
 
-    *record* are values as they are now, of what the stamp's action had read as far as is known.
-    *deps* are the results of what the action needs, which may know their version.
+    *fault* says what is wrong with the remembered outputs, if anything is.  *record* are values as
+    they are now, of what the stamp's action had read as far as is known.  *deps* are the results of
+    what the action needs, which may know their version.
     """
     if stamp is None:
         return "it was never built here"
@@ -60,7 +62,7 @@ def why_stale(
     if not changes:
         return fault or "its stamp is out of date"
     more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
-    return "; ".join(changes[:_SHOWN]) + more
+    return printable("; ".join(changes[:_SHOWN]) + more)
 
 
 def _without_told(description: Mapping[str, Any]) -> dict[str, Any]:

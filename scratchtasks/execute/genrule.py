@@ -80,9 +80,13 @@ def _run(job: Job, world: World) -> Done:
             srcs.append(world.store.path(blob.digest))
         argv = [_program(job, world), *_expanded(params["cmd"][1:], out, srcs)]
         env = {"PATH": world.env.get("PATH", os.defpath), **params["env"]}
-        finished = world.processes.run(argv, cwd=folder, env=env)
+        program = params["cmd"][0]
+        try:
+            finished = world.processes.run(argv, cwd=folder, env=env)
+        except (ActionFailed, ToolchainMissing) as error:  # of many rules, it is this one's
+            raise type(error)(where, f"{program} {error.what}", error.hint) from None
         if finished.code != 0:
-            raise ActionFailed(where, f"{params['cmd'][0]} exited with {finished.code}")
+            raise ActionFailed(where, f"{program} exited with {finished.code}")
         return _kept(where, params["outs"], out, inputs, world)
     finally:
         shutil.rmtree(out, ignore_errors=True)

@@ -2,11 +2,13 @@
 
 import fnmatch
 import os
+import stat
 from collections.abc import Iterator, Sequence
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.errors import StageError
 from scratchtasks.core.frozen import dataclass
+from scratchtasks.store.atomic import NOTHING, read_error
 
 OUTPUTS = frozenset({".scratch", "dist"})
 """Folders of the root that builds write to: whatever read them would never be up to date."""
@@ -25,7 +27,7 @@ def match(root: str, folder: str, patterns: Sequence[str], where: str) -> Matche
 
     `**` does not follow symlinks, which may lead back to where they are; no sign enters OUTPUTS.
 
-    Raises: StageError for a pattern that matches nothing.
+    Raises: StageError for a pattern that matches nothing; StoreError for what cannot be read.
     """
     found: dict[str, None] = {}
     inputs: dict[Input, None] = {}
@@ -56,15 +58,16 @@ def _walk(root: str, folder: str, parts: Sequence[str], inputs: dict[Input, None
         # That there is none is what to notice when one comes, unless all names are watched.
         if Input("names", folder, "*") not in inputs:
             inputs.setdefault(Input("file", path))
-        if os.path.isfile(os.path.join(root, path)):
+        if stat.S_ISREG(_mode(os.path.join(root, path))):
             yield path
     else:
         for name in _names(root, folder, "*" if rest else _suffix(head), inputs):
             path = _joined(folder, name)
             if fnmatch.fnmatchcase(name, head):
-                if rest and os.path.isdir(os.path.join(root, path)):
+                mode = _mode(os.path.join(root, path))
+                if rest and stat.S_ISDIR(mode):
                     yield from _walk(root, path, rest, inputs)
-                elif not rest and os.path.isfile(os.path.join(root, path)):
+                elif not rest and stat.S_ISREG(mode):
                     yield path
 
 
@@ -75,15 +78,31 @@ def _suffix(sign: str) -> str:
 
 
 def _is_folder(path: str) -> bool:
-    return os.path.isdir(path) and not os.path.islink(path)
+    return not os.path.islink(path) and stat.S_ISDIR(_mode(path))
+
+
+def _mode(path: str) -> int:
+    """The mode of what *path* leads to, 0 for nothing.  Raises: StoreError."""
+    try:
+        return os.stat(path).st_mode
+    except ValueError:
+        return 0
+    except OSError as error:
+        if error.errno in NOTHING:
+            return 0
+        raise read_error(path, error) from error
 
 
 def _names(root: str, folder: str, pattern: str, inputs: dict[Input, None]) -> list[str]:
     inputs.setdefault(Input("names", folder, pattern))
+    place = os.path.join(root, folder)
     try:
-        names = sorted(os.listdir(os.path.join(root, folder)))
-    except OSError:
-        return []
+        names = sorted(os.listdir(place))
+    except OSError as error:
+        # One that cannot be read is no empty one: what is in it would be left out.
+        if error.errno in NOTHING:
+            return []
+        raise read_error(place, error) from error
     is_root = os.path.normpath(folder or ".") == "."
     return [name for name in names if name not in OUTPUTS] if is_root else names
 

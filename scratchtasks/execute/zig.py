@@ -7,9 +7,13 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from scratchtasks.core.errors import ToolchainMissing
 from scratchtasks.core.platform import Platform
+from scratchtasks.store.lock import WorkspaceLock
+from scratchtasks.store.proven import ProvenFolder
+from scratchtasks.store.signature import signature_of, stat_of
 
 from .operation import World
 from .packaged import find_packaged
@@ -78,8 +82,38 @@ def _places(world: World) -> Iterator[str]:
 
 def zig_env(world: World) -> dict[str, str]:
     """Where zig keeps its own builds of libc: below `.scratch`, for they cost a minute each."""
-    cache = os.path.join(world.scratch, "zig")
-    return {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
+    return dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), _cache(world))
+
+
+@contextmanager
+def zig_at_work(world: World) -> Iterator[None]:
+    """For whatever starts a compiler with `zig_env`: its builds of libc are whole, or made anew.
+
+    Raises: StoreError.
+    """
+    folder = os.path.realpath(_cache(world))
+    proven, builds = ProvenFolder(folder), os.path.join(folder, "o")
+    with _alone(folder):
+        proven.check()
+    before = stat_of(builds)
+    try:
+        yield
+    finally:
+        # What it compiles for us is not kept, but for a file of no bytes.
+        after = stat_of(builds)
+        if after and (not before or signature_of(after) != signature_of(before)):
+            with _alone(folder):
+                proven.record()
+
+
+def _cache(world: World) -> str:
+    return os.path.join(world.scratch, "zig")
+
+
+def _alone(folder: str) -> WorkspaceLock:
+    lock = WorkspaceLock(f"{folder}.lock")
+    lock.acquire(lambda _: None)
+    return lock
 
 
 def uncached() -> str:

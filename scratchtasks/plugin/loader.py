@@ -11,7 +11,8 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, TextIO
 
 from doit.cmd_base import DodoTaskLoader
 from doit.exceptions import InvalidDodoFile
@@ -81,6 +82,9 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             from .streams import open_closed
 
             open_closed()
+        if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+            # Names and our own text go beyond what a locale may be able to show.
+            sys.stdout.reconfigure(errors="backslashreplace")
         if not _ALONE.isdisjoint(sys.argv[1:2]):
             from .streams import end_with_reader
 
@@ -104,8 +108,11 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         except ScratchError as error:
             raise InvalidDodoFile(str(error)) from None
         self._options = opt_values
-        if opt_values.get("outfile", "") is None:  # doit's default, of before we could open it
+        outfile = opt_values.get("outfile", "")
+        if outfile is None:  # doit's default, of before we could open it
             opt_values["outfile"] = sys.stdout
+        elif outfile and isinstance(outfile, str):
+            opt_values["outfile"] = _opened(outfile)
         found = {name: each for name, each in self.namespace.items() if isinstance(each, Workspace)}
         if len(set(map(id, found.values()))) > 1:
             names = ", ".join(sorted(found))
@@ -128,7 +135,9 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         if theirs is config:
             theirs = {}
         ours = {name: value for name, value in config.items() if name not in given}
-        if {**config, **given, **theirs}["backend"] != config["backend"]:
+        chosen = {**config, **given, **theirs}["backend"]
+        self._options.update_defaults({"backend": chosen})  # as doit will: an option goes before
+        if self._options["backend"] != config["backend"]:
             ours.pop("dep_file", None)  # no other backend makes the folder, or reads our file
         tasks = given.get("default_tasks")
         if tasks is not None:  # doit looks for it in dodo.py only, and would run all there is
@@ -347,6 +356,15 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         if has_asked:
             self.session.at_end = memory.keep
         return True
+
+
+def _opened(path: str) -> TextIO:
+    """The file of --output-file, as doit opens it.  Raises: InvalidDodoFile when it cannot be."""
+    try:
+        return open(path, "w", encoding="utf-8", buffering=1)
+    except OSError as error:
+        what = f"{path} cannot be written: {error.strerror}"
+        raise InvalidDodoFile(f"--output-file: {what}") from None
 
 
 def _dodo_path(opt_values: Any) -> str:

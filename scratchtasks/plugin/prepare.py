@@ -15,7 +15,7 @@ from .ahead import chores
 from .fresh import fresh_images
 from .session import Session
 from .tasks import AFTER, GROUPS, need_of, task_dicts
-from .words import empty_groups, resolve_words
+from .words import empty_groups, empty_patterns, resolve_words
 
 _FEW = 4
 """Chains that one makes one by one with `-n`: in the end, cores wait for the last task."""
@@ -58,7 +58,8 @@ def _prepare_run(
     """Get ready to run; returns what is best made together."""
     session.lock()
     _take_options(session, pos_args)
-    for note in empty_groups(pos_args, session):
+    patterns = empty_patterns(cmd, pos_args, session, users_tasks)
+    for note in (*empty_groups(pos_args, session), *patterns):
         sys.stderr.write(f"scratchtasks: {note}\n")
     choose = getattr(cmd, "choose", None)
     if choose is not None:
@@ -73,7 +74,8 @@ def _prepare_run(
     if loads or session.pushes.planned:
         # Processes would not know what others have loaded, nor their part of the transaction.
         options["par_type"] = "thread"
-    if session.pushes.planned and options["outfile"] is sys.stdout:
+    is_told = session.pushes.planned or session.pushes.as_json
+    if is_told and options["outfile"] is sys.stdout:
         options["outfile"] = sys.stderr  # stdout is for what was pushed
     if any(word.startswith("image:") for word in reached):
         session.use_world(replace(session.world, packs=True))

@@ -54,6 +54,8 @@ class Pushes:
     def plan(self, names: Iterable[str]) -> None:
         """Images of *names* (image tasks) are to be pushed by this run, as one transaction."""
         self.planned = tuple(names)
+        if self.as_json and not self.planned:  # scripts want to be told, and no task will be run
+            self._push([])
 
     def push(self, task: Task) -> bool:
         """Push the image of *task* and all that are planned with it; whether its own place in

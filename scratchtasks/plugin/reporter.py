@@ -91,7 +91,17 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
 
     def write(self, text: str) -> None:
         """Print *text* on doit's output stream, clear of the status lines."""
-        self._display.print(text, self._write)
+        try:
+            self._display.print(text, self._write)
+        except OSError as error:  # no reader (`| head`), a full disk: the build goes on without it
+            from .streams import discard
+
+            discard(self.outstream)
+            if not isinstance(error, BrokenPipeError):
+                from scratchtasks.store.atomic import storage_error
+
+                where = getattr(self.outstream, "name", "output")
+                self._show(f"scratchtasks: {storage_error(where, error)}\n")
 
     def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
         """The run begins with *selected_tasks* and what they depend on."""
@@ -297,16 +307,11 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
 
     def _write(self, text: str) -> None:
         try:
-            try:
-                self.outstream.write(text)
-            except UnicodeEncodeError:
-                encoding = getattr(self.outstream, "encoding", None) or "ascii"
-                self.outstream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-            self.outstream.flush()  # so that it stands in order with what goes to stderr
-        except BrokenPipeError:  # `doit | head`: the build goes on without its reader
-            from .streams import discard
-
-            discard(self.outstream)
+            self.outstream.write(text)
+        except UnicodeEncodeError:
+            encoding = getattr(self.outstream, "encoding", None) or "ascii"
+            self.outstream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        self.outstream.flush()  # so that it stands in order with what goes to stderr
 
 
 def _info(task: Any) -> Any:

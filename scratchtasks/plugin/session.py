@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from scratchtasks.analysis import ActionGraph, analyze
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.digest import Digest
-from scratchtasks.core.errors import ScratchError
+from scratchtasks.core.errors import ScratchError, StoreError
 from scratchtasks.core.parallel import map_all
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
@@ -26,6 +26,7 @@ from scratchtasks.execute.stamp import read_stamp, stamp_path
 from scratchtasks.store.actions import ActionCache
 from scratchtasks.store.atomic import remove, write_atomic
 from scratchtasks.store.blobs import ContentStore
+from scratchtasks.store.collect import remove_leftovers
 from scratchtasks.store.files import FileStates
 from scratchtasks.store.lock import WorkspaceLock, is_ancestor
 
@@ -134,6 +135,9 @@ class Session:
             self._lock.acquire(on_wait)
         except _Nested:
             self._is_nested = True
+        else:
+            with suppress(OSError, StoreError):  # another user's, say: they are in nobody's way
+                remove_leftovers(self.world.scratch)
         if has_waited:
             self.engine.reset()
             self.exports.reset()

@@ -41,6 +41,13 @@ AFTER = {"load": "rootfs", "smoke": "image", "push": "image"}
 """Groups of what can be done with what was built, and the tasks that each needs: an engine takes
 layers as they are, so that nothing is compressed for it."""
 
+NOTES = {
+    "load": "asks the engine each time what it lacks",
+    "smoke": "tries the image out unless these bytes have passed before",
+    "push": "asks the registry each time what it lacks",
+}
+"""Why each of those is never up to date by itself."""
+
 
 def need_of(kind: str, name: str, tasks: Mapping[str, Task]) -> str:
     """The one of *tasks* that `load`, `smoke` or `push` (*kind*) of the service *name* needs.
@@ -91,6 +98,23 @@ class UpToDate:
 
     def __str__(self) -> str:
         return self._reason
+
+    __repr__ = __str__
+
+
+class Asked:
+    """doit's question whether something of *kind* may be skipped: it may not; its text says why."""
+
+    __signature__ = UpToDate.__signature__
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def __call__(self, task: object, values: dict[str, Any]) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return NOTES[self._kind]
 
     __repr__ = __str__
 
@@ -320,7 +344,7 @@ def _after_dicts(session: "Session | LateSession", task: Task) -> Iterator[TaskD
             "name": name,
             "doc": doc,
             "actions": [AfterAction(cast("Session", session), task, kind)],
-            "uptodate": [False],
+            "uptodate": [Asked(kind)],
             "task_dep": [need, *([_TOGETHER] if is_together else [])],
             "meta": {META: {"after": kind, "of": need}},
         }

@@ -13,8 +13,8 @@ from scratchtasks.execute.stamp import read_stamp
 from scratchtasks.store.atomic import write_atomic
 from scratchtasks.store.signature import list_folder
 
+from .service_folders import SERVICE_FILE
 from .tasks import need_of
-from .workspace import SERVICE_FILE
 
 if TYPE_CHECKING:
     from .session import Session

@@ -1,5 +1,6 @@
 """Words of the command line that name nothing: said with the nearest name, before doit does."""
 
+import fnmatch
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,8 @@ def resolve_words(
             pos_args[number] = session.task_of_label(word)
     if takes_tasks(cmd):
         known = {f"image:{name}" for name in fresh}
-        check_words([word for word in pos_args if word not in known], session, users_tasks)
+        words = [word for word in pos_args if word not in known]
+        check_words(words, session, users_tasks, cmd.loader.cmd_names if cmd.name == "run" else ())
     if getattr(cmd, "name", "") == "info" and len(pos_args) == 1:
         _check_name(pos_args[0], session, users_tasks)
     _check_after(session.after, users_tasks)
@@ -52,9 +54,13 @@ def resolve_words(
 
 
 def check_words(
-    words: Sequence[str], session: "Session | LateSession", users_tasks: Sequence[Task]
+    words: Sequence[str],
+    session: "Session | LateSession",
+    users_tasks: Sequence[Task],
+    commands: Sequence[str] = (),
 ) -> None:
-    """See to it that *words* are tasks or targets, where a wrong one looks like one of ours.
+    """See to it that *words* are tasks or targets, where a wrong one looks like one of ours, or
+    the first like one of *commands*, which doit has looked it up among.
 
     What cannot be known yet, or looks like nothing of ours, is left to doit.
     Raises: GraphError with the nearest name.
@@ -69,7 +75,8 @@ def check_words(
             if theirs[word].params or theirs[word].pos_arg:
                 return  # what follows may be meant for it
         elif not (word in ours or word in targets or "*" in word or session.task_of_target(word)):
-            _refuse(word, ours | {name: name for name in theirs}, session)
+            known = [*theirs, *(commands if word == words[0] else ())]
+            _refuse(word, ours | {name: name for name in known}, session)
 
 
 def empty_groups(words: Sequence[str], session: "Session | LateSession") -> Iterator[str]:
@@ -79,6 +86,21 @@ def empty_groups(words: Sequence[str], session: "Session | LateSession") -> Iter
             yield f"{kind}: no service has a [{kind}] table"
     if "fetch" in words and not any(name.startswith("fetch:") for name in session.graph.tasks):
         yield "fetch: no service takes anything from another image or from Debian"
+
+
+def empty_patterns(
+    cmd: Any, words: Sequence[str], session: "Session | LateSession", users_tasks: Sequence[Task]
+) -> Iterator[str]:
+    """What to tell the user about wildcards among *words* of *cmd* that no task's name matches:
+    doit runs nothing for them, and says nothing."""
+    if not takes_tasks(cmd) or any(
+        task.loader or task.params or task.pos_arg for task in users_tasks
+    ):
+        return  # tasks that doit makes later, or what may be meant for one
+    names = [*_names_of_ours(session), *(task.name for task in users_tasks)]
+    for word in words:
+        if "*" in word and not fnmatch.filter(names, word):
+            yield f"{word}: no task has such a name"
 
 
 def _check_after(names: Iterable[str], users_tasks: Sequence[Task]) -> None:

@@ -2,7 +2,6 @@
 
 import atexit
 import gc
-import glob
 import os
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors, ScratchError, StoreError
 
+from .service_folders import SERVICE_FILE, has_signs, service_folders
 from .switches import lock_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .memory import Memory
     from .session import Session
 
-SERVICE_FILE = "service.toml"
 _NONE: Mapping[str, str] = MappingProxyType({})
 _HINT = (
     "scratchtasks: doit's own loader is at work: results are right, but it is slower; put"
@@ -61,6 +60,7 @@ class Workspace:
         self._rules = _several("rules", rules, _is_rule, "what genrule(…) returns")
         self._session: Session | None = None
         self._sources: dict[str, str] = {}
+        self._lost: list[ConfigError] = []
         # An attribute of the object only: doit would call it on the imported class as well.
         self.create_doit_tasks = self._doit_tasks
         # Where doit's own loader is at work it finds our settings as those of dodo.py; one that
@@ -121,7 +121,7 @@ class Workspace:
         """What earlier runs knew; to be asked before `session` is made."""
         from .memory import Memory
 
-        declared = repr((self._globs, self._images, self._rules, self._folders))
+        declared = repr((self._globs, self._images, self._rules, self._folders, self._lost))
         return Memory(self.root, os.environ, declared)
 
     def session(self, others: Mapping[str, str] = _NONE) -> "Session":
@@ -190,8 +190,9 @@ class Workspace:
             faults += error.errors
         services: list[Service] = []
         left_out = frozenset(others.values())
-        for pattern in (each for each in self._globs if not self._found[each]):
-            if glob.has_magic(pattern):
+        faults += self._lost
+        for pattern in (each for each in self._globs if not self._found[each] and not self._lost):
+            if has_signs(pattern):
                 sys.stderr.write(
                     f"scratchtasks: no {SERVICE_FILE} in {pattern}\n"
                     "    hint: each service is a folder with that file; Workspace(services=[…]) in"
@@ -257,20 +258,13 @@ class Workspace:
 
     @cached_property
     def _found(self) -> dict[str, list[str]]:
-        """The files that each of the globs of services finds."""
-        return {
-            pattern: glob.glob(f"{pattern}/{SERVICE_FILE}", root_dir=self.root, recursive=True)
-            for pattern in self._globs
-        }
+        """The folders of services that each of the globs finds."""
+        return {pattern: service_folders(self.root, pattern, self._lost) for pattern in self._globs}
 
     @cached_property
     def _folders(self) -> list[str]:
         """Folders of services, relative to the root with `/`, sorted."""
-        found = {
-            os.path.normpath(os.path.dirname(path)).replace(os.sep, "/")
-            for paths in self._found.values()
-            for path in paths
-        }
+        found = {os.path.normpath(path) for paths in self._found.values() for path in paths}
         return sorted("" if folder == "." else folder for folder in found)
 
     def _read(self, name: str) -> str | None:

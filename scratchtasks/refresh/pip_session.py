@@ -52,7 +52,7 @@ def _answers(names: Sequence[str]) -> Iterator[dict[str, Any]]:
         for name in names:
             urls = collector.search_scope.get_index_urls_locations(name)
             for url in urls:
-                where = without_credentials(url)
+                where = without_credentials(re.sub(r"\s", "%20", url))
                 yield {"name": name, "where": where, **before, **_answer(session, url)}
             if not urls:
                 yield {"name": name, "where": "pip", "error": "has no index (no-index is set)"}
@@ -96,15 +96,15 @@ def _read(response: Any) -> dict[str, Any]:
 
 
 def _why(error: Exception) -> str:
-    text = without_credentials(str(error))
+    text = without_credentials(f"{type(error).__name__}: {error}")
     # The last cause says it best: "[Errno 111] Connection refused", "certificate verify failed".
     inner = re.findall(
         r"(\[Errno[^\]]*\][^'\")]*|certificate verify failed[^'\")]*|timed out"
         r"|too many \d+ error responses)",
         text,
     )
-    reason = inner[-1].strip() if inner else text[-200:]
-    return f"cannot be reached ({type(error).__name__}: {reason})"
+    kind, _, said = text.partition(": ")
+    return f"cannot be reached ({kind}: {inner[-1].strip() if inner else said[-200:]})"
 
 
 if __name__ == "__main__":

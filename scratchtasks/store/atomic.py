@@ -14,6 +14,10 @@ _NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENXIO})
 """Nothing there, a file where a folder should be, a socket."""
 
 
+NOTHING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""How a path fails that leads nowhere, a link to itself among them; all else may be there."""
+
+
 def write_atomic(path: str, data: bytes, mode: int = 0o644, sync: bool = False) -> None:
     """Put *data* at *path* so that a reader, or a crash, sees the old file or the new one.
 

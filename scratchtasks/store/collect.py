@@ -7,7 +7,7 @@ holds the workspace lock and tells which blobs current images are made of.
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from typing import NamedTuple
 
 from scratchtasks.core.action import result_from_json
@@ -75,7 +75,7 @@ def collect(scratch: str, limit: int, keep: Set[Digest]) -> Collected:
     """
     try:
         now = time.time()
-        _remove_stale(scratch, now)
+        _remove_stale(scratch)
         trees = _remove_trees(f"{scratch}/blobs/trees", keep)
         targets = _remove_targets(f"{scratch}/cargo", now)
         done = _Collection(scratch, keep).shrink(limit, now)
@@ -220,16 +220,35 @@ def _scan(folder: str) -> list[os.DirEntry[str]]:
         raise read_error(folder, error) from error
 
 
-def _remove_stale(scratch: str, now: float) -> None:
-    folders = [scratch, *(f"{scratch}/{name}" for name in ("blobs/tmp", "blobs/trees", "cargo"))]
-    for kind in ("results", "inputs"):
-        folders += [group.path for group in _scan(f"{scratch}/actions/{kind}")]
-    found = [entry for folder in folders for entry in _scan(folder)]
-    unfinished = [entry for entry in found if entry.name.startswith(TEMP_PREFIX)]
-    # Beside them, the folders in which killed runs have fetched and built, and where their uploads
-    # would have gone on.
-    left = [entry for name in ("tmp", "uploads") for entry in _scan(os.path.join(scratch, name))]
-    for entry in (*unfinished, *left):
+def remove_leftovers(scratch: str) -> None:
+    """Remove what killed runs were at work on in *scratch* a day ago or more: temporary folders,
+    and unfinished blobs and trees.  The caller holds the workspace lock.
+
+    Raises: OSError, StoreError.
+    """
+    _remove_old(_unfinished(scratch, "", "blobs/tmp", "blobs/trees"))
+    _remove_old(_scan(os.path.join(scratch, "tmp")))
+
+
+def _remove_stale(scratch: str) -> None:
+    remove_leftovers(scratch)
+    _remove_old(_unfinished(scratch, "cargo"))
+    for kind in ("actions/results", "actions/inputs"):
+        groups = (f"{kind}/{group.name}" for group in _scan(f"{scratch}/{kind}"))
+        _remove_old(_unfinished(scratch, *groups))
+    _remove_old(_scan(f"{scratch}/uploads"))  # where those of killed runs would have gone on
+
+
+def _unfinished(scratch: str, *folders: str) -> Iterator[os.DirEntry[str]]:
+    for folder in folders:
+        for entry in _scan(os.path.join(scratch, folder)):
+            if entry.name.startswith(TEMP_PREFIX):
+                yield entry
+
+
+def _remove_old(entries: Iterable[os.DirEntry[str]]) -> None:
+    now = time.time()
+    for entry in entries:
         try:
             age = now - entry.stat(follow_symlinks=False).st_mtime
         except FileNotFoundError:

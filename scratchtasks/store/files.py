@@ -269,14 +269,16 @@ class FileStates:
     def _settle(self) -> None:
         """Trust the stamps of files that we wrote ourselves and that have come of age since."""
         clock = time.time_ns()
-        for path, signature in self._young.items():
+        young, self._young = self._young, {}
+        for path, signature in young.items():
             entry = self._entries.get(path)
             info = stat_of(path)
             if entry is None or entry[0] or info is None or signature_of(info) != signature:
                 continue
             if is_settled(signature, clock):
                 self._entries[path] = (signature, *entry[1:])
-        self._young = {}
+            else:
+                self._young[path] = signature  # what this run still asks for
 
     def _sweep(self) -> None:
         for key in [

@@ -3,6 +3,7 @@
 import os
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from errno import ENAMETOOLONG
 from stat import S_ISREG
 
 from scratchtasks.core.errors import StoreError
@@ -110,8 +111,9 @@ def _moved(
             if note != ABSENT:
                 found.append(number)
             continue
-        except (OSError, ValueError):
-            found.append(number)
+        except (OSError, ValueError) as error:
+            if note != ABSENT or getattr(error, "errno", 0) != ENAMETOOLONG:
+                found.append(number)
             continue
         # signature_of spelt out: a call more would double the cost.
         if note != (

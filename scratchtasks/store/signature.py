@@ -125,6 +125,8 @@ def stat_of(path: str) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # nothing can be there: a word that is no path
+            return None
         raise read_error(path, error) from error
 
 

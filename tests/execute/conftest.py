@@ -16,6 +16,7 @@ from scratchtasks.execute.toolchains import find_package
 from scratchtasks.store.actions import ActionCache
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
+from scratchtasks.store.proven import ProvenFolder
 
 
 @pytest.fixture
@@ -71,6 +72,7 @@ def zig_cache() -> Path:
         with suppress(OSError):  # another worker was quicker
             os.rename(made, kept)
         shutil.rmtree(made, ignore_errors=True)
+    ProvenFolder(str(path)).record()  # tests that were killed have left it whole
     return path
 
 

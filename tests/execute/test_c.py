@@ -18,6 +18,7 @@ from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.verdict import Verdict
 from scratchtasks.execute.zig import find_zig
+from scratchtasks.store import proven
 
 from .conftest import ziglang_beside
 from .golang_workspace import Silent, write
@@ -352,3 +353,28 @@ def test_what_the_assembler_includes_is_an_input(text: str, world: World) -> Non
     assert verdict(world, action).fresh
     write(root, {f"tools/hello/{name}": "two"})
     assert b"two\0" in build(world, action)
+
+
+ZIG = """case $1 in version) echo 0.99.0; exit ;; esac
+libc=$ZIG_GLOBAL_CACHE_DIR/o/libc
+mkdir -p "${libc%/*}"
+[ -e "$libc" ] || echo whole >"$libc"
+[ "$(cat "$libc")" = whole ] || exit
+shift 3
+exec gcc "$@"
+"""
+"""Like zig it makes a libc once, and believes in what it finds later."""
+
+
+def test_a_libc_that_a_power_loss_has_eaten_is_made_again(
+    tmp_path: Path, world_at: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tool(tmp_path / "bin", ZIG)
+    world = world_at(tmp_path / "ws", {"PATH": f"{path}:{os.environ['PATH']}"})
+    write(world.root, FILES)
+    build(world, c_action())
+    libc = Path(world.scratch, "zig/o/libc")
+    libc.write_text("whol")
+    monkeypatch.setattr(proven, "boot_id", lambda: "another")
+    build(world, c_action(cflags=["-Iinclude", "-g"]))
+    assert libc.read_text() == "whole\n"

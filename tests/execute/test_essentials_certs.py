@@ -1,5 +1,6 @@
 """Private CAs: what is accepted, what is refused and in which words."""
 
+import hashlib
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchtasks.core.errors import StageError
-from scratchtasks.execute.essentials.certs import BUNDLE, LINKS, certs_tree
+from scratchtasks.execute.essentials.certs import BUNDLE, LINKS, certs_tree, missing_roots
 from scratchtasks.execute.essentials.pem import parse_pem, pem_of
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -152,6 +153,15 @@ def test_sound_base64_of_something_else_is_refused() -> None:
     for wrong in (b"hello", der[:-1], der + b"\0", b"\x30\x00"):
         text = refusal({"p": certificate("b") + pem_of(wrong)})
         assert text.startswith("p: certificate 2: cannot be parsed (")
+
+
+def test_what_cannot_be_parsed_answers_to_its_fingerprint() -> None:
+    der = parse_pem(certificate("a"), "")[0]
+    of_version_9 = der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x08")
+    for wrong in (of_version_9, b"\x30\x00"):
+        mark = f"sha256:{hashlib.sha256(wrong).hexdigest()}"
+        data = pem_of(wrong) + certificate("b")
+        assert missing_roots(["a", "b", mark], data, "roots.pem") == ["a"]
 
 
 def test_no_certificates_at_all_is_refused() -> None:

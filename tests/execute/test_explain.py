@@ -28,6 +28,7 @@ STAMP = Stamp(
         ({**RECORD, FILE: "2"}, "a/b.go changed"),
         ({**RECORD, FILE: ""}, "a/b.go is gone"),
         ({**RECORD, Input("file", "new"): "1"}, "new is new"),
+        ({**RECORD, Input("file", "\x1b]0;x\x07\u202e\n"): "1"}, "?]0;x??? is new"),
         ({**RECORD, NAMES: "2"}, "the files in a changed"),
         ({**RECORD, Input("names", "", "*"): "2"}, "the files in the workspace root is new"),
         ({**RECORD, MODE: "-"}, "the mode of run.sh changed"),

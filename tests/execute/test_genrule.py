@@ -123,6 +123,29 @@ def test_failures(cmd: tuple[str, ...], message: str, world: World) -> None:
     assert os.listdir(os.path.join(world.scratch, "tmp")) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        (
+            "#!/nowhere/sh\n",
+            0,
+            "cannot be run: no such file or directory\n    hint: is it installed, on PATH?",
+        ),
+        ("#!/bin/sh\n", 1, "cannot be started: argument list too long"),
+    ],
+)
+def test_a_program_that_cannot_be_started_is_that_of_a_rule(
+    text: str, words: int, message: str, world: World
+) -> None:
+    program = Path(world.root, "gen", "make")
+    program.parent.mkdir()
+    program.write_text(text)
+    program.chmod(0o755)
+    outcome = run(job("./make", *("x" * 200_000,) * words), world)
+    assert isinstance(outcome, ScratchError)
+    assert str(outcome) == f"//gen:r: ./make {message}"
+
+
 def test_the_bytes_of_the_program_are_key_material(world: World) -> None:
     program = Path(world.root, "gen", "make")
     program.parent.mkdir(parents=True)
@@ -149,6 +172,15 @@ def test_files_that_the_command_names_are_inputs(world: World, tmp_path: Path) -
         for path in ("gen/make.py", "shared.json", str(outside))
         for kind in ("file", "mode")
     }
+
+
+@pytest.mark.parametrize("length", [300, 5000])
+def test_a_word_that_is_too_long_for_a_path(length: int, world: World) -> None:
+    script = f"# {'x' * length}\necho a > $0"
+    each = job("sh", "-c", script, "{out}/o")
+    Path(world.root, "gen").mkdir()
+    assert list(Genrule().inputs(each, world)) == []
+    assert text_of(run(each, world), world) == "a\n"
 
 
 def test_a_program_of_ones_own_that_is_not_there(world: World) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scratchtasks.core.action import Input
-from scratchtasks.core.errors import StageError
+from scratchtasks.core.errors import StageError, StoreError
 from scratchtasks.execute.globs import match
 from scratchtasks.store.files import FileStates
 
@@ -155,3 +155,18 @@ def test_two_stars_do_not_follow_symlinks(root: Path) -> None:
     found = match(str(root), "src", ["**/*.c"], "//src:x").paths
     assert "src/link.c" in found
     assert not [path for path in found if "/one/" in path or "/two/" in path]
+
+
+@pytest.mark.parametrize("patterns", [["*"], ["*/c.c"], ["*/*.c"], ["**"]])
+def test_what_cannot_be_looked_at_is_not_left_out(patterns: list[str], root: Path) -> None:
+    far = root / "src" / "far"
+    far.symlink_to("x" * 300)  # root may look at all others
+    with pytest.raises(StoreError) as caught:
+        match(str(root), "src", patterns, "//src:x")
+    assert str(caught.value) == f"{far}: cannot be read: file name too long"
+
+
+def test_a_folder_that_cannot_be_read_is_not_empty(root: Path) -> None:
+    with pytest.raises(StoreError) as caught:
+        match(str(root), "x" * 300, ["*.c"], "//src:x")
+    assert str(caught.value) == f"{root}/{'x' * 300}: cannot be read: file name too long"

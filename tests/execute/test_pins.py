@@ -114,15 +114,19 @@ def test_no_index_is_one_clear_message(tmp_path: Path, world_at: Callable[..., W
     )
 
 
+@pytest.mark.parametrize(
+    "index",
+    ["http://someone:s3cret@127.0.0.1:9/simple", "http://someone:s3cret/2@127.0.0.1:9/simple"],
+)
 def test_an_index_out_of_reach_gives_no_secret_away(
-    tmp_path: Path, world_at: Callable[..., World]
+    tmp_path: Path, world_at: Callable[..., World], index: str
 ) -> None:
     env = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_RETRIES": "0",
-        "PIP_INDEX_URL": "http://someone:s3cret@127.0.0.1:9/simple",
+        "PIP_INDEX_URL": index,
     }
     world = replace(world_at(tmp_path / "ws", env), pins={"certifi": CERTIFI})
     with pytest.raises(StageError) as caught:

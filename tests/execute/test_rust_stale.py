@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from scratchtasks.core.errors import ActionFailed
+from scratchtasks.execute.rust.wrappers import script
+from scratchtasks.store import proven
 
 from .golang_workspace import write
 from .rust_workspace import Run, WorldAt, lock, manifest, rust_actions
@@ -213,3 +215,42 @@ def test_a_crate_that_only_one_from_elsewhere_leads_to(
         files["leaf/src/lib.rs"] = source('env!("SAID")')
         states = writes(file, "old", "new")
     check(tmp_path, world_at, files, *states)
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def zero(path: Path) -> None:
+    with open(path, "r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(bytes(4096))
+
+
+@pytest.mark.parametrize("damage", [cut, zero])
+def test_object_code_that_a_power_loss_has_eaten_is_made_again(
+    damage: Callable[[Path], None],
+    tmp_path: Path,
+    world_at: WorldAt,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path, {"s/Cargo.toml": manifest("s"), "s/src/main.rs": 'fn main() { print!("s") }'})
+    lock(tmp_path / "s")
+    made = Run(world_at(tmp_path), rust_actions("s")).build()
+    scratch = tmp_path / ".scratch"
+    (program,) = scratch.glob("cargo/*/*/release/s")
+    damage(program)
+    for folder in ("actions", "blobs", "stamps"):
+        shutil.rmtree(scratch / folder)
+    monkeypatch.setattr(proven, "boot_id", lambda: "another")
+    assert Run(world_at(tmp_path), rust_actions("s")).build() == made
+
+
+@pytest.mark.parametrize("damage", [cut, zero])
+def test_a_script_that_was_cut_short_is_written_again(
+    damage: Callable[[Path], None], world_at: WorldAt, tmp_path: Path
+) -> None:
+    path = script(world_at(tmp_path), "rustc", "#!/bin/sh\nexec true\n")
+    damage(Path(path))
+    assert script(world_at(tmp_path), "rustc", "#!/bin/sh\nexec true\n") == path
+    assert Path(path).read_text() == "#!/bin/sh\nexec true\n"

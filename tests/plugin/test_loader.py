@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from doit.cmdparse import DefaultUpdate
 from doit.exceptions import InvalidDodoFile
 from doit.task import DelayedLoader, Task
 
@@ -30,10 +31,16 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def loader(config: dict[str, Any] | None = None) -> ScratchLoader:
+def loader(config: dict[str, Any] | None = None, **options: Any) -> ScratchLoader:
+    """Ours, with doit's configuration *config* and *options* of the command line."""
     found = ScratchLoader()
     found.config = config or {}
-    found.setup({"dodoFile": "dodo.py", "cwdPath": None, "seek_file": False})
+    values = DefaultUpdate()
+    values.add_defaults({"dodoFile": "dodo.py", "cwdPath": None, "seek_file": False})
+    values.add_defaults({"backend": "dbm"})
+    for name, value in options.items():
+        values[name] = value
+    found.setup(values)
     return found
 
 
@@ -79,6 +86,12 @@ def test_our_database_is_for_no_other_backend(
 ) -> None:
     write(root, {"dodo.py": f"{FILES['dodo.py']}\n{dodo}\n"})
     assert "dep_file" not in loader(theirs).load_doit_config()
+    assert "dep_file" in loader(theirs, backend="scratch").load_doit_config()
+
+
+@pytest.mark.parametrize("backend", ["dbm", "json", "sqlite3"])
+def test_a_backend_on_the_command_line_goes_before_ours(backend: str, root: Path) -> None:
+    assert "dep_file" not in loader(backend=backend).load_doit_config()
 
 
 def test_a_dodo_file_without_a_workspace_is_doits_own_affair(root: Path) -> None:
@@ -151,7 +164,12 @@ def test_the_actions_behind_a_selection(words: list[str], actions: list[str], ro
     assert len(set(found)) == len(found)
 
 
-RUN = SimpleNamespace(name="run", execute_tasks=False, doc_usage="[TASK/TARGET...]")
+RUN = SimpleNamespace(
+    name="run",
+    execute_tasks=False,
+    doc_usage="[TASK/TARGET...]",
+    loader=SimpleNamespace(cmd_names=["list", "watch"]),
+)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +217,13 @@ def test_words_that_are_left_to_doit(words: list[str], root: Path) -> None:
     assert loader().load_tasks(RUN, words)
 
 
+def test_the_first_word_may_be_meant_for_a_command(root: Path) -> None:
+    with pytest.raises(InvalidDodoFile) as caught:
+        loader().load_tasks(RUN, ["wathc", "api"])
+    assert str(caught.value) == "wathc: there is no such task\n    hint: did you mean 'watch'?"
+    assert loader().load_tasks(RUN, ["image:api", "wathc"])
+
+
 def test_words_may_be_targets_of_tasks_that_doit_makes_later(root: Path) -> None:
     later = Task("later", ["true"], loader=DelayedLoader(lambda: None))
     check_words(["imgae"], session(root), [later])
@@ -211,9 +236,9 @@ def test_commands_with_words_of_another_kind(root: Path) -> None:
     assert loader().load_tasks(manifests, ["imgae"])
 
 
-def test_a_group_that_no_service_is_in(root: Path) -> None:
+def test_a_group_or_wildcard_that_no_service_is_in(root: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "doit", "push", "smoke", "fetch"],
+        [sys.executable, "-m", "doit", "push", "smoke", "fetch", "image:worker-*"],
         cwd=root,
         capture_output=True,
         text=True,
@@ -223,4 +248,5 @@ def test_a_group_that_no_service_is_in(root: Path) -> None:
         "scratchtasks: smoke: no service has a [smoke] table\n"
         "scratchtasks: push: no service has a [push] table\n"
         "scratchtasks: fetch: no service takes anything from another image or from Debian\n"
+        "scratchtasks: image:worker-*: no task has such a name\n"
     )

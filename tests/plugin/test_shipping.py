@@ -195,6 +195,17 @@ def test_json(two: Yard) -> None:
     ]
 
 
+def test_json_of_nothing(yard: Yard) -> None:
+    """A script that reads it need not know whether any service is pushed."""
+    yard.service("api")
+    path = yard.site.root / "services/api/service.toml"
+    path.write_text(path.read_text().partition("[push]")[0])
+    assert json.loads(yard.doit("push", "--json").out) == []
+    ran = yard.doit("push", "image", "--json", "--dry-run")
+    assert json.loads(ran.out) == {"size": 0, "images": []}
+    assert ran.err.splitlines()[0] == "scratchtasks: push: no service has a [push] table"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [

@@ -81,3 +81,37 @@ def test_no_file_takes_the_place_of_a_closed_stream(root: Path) -> None:
     )
     write(root, {"dodo.py": dodo})
     assert "\n/dev/null /dev/null\n" in doit(root, "where", redirections="2>&- <&-")
+
+
+def test_letters_that_the_output_does_not_know(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toml = 'name = "cafe"\n[binary]\nrule = "prebuilt"\npath = "cafe"\n'
+    write(root, {"services/caf\u00e9/service.toml": toml})
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert "//services/caf\\xe9:image: " in doit(root, "why", "cafe")
+    assert "  //services/caf\\xe9:image: " in doit(root, "list", "--all")
+    assert "becomes `repository@sha256:\\u2026`" in doit(root, "help", "resolve").replace(
+        "\n    ", " "
+    )
+
+
+def test_a_file_for_the_output_that_cannot_be_written(root: Path) -> None:
+    argv = (sys.executable, "-m", "doit", "-o", "nowhere/said.txt")
+    done = subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        3,
+        "",
+        "ERROR: --output-file: nowhere/said.txt cannot be written: No such file or directory\n",
+    )
+    assert not (root / "dist").exists()
+
+
+def test_a_full_disk_below_the_log_ends_no_build(root: Path) -> None:
+    argv = (sys.executable, "-m", "doit", "rule")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(argv, cwd=root, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr.decode()) == (
+        0,
+        "scratchtasks: <stdout>: cannot be written: no space left on device\n"
+        "    hint: free some space; `doit cache --collect` shrinks .scratch to its limit\n",
+    )
+    assert doit(root, "rule").startswith("1 task up to date, ")

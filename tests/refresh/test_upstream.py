@@ -255,3 +255,33 @@ def test_a_pip_that_fails(ended: Ended, text: str) -> None:
 def test_credentials_are_taken_out_of_any_text() -> None:
     text = "see https://u:p%40s@s@host/x and http://token@host/, not mail@host"
     assert without_credentials(text) == "see https://host/x and http://host/, not mail@host"
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"PIP_INDEX_URL": "https://u:hunter/2@127.0.0.1:1/simple"},
+         "pip: ended with status 1: ValueError: an index or a proxy is no URL"),
+        ({"PIP_INDEX_URL": "https://u:hunter#2@127.0.0.1:1/simple"},
+         "pip: ended with status 1: ValueError: an index or a proxy is no URL"),
+        ({"PIP_INDEX_URL": "u:hunter2@127.0.0.1:1/simple"},
+         "127.0.0.1:1/simple/tzdata/: cannot be reached "
+         "(InvalidSchema: an index or a proxy is no URL)"),
+        ({"PIP_INDEX_URL": "https:/u:hunter2@127.0.0.1:1/simple"},
+         "https:/127.0.0.1:1/simple/tzdata/: cannot be reached "
+         "(InvalidURL: an index or a proxy is no URL)"),
+        ({"PIP_INDEX_URL": "https://u:hunter 2@127.0.0.1:1/simple"},
+         "https://127.0.0.1:1/simple/tzdata/: cannot be reached "
+         "(ConnectionError: [Errno 111] Connection refused)"),
+        ({"PIP_INDEX_URL": "https://h.invalid/simple", "PIP_PROXY": "http://u:hunter/2@127.0.0.1:1"},
+         "https://h.invalid/simple/tzdata/: cannot be reached "
+         "(InvalidURL: an index or a proxy is no URL)"),
+    ],
+)  # fmt: skip
+def test_what_is_not_quite_a_url_gives_no_secret_away(
+    settings: dict[str, str], text: str, pip_env: dict[str, str], tmp_path: Path
+) -> None:
+    run = in_a_process({**pip_env, "PIP_RETRIES": "0", **settings}, tmp_path)
+    with pytest.raises(ConfigErrors) as caught:
+        releases_of(("tzdata",), run, time.time())
+    assert str(caught.value).partition("\n")[0] == text

@@ -53,11 +53,12 @@ def test_words_that_select(words: list[str], actions: list[str], tmp_path: Path)
         ("image:nope", "image:nope"),
         ("nope", "nope"),
         ("//", "//: there is no such target"),
+        ("wathc api", "ERROR: wathc: there is no such task\n    hint: did you mean 'watch'?\n"),
     ],
 )
 def test_words_that_nothing_answers_to(word: str, message: str, tmp_path: Path) -> None:
     site = shop(tmp_path)
-    ran = site.run(word)
+    ran = site.run(*word.split())
     assert ran.code == 3
     assert message in ran.err
     assert "Traceback" not in ran.err
@@ -109,6 +110,7 @@ def state_of(site: Site, name: str) -> str:
 def test_info_says_why_in_plain_words(tmp_path: Path) -> None:
     site = shop(tmp_path)
     assert "it was never built here" in site.run("info", "binary:api").out
+    assert "    - asks the engine each time what it lacks (" in site.run("info", "load:api").out
     site.doit()
     site.write({"lib/lib.go": 'package lib\n\nconst Word = "x"\n'})
     told = site.run("info", "binary:api").out

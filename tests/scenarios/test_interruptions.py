@@ -115,6 +115,20 @@ def test_killed_at_any_moment_the_next_run_is_right(seed: int, tmp_path: Path) -
     assert left == []
 
 
+def test_what_a_killed_run_has_left_goes_a_day_later(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    now = time.time()
+    for place in ("tmp/go-", "blobs/tmp/.tmp-", "blobs/trees/.tmp-"):
+        for name, hours in (("old", 25), ("new", 23)):
+            path = site.root / ".scratch" / f"{place}{name}"
+            (path / "files").mkdir(parents=True)
+            os.utime(path, (now, now - hours * 3600))
+    site.doit("layer")
+    left = {path.name for path in (site.root / ".scratch").rglob("*-old*")}
+    left |= {path.name for path in (site.root / ".scratch").rglob("*-new*")}
+    assert left == {"go-new", ".tmp-new"}
+
+
 def test_killed_between_an_image_and_the_summary(tmp_path: Path) -> None:
     site = shop(tmp_path)
     site.doit()

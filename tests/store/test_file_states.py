@@ -345,6 +345,25 @@ class TestTrust:
         assert states.digest("file") == digest_of(b"x")
         assert reads == [str(path)]
 
+    def test_our_own_file_is_not_read_again_once_states_are_saved(
+        self, tmp_path: Path, fresh: Callable[[], FileStates], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The memo looks at blobs after that, and those of the last image are a moment old."""
+        path, states = tmp_path / "blobs/blob", fresh()
+        states.guard(str(path.parent))
+        path.parent.mkdir()
+
+        def forbidden(_: str) -> None:
+            raise AssertionError("read again")
+
+        monkeypatch.setattr(files, "read_file", forbidden)
+        monkeypatch.setattr(files, "is_settled", lambda *_: False)  # for ever young
+        path.write_bytes(b"x")
+        states.adopt(str(path), digest_of(b"x"))
+        for _ in range(2):
+            states.save()
+            assert states.digest(str(path)) == digest_of(b"x")
+
     def test_our_own_files_hold_only_for_the_boot(
         self, tmp_path: Path, fresh: Callable[[], FileStates]
     ) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from scratchtasks.core.digest import Digest, digest_of
 from scratchtasks.store.files import FileStates
-from scratchtasks.store.scan import read_large
+from scratchtasks.store.notes import Notes
+from scratchtasks.store.scan import moved, read_large
 
 LARGE = 256 * 1024
 
@@ -48,3 +49,12 @@ def test_what_was_read_too_soon_is_read_again(tmp_path: Path) -> None:
     states = FileStates(str(tmp_path), str(tmp_path / "files.db"))
     states.learn({str(path): content._replace(value=Digest("sha256:" + "0" * 64))})
     assert states.digest("large") == digest_of(b"1" * LARGE)
+
+
+def test_a_word_that_can_be_no_path_does_not_move(tmp_path: Path) -> None:
+    words = [f"{tmp_path}/{word}" for word in ("missing", "x" * 300, "x/" * 5000)]
+    states = FileStates(str(tmp_path), str(tmp_path / "files.db"))
+    assert [states.look(word) for word in words] == [None] * len(words)
+    assert list(states.looks.values()) == [None] * len(words)
+    assert moved(words, Notes(states.looks.values())) == []
+    assert moved(words, Notes([(0,) * 5] * len(words))) == [0, 1, 2]

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from scratchtasks.core.action import Input
@@ -15,6 +16,7 @@ from ..elf import ship
 from ..globs import match
 from ..operation import Done, Job, Outcome, World
 from ..process import Finished
+from ..zig import zig_at_work
 from .compiler import Compiler, compiler_of, is_cxx, is_source
 from .flags import parse_libraries, parse_trace, read_flags, text_of
 from .inputs import Reads
@@ -56,7 +58,9 @@ def _outcome(job: Job, world: World) -> Outcome:
     out = tempfile.mkdtemp(dir=folder)
     try:
         sources = _sources(job, world)[0]
-        return _Build(job, world, compiler_of(job, world, sources), sources, out).run()
+        compiler = compiler_of(job, world, sources)
+        with zig_at_work(world) if compiler.home else nullcontext():
+            return _Build(job, world, compiler, sources, out).run()
     except ScratchError as error:
         return error
     finally:

@@ -115,7 +115,7 @@ def missing_roots(required: Collection[str], bundle: bytes, origin: str) -> list
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about serial number 0, which some roots have
                 subject = x509.load_der_x509_certificate(der).subject
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             continue  # it answers to its fingerprint alone
         known.add(subject.rfc4514_string())
         known |= {str(each.value) for each in subject.get_attributes_for_oid(NameOID.COMMON_NAME)}

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from scratchtasks.core.action import Input
@@ -12,6 +13,7 @@ from ..cc_tools import helper_programs
 from ..elf import ship
 from ..operation import Done, Job, Outcome, World
 from ..toolchains import find_program, is_file
+from ..zig import zig_at_work
 from .cargo import CargoCall, Kit, Made
 from .config import config_files, linkers, split_inputs
 from .ctools import find_c_tools
@@ -146,8 +148,9 @@ def _run(jobs: Sequence[Job], world: World) -> dict[str, Outcome]:
     together = os.path.join(world.root, crates[0]["workspace"])
     cwd = crate_folder(jobs[0], world) if len(jobs) == 1 else together
     flags, env = feature_flags(jobs[0]), _env(jobs[0])
-    call = CargoCall(world, _kit(jobs[0], world), crates, cwd, flags, env)
-    with call.folder.locked():
+    kit = _kit(jobs[0], world)
+    call = CargoCall(world, kit, crates, cwd, flags, env)
+    with call.folder.locked(), zig_at_work(world) if kit.tools.env else nullcontext():
         return {
             job.action.name: _outcome(job, made, world)
             for job, made in zip(jobs, call.run(), strict=True)

@@ -5,6 +5,8 @@ keeps its old object code, which would then be stored under the new sources' key
 packages' fingerprints are removed unless every file they were made of is, by inode, size, mtime
 and ctime, the one that the last complete build here has seen.
 
+A power loss may have eaten object code: so the folder is held to what was last in it, too.
+
 Nor does cargo know which variables macros read, and build scripts that do not say: so too where
 the variables are not those of that build.
 """
@@ -20,6 +22,7 @@ from contextlib import contextmanager
 from typing import TypedDict
 
 from scratchtasks.store.atomic import write_atomic
+from scratchtasks.store.proven import ProvenFolder
 
 _RECORD = "local-files.json"
 _LINKED = "linked-files.json"
@@ -45,17 +48,25 @@ class TargetFolder:
         self.path, self._variables = path, variables
         self._record = os.path.join(path, _RECORD)
         self._linked = os.path.join(path, _LINKED)
+        self._proven = ProvenFolder(path)
         self._seen: dict[str, Seen] = {}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder: cargo's own lock does not cover what is removed before it runs."""
+        """Hold the folder: cargo's own lock does not cover what is removed before it runs.
+
+        It is whole, or empty.  Raises: StoreError.
+        """
         import fcntl
 
         os.makedirs(self.path, exist_ok=True)
         with open(self.path + ".lock", "ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            self._proven.check()
+            try:
+                yield
+            finally:
+                self._proven.record()
 
     def clock(self) -> int:
         """Now, in ns, as this file system stamps files."""
@@ -138,8 +149,7 @@ class TargetFolder:
 
     def clear(self) -> None:
         """Throw all object code away."""
-        shutil.rmtree(self.path)
-        os.makedirs(self.path)
+        self._proven.clear()
         self._seen = {}
 
 

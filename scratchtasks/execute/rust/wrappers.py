@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Sequence
 
 from scratchtasks.core.digest import key_of
-from scratchtasks.store.atomic import write_atomic
+from scratchtasks.store.atomic import read_regular, write_atomic
 
 from ..operation import World
 from .environment import cargo_home, own_home
@@ -116,8 +116,10 @@ def c_script(world: World, name: str, argv: Sequence[str]) -> str:
 
 
 def script(world: World, name: str, text: str) -> str:
-    """The path of an executable that holds *text*; it never changes once it is there."""
+    """The path of an executable that holds *text*, which its name tells.  Raises: StoreError."""
     path = os.path.join(world.scratch, "tools", f"{name}-{key_of(text)[:16]}")
-    if not os.access(path, os.X_OK):
-        write_atomic(path, text.encode("utf-8", "surrogateescape"), mode=0o755)
+    data = text.encode("utf-8", "surrogateescape")
+    # A power loss may have cut it short: a shell would do what is left of it.
+    if read_regular(path) != data or not os.access(path, os.X_OK):
+        write_atomic(path, data, mode=0o755)
     return path

@@ -11,15 +11,9 @@ from scratchtasks.core.task import Task
 from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.reporter import META
 from scratchtasks.plugin.session import Session
-from scratchtasks.plugin.tasks import AFTER
+from scratchtasks.plugin.tasks import AFTER, NOTES
 
 _SHOWN = 3
-
-_NOTES = {
-    "load": "asks the engine each time what it lacks",
-    "smoke": "tries the image out unless these bytes have passed before",
-    "push": "asks the registry each time what it lacks",
-}
 
 
 class Why(DoitCmdBase):  # type: ignore[misc]
@@ -46,7 +40,7 @@ class Why(DoitCmdBase):  # type: ignore[misc]
         told: set[str] = set()
         for word, name in asked:
             self._tell(session, name, told)
-            if note := _NOTES.get(word.partition(":")[0]):
+            if note := NOTES.get(word.partition(":")[0]):
                 self.outstream.write(f"{word}: {note}\n")
         return 0
 

@@ -172,6 +172,7 @@ def _run(
             read_only=wanted.read_only,
             labels=own_labels(),
             log_config=LogConfig(type="json-file", config=_LOG),  # others cannot be read back
+            use_config_proxy=False,  # config.json's, with its password: no other way has it
             **options,
         )
         try:

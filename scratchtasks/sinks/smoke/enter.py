@@ -26,9 +26,14 @@ _NAMESPACES = 0x10000000 | 0x00020000 | 0x20000000 | 0x40000000 | 0x08000000 | 0
 """CLONE_NEWUSER, NEWNS, NEWPID, NEWNET, NEWIPC and NEWUTS."""
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
-_MS_REMOUNT, _MS_BIND, _MS_MOVE, _MS_REC, _MS_SLAVE = 32, 4096, 8192, 16384, 1 << 19
+_MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = 32, 4096, 16384, 1 << 19
+_MNT_DETACH = 2
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 24, 38
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+KERNEL_S_OWN = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+"""In /proc, what steers the whole machine: as in a container, for reading only.  Who runs us as
+root owns it in a user namespace too, and so does the image's user."""
+
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 
@@ -73,10 +78,12 @@ def _furnish(root: str, order: Mapping[str, Any]) -> None:
     if order["read_only"]:
         for volume in order["volumes"]:
             _mount(root + volume, root + volume, flags=_MS_BIND)
-        # Flags that the mount had outside may not be taken from it.
-        kept = os.statvfs(root).f_flag & (_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-        _mount("", root, flags=_MS_BIND | _MS_REMOUNT | _MS_RDONLY | kept)
+        _make_read_only(root)
     _mount("proc", f"{root}/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    for path in (f"{root}/proc/{name}" for name in KERNEL_S_OWN):
+        if os.path.exists(path):
+            _mount(path, path, flags=_MS_BIND)
+            _make_read_only(path)
     _mount("tmpfs", f"{root}/dev", "tmpfs", _MS_NOSUID, "mode=0755")
     for name in _DEVICES:
         with open(f"{root}/dev/{name}", "x", encoding="ascii"):
@@ -85,6 +92,24 @@ def _furnish(root: str, order: Mapping[str, Any]) -> None:
     for name, target in _LINKS.items():
         os.symlink(target, f"{root}/dev/{name}")
     os.mkdir(f"{root}/dev/shm")  # noqa: S108  (inside the sandbox)
+
+
+def _make_read_only(mounted: str) -> None:
+    # Flags that the mount had outside may not be taken from it.
+    kept = os.statvfs(mounted).f_flag & (_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    _mount("", mounted, flags=_MS_BIND | _MS_REMOUNT | _MS_RDONLY | kept)
+
+
+def _leave_behind_all_but(root: str) -> None:
+    """Make *root* the root of this mount namespace, and let go of what was.
+
+    Were the machine's /proc still there, if out of reach, one might mount a new one, all of it
+    writable, in yet another user namespace.  Source: pivot_root(2), 'pivot_root(".", ".")'.
+    """
+    os.chdir(root)
+    _check(_libc.pivot_root(b".", b"."), "pivot_root")
+    _check(_libc.umount2(b".", _MNT_DETACH), "umount")
+    os.chdir("/")
 
 
 def _raise_loopback() -> None:
@@ -119,9 +144,7 @@ def _be_first(order: Mapping[str, Any], gate: int, command: Sequence[str]) -> No
         os._exit(1)  # the guard is gone
     os.get_exec_path({})  # imports what execvpe needs
     # Last of all: from here on, a Python module would come from the image.
-    os.chdir(order["root"])
-    _mount(".", "/", flags=_MS_MOVE)
-    os.chroot(".")
+    _leave_behind_all_but(order["root"])
     os.chdir(order["workdir"])
     try:
         os.execvpe(command[0], [*command], order["env"])  # noqa: S606  (no shell is the point)

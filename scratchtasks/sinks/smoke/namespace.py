@@ -20,6 +20,7 @@ from scratchtasks.core.errors import SinkError
 from scratchtasks.store.blobs import ContentStore
 
 from .composed import Composed, compose
+from .enter import KERNEL_S_OWN
 from .private import private_folder
 from .qemu import emulator_for
 from .root import unpack
@@ -136,6 +137,8 @@ def bubblewrap(
     if emulator:
         args += ["--ro-bind", emulator, _QEMU]
     args += ["--proc", "/proc", "--dev", "/dev"]
+    for name in KERNEL_S_OWN:  # bubblewrap itself forgets /proc/sys where root runs it
+        args += ["--ro-bind-try", f"/proc/{name}", f"/proc/{name}"]
     if composed is not None and is_fixed:
         args += ["--remount-ro", "/"]
     args += ["--chdir", trial.workdir]

@@ -21,6 +21,7 @@ from scratchtasks.core.structure import (
 from scratchtasks.core.target import Smoke
 
 from .contents import Contents, Entry
+from .matching import first_matches
 from .trial import Outcome, Trial, faults_of, text_of
 
 _VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|\{|([A-Za-z_][A-Za-z0-9_]*|[*#$@!?0-9-]))")
@@ -34,7 +35,7 @@ def structure_faults(
 
     *base* is a trial of the image, from which those of commands are made; *run* runs them.
 
-    Raises: whatever *run* raises; SinkError, StoreError (an image that is not whole).
+    Raises: whatever *run* raises; SinkError, StoreError (an image that is not whole); Endless.
     """
     for command in test.commands:
         trial = trial_of_command(command, test, base, contents)
@@ -46,7 +47,7 @@ def structure_faults(
 
 
 def metadata_faults(test: MetadataTest, config: bytes) -> list[str]:
-    """Where the image's *config* (JSON) is not as *test* wants it."""
+    """Where the image's *config* (JSON) is not as *test* wants it.  Raises: Endless."""
     runtime: dict[str, Any] = json.loads(config).get("config") or {}
     env = dict(item.partition("=")[::2] for item in runtime.get("Env") or ())
     ports = [port.partition("/")[0] for port in runtime.get("ExposedPorts") or ()]
@@ -170,15 +171,22 @@ def _pattern_faults(
     name: str, text: str, wanted: Sequence[str], unwanted: Sequence[str]
 ) -> list[str]:
     got = repr(text) if len(text) <= 80 else f"{len(text)} characters"
+    found = _matches([(pattern, text) for pattern in (*wanted, *unwanted)])
     faults = [
         f"{name}: wanted a match of {pattern!r}, got {got if text else 'nothing'}"
-        for pattern in wanted
-        if not compile_go(pattern).search(text)
+        for pattern, match in zip(wanted, found, strict=False)
+        if match is None
     ]
-    for pattern in unwanted:
-        if match := compile_go(pattern).search(text):
-            faults.append(f"{name}: wanted no match of {pattern!r}, got {match[0][:80]!r}")
+    faults += [
+        f"{name}: wanted no match of {pattern!r}, got {match!r}"
+        for pattern, match in zip(unwanted, found[len(wanted) :], strict=True)
+        if match is not None
+    ]
     return faults
+
+
+def _matches(searches: Sequence[tuple[str, str]]) -> list[str | None]:
+    return first_matches(searches, lambda pattern: compile_go(pattern).pattern)
 
 
 def _pair_faults(word: str, wanted: Sequence[Expected], found: Mapping[str, str]) -> Iterator[str]:
@@ -186,7 +194,7 @@ def _pair_faults(word: str, wanted: Sequence[Expected], found: Mapping[str, str]
         got = found.get(each.key)
         if got is None:
             yield f"{word} {each.key}: there is none"
-        elif each.is_regex and not compile_go(each.value).search(got):
+        elif each.is_regex and _matches([(each.value, got)]) == [None]:
             yield f"{word} {each.key}: wanted a match of {each.value!r}, got {got!r}"
         elif not each.is_regex and each.value != got:
             yield f"{word} {each.key}: wanted {each.value!r}, got {got!r}"

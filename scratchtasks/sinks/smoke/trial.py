@@ -15,6 +15,8 @@ from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.target import Smoke
 from scratchtasks.store.blobs import ContentStore
 
+from .matching import first_matches
+
 SHOWN = 4096
 """Bytes of each output stream that a failed trial shows."""
 
@@ -104,13 +106,12 @@ def trial_of(image: PlatformImage, definition: Smoke, store: ContentStore, where
 
 
 def is_satisfied(definition: Smoke, stdout: bytes, stderr: bytes) -> bool:
-    """Whether both outputs hold what they should."""
-    wanted = ((definition.stdout, stdout), (definition.stderr, stderr))
-    return all(re.search(pattern, text_of(output)) for pattern, output in wanted)
+    """Whether both outputs hold what they should.  Raises: Endless."""
+    return None not in _matches(definition, stdout, stderr)
 
 
 def faults_of(trial: Trial, outcome: Outcome) -> list[str]:
-    """Each way in which *outcome* is not what was wanted, in plain words."""
+    """Each way in which *outcome* is not what was wanted, in plain words.  Raises: Endless."""
     wanted = trial.definition
     if outcome.refusal:
         return [f"{trial.argv[0]} cannot be started: {outcome.refusal}"]
@@ -121,11 +122,12 @@ def faults_of(trial: Trial, outcome: Outcome) -> list[str]:
         faults.append(f"still running after {wanted.timeout_seconds} s")
     elif outcome.code != wanted.exit_code:
         faults.append(f"exit code: wanted {wanted.exit_code}, got {_shown_code(outcome.code)}")
-    for name, pattern, output in (
-        ("stdout", wanted.stdout, outcome.stdout),
-        ("stderr", wanted.stderr, outcome.stderr),
+    found = _matches(wanted, outcome.stdout, outcome.stderr)
+    for name, pattern, output, match in (
+        ("stdout", wanted.stdout, outcome.stdout, found[0]),
+        ("stderr", wanted.stderr, outcome.stderr, found[1]),
     ):
-        if not re.search(pattern, text_of(output)):
+        if match is None:
             faults.append(f"{name}: wanted a match of {pattern!r}, got {_shown_output(output)}")
     return faults
 
@@ -139,6 +141,10 @@ def excerpt(where: str, outcome: Outcome) -> bytes:
             end = b"" if output.endswith(b"\n") else b"\n"
             parts.append(f"{where}: {name}{size}:\n".encode() + output[-SHOWN:] + end)
     return b"".join(parts)
+
+
+def _matches(wanted: Smoke, stdout: bytes, stderr: bytes) -> list[str | None]:
+    return first_matches([(wanted.stdout, text_of(stdout)), (wanted.stderr, text_of(stderr))])
 
 
 def _probe_faults(wanted: Smoke, outcome: Outcome) -> list[str]:

@@ -1,8 +1,8 @@
 """The verdict on an image: found once for the same bytes and definition, then remembered."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +20,7 @@ from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 
 from .contents import Contents
+from .matching import Endless
 from .namespace import Processes, bubblewrap, run_in_namespaces, unshare
 from .structure import metadata_faults, structure_faults
 from .trial import Outcome, Trial, Unusable, excerpt, faults_of, trial_of
@@ -76,7 +77,7 @@ def smoke(
     if (known := _remembered(key, cache)) is not None:
         return known
     began = time.monotonic()
-    with ExitStack() as stack:
+    with ExitStack() as stack, _in_plain_words(where):
         inside = partial(
             run_in_namespaces, where=where, store=store, processes=processes, env=env, folder=folder
         )
@@ -101,6 +102,15 @@ def smoke(
     facts = {"how": runner.how, "milliseconds": milliseconds}
     cache.put(key, ActionResult(outputs={}, facts=facts))
     return Verdict(passed=True, how=runner.how, seconds=milliseconds / 1000, cached=False)
+
+
+@contextmanager
+def _in_plain_words(where: str) -> Iterator[None]:
+    try:
+        yield
+    except Endless as error:
+        hint = "repeats in repeats, such as (a+)+, and .* in long lines take for ever"
+        raise SinkError(where, str(error), hint) from None
 
 
 def verdict_key(

@@ -34,7 +34,7 @@ root, program = map(Path, sys.argv[1:])
 test = '''{schemaVersion: "2.0.0", commandTests: [
   {name: slow, setup: [[/usr/bin/api, say, x]], command: /usr/bin/api, args: [sleep, 1h]}]}'''
 bench = Bench(root, program.read_bytes())
-tried(bench, bench.image(), "docker", parse_structure(test, "cst.yaml"))
+tried(bench, bench.image(), "docker", parse_structure(test, "cst.yaml"), seconds=3600)
 """
 """A run that goes on for as long as it may, in an image that a setup has left behind."""
 

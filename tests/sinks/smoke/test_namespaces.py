@@ -15,14 +15,15 @@ import pytest
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.platform import Platform, host_platform
-from scratchtasks.core.target import Smoke
+from scratchtasks.core.target import Smoke, User
 from scratchtasks.execute.process import Cancelled
 from scratchtasks.sinks.smoke.composed import compose
+from scratchtasks.sinks.smoke.enter import KERNEL_S_OWN
 from scratchtasks.sinks.smoke.namespace import bubblewrap, unshare
 from scratchtasks.sinks.smoke.trial import trial_of
 from scratchtasks.sinks.smoke.verdict import WAYS, Way
 
-from .images import PROGRAM, Bench, compile_program
+from .images import APP, PROGRAM, Bench, compile_program
 from .test_ways import WHERE, processes_with
 
 NAMESPACES: tuple[Way, ...] = ("bubblewrap", "unshare")
@@ -90,6 +91,15 @@ def test_the_image_s_own_hosts_file_is_seen_and_no_other_network(bench: Bench, w
         stdout=r'(?s)^/etc/hosts: "127\.0\.0\.1\\tlocalhost\\n.*\\tdb\.internal\\n.*" fine\n'
         r"example\.com is \[\] .*\ndb\.internal is \[10\.0\.0\.7\] <nil>\n$",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("way", NAMESPACES)
+@pytest.mark.parametrize("user", [APP, User("root", 0, 0)])
+def test_the_machine_s_settings_cannot_be_written(bench: Bench, way: Way, user: User) -> None:
+    """Of root, too, whose user outside may: no container lets its program do that."""
+    args = [arg for name in KERNEL_S_OWN for arg in ("writable", f"/proc/{name}")]
+    said = r"^mount: operation not permitted\n<nil>\n$"
+    bench.smoke(bench.image(user=user), way, *args, "remount", "/tmp", stdout=said)
 
 
 @pytest.mark.parametrize("way", NAMESPACES)

@@ -50,12 +50,14 @@ def image_of(bench: Bench, owner: str = "") -> PlatformImage:
     )
 
 
-def tried(bench: Bench, image: PlatformImage, way: Way, *tests: StructureTest) -> str:
+def tried(
+    bench: Bench, image: PlatformImage, way: Way, *tests: StructureTest, seconds: int = 10
+) -> str:
     """What is wrong with *image*, "" for nothing."""
     try:
         smoke(
             image,
-            Smoke(structure_test=("cst.yaml",)),
+            Smoke(structure_test=("cst.yaml",), timeout_seconds=seconds),
             tests,
             where="//services/api:image",
             store=bench.store,

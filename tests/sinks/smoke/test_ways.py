@@ -48,6 +48,17 @@ def test_a_verdict_is_remembered_for_the_same_bytes_and_definition_only(
         bench.smoke(image, way, "say", "api 1.2", stdout=r"^api 2\.")
 
 
+def test_the_users_proxy_is_not_the_program_s(
+    bench: Bench, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text(
+        '{"proxies": {"default": {"httpProxy": "http://me:s3cret@proxy.internal:3128"}}}'
+    )
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))  # the SDK's own reading
+    bench.smoke(bench.image(), way, "env", "http_proxy", "env", "HTTP_PROXY",
+                stdout=r"^http_proxy=\nHTTP_PROXY=\n$")  # fmt: skip
+
+
 def test_the_program_finds_what_it_finds_in_production(bench: Bench, way: Way) -> None:
     """User, home, folders, rights and hosts, in one trial; Docker is the measure."""
     own: dict[str, Any] = {"uid": 1001, "gid": 1001}

@@ -1,0 +1,67 @@
+"""Folders of services are those that glob finds, unless something cannot be looked into."""
+
+import glob
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratchtasks.core.errors import ConfigError
+from scratchtasks.plugin.service_folders import SERVICE_FILE, service_folders
+from tests.scenarios.workspaces import shop
+
+PARTS = st.sampled_from(["a", "b", ".h", "*", "**", "?", "[ab]", ".*", "*b", ".", ""])
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tree")
+    for folder in ("", "a", "a/b", "a/b/a", "a/.h/b", "b", "b/bb/a", ".h", ".h/a"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        if folder not in ("a", "b/bb/a"):
+            (root / folder / SERVICE_FILE).touch()
+    (root / "b" / "a").touch()
+    (root / "b" / "b").symlink_to("../a")
+    (root / "a" / "nothing").symlink_to("nothing")
+    return root
+
+
+@given(parts=st.lists(PARTS, min_size=1, max_size=4))
+def test_what_glob_finds_is_found(parts: list[str], tree: Path) -> None:
+    faults: list[ConfigError] = []
+    pattern = "/".join(parts).lstrip("/")
+    wanted = glob.glob(f"{pattern or '.'}/{SERVICE_FILE}", root_dir=tree, recursive=True)
+    found = [os.path.normpath(path) for path in service_folders(str(tree), pattern, faults)]
+    assert sorted(set(found)) == sorted({os.path.normpath(os.path.dirname(w)) for w in wanted})
+    assert faults == []
+
+
+@pytest.mark.parametrize("pattern", ["a/*", "a/far", "a/far/*", "a/*/**"])
+def test_a_folder_that_cannot_be_looked_into_is_told(pattern: str, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "far").symlink_to("x" * 300)  # root may look into all others
+    faults: list[ConfigError] = []
+    assert service_folders(str(tmp_path), pattern, faults) == []
+    assert "\n".join(map(str, faults)) == (
+        "a/far: cannot be looked into for a service: file name too long\n"
+        "    hint: if there is none, have Workspace(services=[…]) name other folders only"
+    )
+
+
+def test_no_image_goes_for_a_folder_that_cannot_be_looked_into(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    site.doit()
+    images = site.images()
+    shutil.rmtree(site.root / "services" / "web")
+    (site.root / "services" / "web").symlink_to("x" * 300)
+    ran = site.run()
+    assert (ran.code, ran.out, ran.err) == (
+        3,
+        "",
+        "ERROR: services/web: cannot be looked into for a service: file name too long\n"
+        "    hint: if there is none, have Workspace(services=[…]) name other folders only\n",
+    )
+    assert site.images() == images
