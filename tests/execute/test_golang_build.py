@@ -279,6 +279,16 @@ def test_without_a_go_mod_the_error_says_what_to_do(
     )
 
 
+def test_a_go_mod_for_a_newer_go(tmp_path: Path, world_at: WorldAt, shown: list[bytes]) -> None:
+    root = tmp_path / "ws"
+    write(root, {"go.mod": "module x\n\ngo 1.99.1\n", "a/main.go": _hello("a")})
+    _, results = _build(world_at, shown, root, {"a": "."})
+    assert str(results["a"]) == (
+        "//a:binary.list: go list failed (linux/amd64)\n"
+        "    hint: no other Go is fetched here: put Go 1.99.1 or newer on PATH"
+    )
+
+
 def test_a_go_mod_that_go_cannot_read_is_shown_once(
     tmp_path: Path, world_at: WorldAt, shown: list[bytes]
 ) -> None:
