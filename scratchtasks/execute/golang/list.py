@@ -39,7 +39,7 @@ class GoList:
     packages of the standard library in it, separated by blanks).
     """
 
-    version: int = 2
+    version: int = 3
 
     def identity(self, job: Job, world: World) -> Json:
         """The toolchain, and a go.work from outside.  Raises: ToolchainMissing."""

@@ -2,13 +2,15 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import ActionFailed, ConfigError, NotInStore
+from scratchtasks.core.errors import ActionFailed, ConfigError, NotInStore, StageError
 
+from ..globs import match
 from ..operation import Done, Job, Outcome, World, each_beside
 from . import closure as made_of
 from . import offline
@@ -28,7 +30,7 @@ class CargoMetadata:
     params: `folder`, `crate` (relative to it), `bin`, `features`, `default_features`.
     """
 
-    version = 3
+    version = 4
 
     def identity(self, job: Job, world: World) -> Json:
         rust, triple = toolchain_of(job, world)
@@ -110,7 +112,8 @@ class _Probe:
         closure = made_of.closure_of(metadata, tree)
         workspace = metadata["workspace_root"]
         facts = self._facts(workspace, package, closure, tree)
-        return Done(outputs={}, facts=facts, inputs=self._read(workspace, closure))
+        inputs = (*self._read(workspace, closure), *self._members(metadata))
+        return Done(outputs={}, facts=facts, inputs=tuple(dict.fromkeys(inputs)))
 
     def _facts(
         self,
@@ -178,7 +181,7 @@ class _Probe:
                 return True
         return True  # the root is not above the crate at all
 
-    def _read(self, workspace: str, closure: Iterable[made_of.Package]) -> tuple[Input, ...]:
+    def _read(self, workspace: str, closure: Iterable[made_of.Package]) -> list[Input]:
         root = self._world.root
         files = [os.path.join(workspace, name) for name in ("Cargo.toml", "Cargo.lock")]
         inputs = [Input("file", input_path(path, root)) for path in files]
@@ -190,7 +193,19 @@ class _Probe:
                 inputs += (Input("file", input_path(path, root)) for path in roots)
         for folder in vendored_folders(closure, root, cargo_home(self._world)):
             inputs += manifest_inputs(folder)
-        return tuple(dict.fromkeys(inputs))
+        return inputs
+
+    def _members(self, metadata: Mapping[str, Any]) -> Iterator[Input]:
+        """What tells of all members of the workspace, and where more may come from: cargo builds
+        none while one is broken, or Cargo.lock does not fit it."""
+        workspace, root = metadata["workspace_root"], self._world.root
+        for package in made_of.members_of(metadata):
+            yield from package_inputs(made_of.package_folder(package, root))
+        named = _manifest(os.path.join(workspace, "Cargo.toml")).get("workspace", {})
+        for sign in named.get("members", ()):
+            with suppress(StageError):  # what cargo finds by other rules is a member above
+                folder, manifest = input_path(workspace, root), os.path.join(sign, "Cargo.toml")
+                yield from match(root, folder, [manifest], self._job.where).inputs
 
     def _cargo(self, *arguments: str) -> str:
         done = self._world.processes.run(
