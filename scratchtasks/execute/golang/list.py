@@ -116,7 +116,7 @@ def _lacking(main: Package | None, packages: Mapping[str, Package]) -> list[str]
 def _outcome(
     job: Job, place: Place, main: Package, packages: Mapping[str, Package], world: World
 ) -> Outcome:
-    label = str(job.action.label)
+    label = job.where
     closure = closure_of(main, packages)
     errors = errors_of(closure)
     if errors:
@@ -140,7 +140,7 @@ def _not_listed(job: Job, said: bytes) -> ActionFailed:
     hint = "see Go's message"
     if found:
         hint = f"no other Go is fetched here: put Go {found[1].decode()} or newer on PATH"
-    return ActionFailed(str(job.action.label), f"go list failed ({job.action.platform})", hint)
+    return ActionFailed(job.where, f"go list failed ({job.action.platform})", hint)
 
 
 def _facts(main: Package, closure: Sequence[Package], place: Place, world: World) -> dict[str, Any]:
