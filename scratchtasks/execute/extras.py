@@ -77,4 +77,5 @@ def _is_with_zig(verdict: Verdict, world: World) -> bool:
         return "ziglang" in world.pins  # it was looked for, and would be fetched
     identity: Any = verdict.description.get("identity") or {}
     tools = identity.get("c")
-    return isinstance(tools, list) and tools[:1] == ["zig"]
+    compiler = tools[0] if isinstance(tools, list) and tools else None
+    return isinstance(compiler, list) and compiler[:1] == ["zig"]

@@ -80,6 +80,11 @@ class Job:
     action: Action
     deps: Mapping[str, ActionResult] = field(default_factory=dict)
 
+    @property
+    def where(self) -> str:
+        """What errors name: the label of the target, for a probe of it too."""
+        return str(self.action.label).partition("#")[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:

@@ -16,6 +16,12 @@ from .untar import Malformed, Member
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 
+_NESTED = 256
+"""Folders in one another: looking for one takes time with the cube of it."""
+
+_ROOM = 1 << 28
+"""Characters of the paths of a layer, those of folders without an entry too: all are in memory."""
+
 _DEEP = 127
 """Layers that ask one another for a folder: Docker's own engine takes no more in an image."""
 
@@ -79,6 +85,8 @@ class Layers:
         """
 
         def look(plain: str) -> Node | None:
+            if plain.count("/") > _NESTED:
+                raise Malformed(f"holds more than {_NESTED} folders in one another")
             found = self._at(plain, below)
             if way is not None and plain:
                 way[plain] = found is not None and found.kind == "symlink"
@@ -185,6 +193,7 @@ class _Layer:
         self.opaque: set[str] = set()
         self.places: dict[str, str] = {}
         self.way: dict[str, bool] = {}
+        self.room = _ROOM
 
     def is_hiding(self, path: str) -> bool:
         """Whether what lower layers have at *path* is not to be seen."""
@@ -223,16 +232,20 @@ class _Layer:
             todo += [f"{folder}/{name}" for name in self.names.pop(folder, ())]
 
     def add(self, path: str, node: Node) -> None:
-        """Put *node* at *path*."""
+        """Put *node* at *path*.  Raises: Malformed once there is no room."""
         if node.member.kind == "dir":
             node = node._replace(member=node.member._replace(path=path))
         self.members[path] = node
+        self.room -= len(path) + len(node.link)
         while path:
+            if self.room < 0:
+                raise Malformed(f"holds paths of more than {_ROOM} characters")
             path, _, name = path.rpartition("/")
             names = self.names.setdefault(path, set())
             if name in names:
                 break
             names.add(name)
+            self.room -= len(path)
 
     def forget_way(self) -> None:
         """Have every folder asked for again."""

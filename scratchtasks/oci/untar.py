@@ -15,6 +15,9 @@ MAX_ENTRIES = 1_000_000
 _MAX_TEXT = 1 << 20
 """Bytes of a long name or pax header; they are read into memory."""
 
+_MAX_PATH = 4096
+"""Characters of a path or of what a link leads to: PATH_MAX, which no file system goes beyond."""
+
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
 _KINDS = {
     b"0": "file", b"\0": "file", b"7": "file", b"1": "hardlink", b"2": "symlink", b"5": "dir",
@@ -88,6 +91,8 @@ class TarReader:
             if count > MAX_ENTRIES:
                 raise Malformed(f"holds more than {MAX_ENTRIES} entries")
             target = given.get("linkpath") or _decoded(link.split(b"\0", 1)[0])
+            if len(path) > _MAX_PATH or len(target) > _MAX_PATH:
+                raise Malformed(f"holds a path of more than {_MAX_PATH} characters")
             if kind == "hardlink":
                 target = _plain(target)
             yield Member(_plain(path), kind, _number(mode) & 0o7777, self._left, target)
@@ -144,15 +149,16 @@ def _plain(path: str) -> str:
 
 def _pax(text: bytes) -> Mapping[str, str]:
     records: dict[str, str] = {}
-    while text:
-        digits = text.partition(b" ")[0]
-        length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
-        key, equals, value = text[len(digits) + 1 : length].partition(b"=")
-        if not equals or not value.endswith(b"\n") or length > len(text):
+    start = 0
+    while start < len(text):  # never cut off: a header may have 200,000 records
+        digits = text[start : start + 8].partition(b" ")[0]
+        end = start + (int(digits) if digits.isdigit() and len(digits) < 8 else 0)
+        key, equals, value = text[start + len(digits) + 1 : end].partition(b"=")
+        if not equals or not value.endswith(b"\n") or end > len(text):
             raise Malformed("holds a pax record without length, key or end")
         if key in (b"path", b"linkpath", b"size") or key.startswith(b"GNU.sparse."):
             records[_decoded(key)] = _decoded(value[:-1])
-        text = text[length:]
+        start = end
     return records
 
 

@@ -108,12 +108,16 @@ def _take_options(session: Session, pos_args: list[str]) -> None:
 def _load_together(session: Session, cmd: Any) -> None:
     """Have all that is to be loaded built before the first is: it goes in one archive."""
     selected = list(cmd.sel_tasks or ())
-    loaded = {
-        need_of("load", name, session.graph.tasks): None
-        for word in selected
-        for name in session.names_for("load")
-        if fnmatch.fnmatchcase(f"load:{name}", word) or word == "load"
-    }
+    loads = {f"load:{name}": name for name in session.names_for("load")}
+    meant: dict[str, None] = {}  # not each word with each name: there may be a thousand of both
+    for word in selected:
+        if word == "load":
+            meant |= dict.fromkeys(loads)
+        elif "*" in word:
+            meant |= dict.fromkeys(fnmatch.filter(loads, word))
+        elif word in loads:
+            meant[word] = None
+    loaded = {need_of("load", loads[word], session.graph.tasks): None for word in meant}
     session.loads.plan(loaded)
     cmd.sel_tasks = [*loaded, *selected]
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from .output import write_output
 
 if TYPE_CHECKING:
     from scratchtasks.registry.client import Registry
+    from scratchtasks.registry.reference import Repository
     from scratchtasks.sinks.registry.plan import PushImage
 
     from .session import Session
@@ -82,6 +83,7 @@ class Pushes:
 
     def _push(self, tasks: list[Task]) -> None:
         from scratchtasks.registry.client import Registry
+        from scratchtasks.registry.reference import parse_repository
         from scratchtasks.registry.uploads import Uploads
         from scratchtasks.sinks.registry.plan import make_plan
         from scratchtasks.sinks.registry.push import push
@@ -94,8 +96,11 @@ class Pushes:
         pushed_before = {
             task.name: self._image(task, tags=()) for task in others if not session.why_unmade(task)
         }
+        places: dict[Repository, list[PushImage]] = {}
+        for image in images:
+            places.setdefault(parse_repository(image.repository), []).append(image)
         for task in others:
-            self._check_apart(images, task, pushed_before.get(task.name))
+            self._check_apart(places, task, pushed_before.get(task.name))
         if not self.is_dry:  # a plan starts no containers, and is there before the gate is passed
             self._pass_gates(tasks)
         with Registry(session.world.env, insecure=session.declared.plain_http) as registry:
@@ -137,10 +142,13 @@ class Pushes:
         return [self._session.graph.tasks[name] for name in pushed if name not in names]
 
     def _check_apart(
-        self, images: Sequence["PushImage"], other: Task, built: "PushImage | None"
+        self,
+        places: "Mapping[Repository, Sequence[PushImage]]",
+        other: Task,
+        built: "PushImage | None",
     ) -> None:
-        """Refuse a tag of *images* that is declared for *other* too, which is not pushed now; as
-        *built* it may be the very same image.
+        """Refuse a tag of the images in *places* that is declared for *other* too, which is not
+        pushed now; as *built* it may be the very same image.
 
         Raises: SinkError.
         """
@@ -151,9 +159,8 @@ class Pushes:
         service = session.graph.services[other.name.removeprefix("image:")]
         assert service.push is not None
         place = parse_repository(service.push.repository)
-        for image in images:
-            is_same = built is not None and built.top.digest == image.top.digest
-            if is_same or parse_repository(image.repository) != place:
+        for image in places.get(place, ()):
+            if built is not None and built.top.digest == image.top.digest:
                 continue
             for tag in service.push.tags:
                 with suppress(ConfigError):  # its own push tells

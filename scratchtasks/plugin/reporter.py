@@ -42,6 +42,9 @@ carries over with the task."""
 
 _KEPT = "\n\t"
 
+_WORST_FIRST = ("failed", "", "ran", "hit", "current")
+"""Ends of parts of a task: the first that one of them has is that of all together."""
+
 
 class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
     """doit's reporter for workspaces: what ran, what failed, once each, and a summary.
@@ -275,6 +278,9 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         task = self._tasks.get(name)
         info = (_info(task) if task else None) or {}
         end = self._told.get(name, "")
+        if task is not None and not info and not end:  # one with parts is what they are
+            parts = {self._end_of(dep) for dep in task.task_dep if dep.startswith(f"{name}@")}
+            return next((each for each in _WORST_FIRST if each in parts), "")
         if "label" not in info or end == "failed":
             return end
         if info["image"]:

@@ -80,6 +80,9 @@ class Workspace:
         except ScratchError as error:
             raise InvalidDodoFile(str(error)) from None
         self.watch_signals()
+        # Our loader locks ahead of a run.  Here workers of -P process would, each for itself, and
+        # wait for each other; one that is forked shares what its parent holds.
+        os.register_at_fork(before=session.lock)
         if declares_tasks(self._dodo):
             session.users_tasks = None
         yield from task_dicts(session, with_labels=True)

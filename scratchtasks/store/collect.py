@@ -23,6 +23,9 @@ _YOUNG = 3600
 _STALE = 86_400
 """Seconds after which an unfinished file is one that a dead process left."""
 
+_UNUSED = 7 * 86_400
+"""Seconds without a build in it after which a target folder of cargo's goes."""
+
 
 class Usage(NamedTuple):
     """*blobs_bytes* of *files* blobs, and the number of results that name them."""
@@ -64,8 +67,9 @@ def collect(scratch: str, limit: int, keep: Set[Digest]) -> Collected:
     Blobs in *keep* never go, nor do results that name no others; blobs that no result named
     before go only when older than an hour.
     Within the limit nothing goes but what nobody can use: files and uploads that a dead process
-    left unfinished a day ago, input sets without a result, and trees that were unpacked from what
-    is not in *keep*.
+    left unfinished a day ago, input sets without a result, trees that were unpacked from what
+    is not in *keep*, and target folders of cargo that no build has used for a week: another
+    compiler has another one.
 
     Raises: StoreError when the store cannot be read or written.
     """
@@ -73,8 +77,9 @@ def collect(scratch: str, limit: int, keep: Set[Digest]) -> Collected:
         now = time.time()
         _remove_stale(scratch)
         trees = _remove_trees(f"{scratch}/blobs/trees", keep)
+        targets = _remove_targets(f"{scratch}/cargo", now)
         done = _Collection(scratch, keep).shrink(limit, now)
-        return Collected(done.freed + trees, done.blobs)
+        return Collected(done.freed + trees + targets, done.blobs)
     except OSError as error:
         raise storage_error(scratch, error) from error
 
@@ -137,11 +142,28 @@ def _remove_trees(folder: str, keep: Set[Digest]) -> int:
         if entry.name.startswith(TEMP_PREFIX):
             continue  # somebody is at work, or the next one who is takes it away
         if entry.is_dir() and f"sha256:{entry.name}" not in keep:
-            freed += size_of(entry.path)
-            gone = temp_beside(entry.path)
-            os.rename(entry.path, gone)  # so that nobody ever finds half of it
-            _remove_tree(gone)
+            freed += _remove_whole(entry.path)
     return freed
+
+
+def _remove_targets(folder: str, now: float) -> int:
+    """Remove the target folders of cargo in *folder* that nobody uses; returns their bytes."""
+    freed = 0
+    for entry in _scan(folder):
+        # Each build makes a file in it.
+        if entry.is_dir() and now - entry.stat().st_mtime > _UNUSED:
+            freed += _remove_whole(entry.path)
+            remove(f"{entry.path}.lock")
+    return freed
+
+
+def _remove_whole(path: str) -> int:
+    """Remove the folder *path* so that nobody ever finds half of it; returns its bytes."""
+    size = size_of(path)
+    gone = temp_beside(path)
+    os.rename(path, gone)
+    _remove_tree(gone)
+    return size
 
 
 def _remove_tree(path: str) -> None:
@@ -210,6 +232,7 @@ def remove_leftovers(scratch: str) -> None:
 
 def _remove_stale(scratch: str) -> None:
     remove_leftovers(scratch)
+    _remove_old(_unfinished(scratch, "cargo"))
     for kind in ("actions/results", "actions/inputs"):
         groups = (f"{kind}/{group.name}" for group in _scan(f"{scratch}/{kind}"))
         _remove_old(_unfinished(scratch, *groups))

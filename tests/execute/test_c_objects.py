@@ -88,6 +88,11 @@ def test_one_that_does_not_compile_costs_the_others_nothing(builds: Builds) -> N
     assert builds({name: FILES[f"{HOME}/{name}"] for name in ALL[1:]}) == ["src/one.c", "src/two.c"]
 
 
+def test_flags_that_make_no_object(builds: Builds) -> None:
+    assert builds(cflags=["-Iinclude", "-fsyntax-only"]) == ALL
+    assert builds.binary == f"//tools/hello:binary: {', '.join(ALL)} did not compile".encode()
+
+
 def test_a_damaged_object_is_made_again(builds: Builds) -> None:
     builds()
     first = builds.binary

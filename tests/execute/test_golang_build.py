@@ -116,6 +116,24 @@ def test_the_bytes_are_the_same_from_any_folder_and_in_any_environment(
     assert shown == []
 
 
+def test_a_header_that_is_in_nothing_but_the_build_id_counts(
+    tmp_path: Path, world_at: WorldAt, shown: list[bytes]
+) -> None:
+    """Nobody reads it without cgo, and a build from nothing gives other bytes all the same."""
+    files = {"go.mod": MOD, "a/main.go": _hello("a")}
+    programs = []
+    for number, name in enumerate(("go.sum", "a/x.h", "a/x.h", "a/y.hpp")):
+        files[name] = "" if name == "go.sum" else f"// {number}\n"
+        built = []
+        for root in (tmp_path / "ws", tmp_path / str(number)):
+            write(root, files)
+            run, results = _build(world_at, shown, root, {"a": "."})
+            built.append(_bytes(run, results["a"]))
+        assert built[0] == built[1], name
+        programs.append(built[0])
+    assert len(set(programs)) == 4
+
+
 def test_programs_of_one_module_are_made_by_one_go_command_each_way(
     tmp_path: Path, world_at: WorldAt, shown: list[bytes]
 ) -> None:
@@ -258,6 +276,16 @@ def test_without_a_go_mod_the_error_says_what_to_do(
     assert str(results["api"]) == (
         "//api:binary.list: no go.mod in api or a folder above it\n"
         "    hint: go mod init example.com/name"
+    )
+
+
+def test_a_go_mod_for_a_newer_go(tmp_path: Path, world_at: WorldAt, shown: list[bytes]) -> None:
+    root = tmp_path / "ws"
+    write(root, {"go.mod": "module x\n\ngo 1.99.1\n", "a/main.go": _hello("a")})
+    _, results = _build(world_at, shown, root, {"a": "."})
+    assert str(results["a"]) == (
+        "//a:binary.list: go list failed (linux/amd64)\n"
+        "    hint: no other Go is fetched here: put Go 1.99.1 or newer on PATH"
     )
 
 

@@ -122,7 +122,7 @@ LISTED_AGAIN = {
     "a new file for another system": _edit("lib/lib_windows.go", "package lib\n"),
     "a file that does not match": _edit("lib/templates/a.txt", "a\n"),
     "a hidden file in an embedded folder": _edit("lib/pages/.draft", "a\n"),
-    "a header that no assembly reads": _edit("services/a/x.h", "\n"),
+    "a header of a library that no assembly reads": _edit("lib/x.h", "\n"),
     "an empty go.work.sum": _edit("go.work.sum", ""),
 }
 

@@ -151,6 +151,31 @@ def test_what_is_inside_rebuilds(mono: World, change: Callable[[Path], None]) ->
     assert not is_fresh(mono)
 
 
+OUTDATED = manifest("b", "fnv.workspace = true", "itoa.workspace = true")
+
+
+@pytest.mark.parametrize(
+    ("members", "change"),
+    [
+        ('["a", "b", "common"]', put("b/Cargo.toml", "no manifest\n")),
+        ('["a", "b", "common"]', put("b/Cargo.toml", OUTDATED)),
+        ('["a", "b", "common"]', drop("b/Cargo.toml")),
+        ('["a", "b", "common"]', drop("b/src/main.rs")),
+        ('["[a-c]*"]', put("cli/src/lib.rs", "")),
+    ],
+    ids=["broken", "not as Cargo.lock has it", "gone", "empty", "another that has none"],
+)
+def test_a_member_that_keeps_cargo_from_all_others_is_told_as_by_a_clean_build(
+    mono: World, members: str, change: Callable[[Path], None]
+) -> None:
+    root = Path(mono.root)
+    write(root, {"Cargo.toml": ROOT.replace('["a", "b", "common"]', members)})
+    assert is_fresh(mono)
+    change(root)
+    error = Run(mono, rust_actions("a")).verdict().error
+    assert str(error).splitlines()[0] == "//a:binary: cargo metadata failed"
+
+
 def test_a_change_back_is_a_hit(mono: World) -> None:
     source = Path(mono.root, "a/text.txt")
     first = Run(mono, rust_actions("a")).build()

@@ -20,7 +20,7 @@ from scratchtasks.core.digest import DiffID, digest_of, hex_of
 from scratchtasks.core.links import TooManyLinks
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.target import Image, User
-from scratchtasks.oci import media
+from scratchtasks.oci import lookup, media
 from scratchtasks.oci.image import config_bytes, manifest_bytes
 from scratchtasks.oci.layout import LAYOUT_FILE, index_json
 from scratchtasks.oci.lookup import Layers
@@ -305,3 +305,33 @@ def test_what_cannot_be_unpacked_is_refused(
         with pytest.raises(Malformed) as caught:
             ask()
         assert str(caught.value) == message
+
+
+DEEP = "/".join(["a"] * 200)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([member(f"{DEEP}/{DEEP}/b")], "holds more than 256 folders in one another"),
+        (
+            [member(f"{DEEP}/x", "symlink", DEEP), member(f"{DEEP}/x/b")],
+            "holds more than 256 folders in one another",
+        ),
+        (
+            [member(f"{number}/{DEEP}/b") for number in range(10)],
+            "holds paths of more than 300000 characters",
+        ),
+        (
+            [member("a" * 4000 + f"/{number}", "symlink", "b" * 4000) for number in range(40)],
+            "holds paths of more than 300000 characters",
+        ),
+    ],
+)
+def test_what_would_take_all_time_or_memory_is_refused(
+    members: list[Member], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "_ROOM", 300_000)
+    with pytest.raises(Malformed) as caught:
+        Layers(1, [members].__getitem__).find("c")
+    assert str(caught.value) == message

@@ -5,6 +5,7 @@ import io
 import lzma
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,7 @@ def header(name: str, size: int, kind: bytes = b"0", field: bytes = b"") -> byte
          "holds a pax record without length, key or end"),
         (header("a", 5000), "ends in the middle of a file"),
         (header("a", 0)[:300], "ends in the middle of a header"),
+        (header("a/" * 2049, 0), "holds a path of more than 4096 characters"),
         (header("a/../../b", 0), "holds the path 'a/../../b', which leads out of its root"),
     ],
 )  # fmt: skip
@@ -134,3 +136,11 @@ def test_what_no_archiver_writes_is_refused(tar: bytes, what: str) -> None:
     with pytest.raises(Malformed) as caught:
         members(tar)
     assert str(caught.value) == what
+
+
+def test_a_pax_header_takes_no_more_time_than_it_has_records() -> None:
+    text = b"5 a=\n" * 200_000 + b"10 path=b\n"
+    began = time.process_time()
+    found = members(header("x", len(text), b"x") + text + bytes(-len(text) % 512) + header("a", 0))
+    assert [member.path for member, _ in found] == ["b"]
+    assert time.process_time() - began < 2

@@ -13,7 +13,7 @@ from doit.task import DelayedLoader, Task
 
 from scratchtasks.core.errors import GraphError
 from scratchtasks.plugin.loader import ScratchLoader
-from scratchtasks.plugin.prepare import _actions_of, _reached
+from scratchtasks.plugin.prepare import _actions_of, _load_together, _reached
 from scratchtasks.plugin.words import check_words
 
 from .shop import FILES, session, write
@@ -222,6 +222,23 @@ def test_the_first_word_may_be_meant_for_a_command(root: Path) -> None:
         loader().load_tasks(RUN, ["wathc", "api"])
     assert str(caught.value) == "wathc: there is no such task\n    hint: did you mean 'watch'?"
     assert loader().load_tasks(RUN, ["image:api", "wathc"])
+
+
+def test_what_is_loaded_is_built_before(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = session(root)
+
+    def built(*words: str) -> list[str]:
+        cmd = SimpleNamespace(sel_tasks=list(words))
+        _load_together(found, cmd)
+        assert cmd.sel_tasks[-len(words) :] == list(words)
+        before: list[str] = cmd.sel_tasks[: -len(words)]
+        return before
+
+    assert built("load") == ["rootfs:api", "rootfs:web"]
+    assert built("load:w*", "image:web", "load:api") == ["rootfs:web", "rootfs:api"]
+    # A thousand names of services are not compared with a thousand words.
+    monkeypatch.delattr("fnmatch.fnmatchcase")
+    assert built("load:web", "load:nope", "load:web") == ["rootfs:web"]
 
 
 def test_words_may_be_targets_of_tasks_that_doit_makes_later(root: Path) -> None:

@@ -224,7 +224,7 @@ def test_a_new_compiler_that_does_not_take_the_sources_is_refused(
     assert why in ran.err
     (alarm,) = told["alarms"]
     assert alarm["where"] == "//services/api:image"
-    assert alarm["what"].startswith("cannot be built: //services/api:binary#list: go list failed")
+    assert alarm["what"].startswith("cannot be built: //services/api:binary: go list failed")
     assert told["images"][0]["reasons"] == [
         "binary api cannot be compiled any more: go 1.26.1 → 1.26.2"
     ]

@@ -253,6 +253,33 @@ def test_what_is_done_with_images_is_told(
     assert out.splitlines()[-1] == f"{told}, N s"
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "words", "told"),
+    [
+        ("ran", "fresh", ("load",), "1 image, 1 rebuilt, 1 loaded"),
+        ("hit", "fresh", ("load",), "1 image, 1 from cache, 1 loaded"),
+        ("fresh", "fresh", ("load",), "1 image loaded"),
+        ("ran", "ran", ("rootfs",), "2 tasks, 2 ran"),
+    ],
+)
+def test_what_is_loaded_may_be_made_of_parts(
+    one: str, other: str, words: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    """As the root file system of an image that is not for this machine's own platform is."""
+    dodo = f"""
+def task_rootfs():
+    yield build('rootfs', 'api@linux/386', {one!r})
+    yield build('rootfs', 'api@linux/arm64', {other!r})
+    deps = ['rootfs:api@linux/386', 'rootfs:api@linux/arm64']
+    yield {{**group(), "name": "api", "task_dep": deps, "uptodate": [{one == "fresh"}],
+           "actions": ["true"]}}
+def task_load():
+    yield after('load', 'api', of='rootfs')
+"""
+    _, out, _ = _run(_workspace(tmp_path, dodo), *words)
+    assert out.splitlines()[-1] == f"{told}, N s"
+
+
 def test_a_bug_shows_its_traceback(tmp_path: Path) -> None:
     dodo = "def task_image():\n    yield build('image', 'api', 'crashes')\n"
     code, out, err = _run(_workspace(tmp_path, dodo))

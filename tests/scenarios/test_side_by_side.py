@@ -58,6 +58,14 @@ def test_in_any_process_what_is_told_is_what_was_done(
         assert (ran.summary, "Rootfs" in ran.out) == ("20 images, 20 from cache", False)
 
 
+def test_processes_that_doits_own_loader_starts_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    site = _shop(tmp_path)
+    (site.root / "pyproject.toml").unlink()
+    ran = site.doit("-P", "process", "-n", "3")
+    assert ran.summary == "20 images, 20 rebuilt"
+    assert "another doit is at work" not in ran.err
+
+
 @pytest.mark.parametrize("args", [(), ("-n", "2")])
 def test_one_that_fails_keeps_no_other_back_and_is_told_once(
     args: tuple[str, ...], tmp_path: Path

@@ -145,6 +145,19 @@ def test_trees_of_what_is_not_kept_go_whatever_the_limit(disk: Disk) -> None:
     assert disk.has(kept, other) == [True, True]
 
 
+def test_cargos_target_folders_go_after_a_week(disk: Disk) -> None:
+    for name, age in (("old", 7.1 * DAY), ("new", 6.9 * DAY), (".tmp-1-old", 7.1 * DAY)):
+        path = os.path.join(disk.scratch, "cargo", name)
+        os.makedirs(f"{path}/release")
+        Path(path, "release/program").write_bytes(bytes(500))
+        if name != ".tmp-1-old":  # a kill has left half of it
+            Path(path + ".lock").touch()
+        aged(path, age)
+    assert collect(disk.scratch, 10**9, set()) == Collected(500, 0)
+    assert sorted(os.listdir(f"{disk.scratch}/cargo")) == ["new", "new.lock"]
+    assert os.path.isfile(f"{disk.scratch}/cargo/new/release/program")
+
+
 def test_unfinished_files_go_after_a_day(disk: Disk) -> None:
     disk.action("a", 0, disk.blob("blob"))
     key = key_of("a")

@@ -159,7 +159,7 @@ class _Unit:
         ]
         if self._has_dep_file:
             argv += ["-MD", "-MT", "object", "-MF", f"{self.out}/0.d"]
-        if self._start(argv).code:
+        if self._start(argv).code or not os.path.isfile(made):
             raise NotCompiled(self._source, "did not compile")
         return made
 

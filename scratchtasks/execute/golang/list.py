@@ -5,6 +5,7 @@ shares with other programs makes this run again, gives equal facts, and compiles
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +24,8 @@ from .packages import FIELDS, Package, closure_of, errors_of, read_packages, sta
 from .place import Place, as_inputs, find_place, nested_modules, outside, shown, steering_files
 from .toolchain import find_go
 
+_TOO_OLD = re.compile(rb"requires go >= ([\w.]+) \(running")
+
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -36,7 +39,7 @@ class GoList:
     packages of the standard library in it, separated by blanks).
     """
 
-    version: int = 2
+    version: int = 3
 
     def identity(self, job: Job, world: World) -> Json:
         """The toolchain, and a go.work from outside.  Raises: ToolchainMissing."""
@@ -82,6 +85,8 @@ class GoList:
             lacks = _lacking(main, packages) if is_refused else []
             if lacks or (is_refused and not packages):
                 outcomes[job.action.name] = offline.lacking(job, lacks, place, world)
+            elif main is None:
+                outcomes[job.action.name] = _not_listed(job, done.stderr)
             else:
                 outcomes[job.action.name] = _outcome(job, place, main, packages, world)
         return outcomes
@@ -109,11 +114,9 @@ def _lacking(main: Package | None, packages: Mapping[str, Package]) -> list[str]
 
 
 def _outcome(
-    job: Job, place: Place, main: Package | None, packages: Mapping[str, Package], world: World
+    job: Job, place: Place, main: Package, packages: Mapping[str, Package], world: World
 ) -> Outcome:
-    label = str(job.action.label)
-    if main is None:
-        return ActionFailed(label, f"go list failed ({job.action.platform})", "see Go's message")
+    label = job.where
     closure = closure_of(main, packages)
     errors = errors_of(closure)
     if errors:
@@ -130,6 +133,14 @@ def _outcome(
         facts={**_facts(main, closure, place, world), "standard": " ".join(standard)},
         inputs=_inputs(closure, place, world),
     )
+
+
+def _not_listed(job: Job, said: bytes) -> ActionFailed:
+    found = _TOO_OLD.search(said)
+    hint = "see Go's message"
+    if found:
+        hint = f"no other Go is fetched here: put Go {found[1].decode()} or newer on PATH"
+    return ActionFailed(job.where, f"go list failed ({job.action.platform})", hint)
 
 
 def _facts(main: Package, closure: Sequence[Package], place: Place, world: World) -> dict[str, Any]:

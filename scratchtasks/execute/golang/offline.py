@@ -38,7 +38,7 @@ def lacking(job: Job, packages: Iterable[str], place: Place, world: World) -> No
         path for path, each in modules.items() if is_refused(str(each.get("Error")).encode())
     ]
     names = sorted({_shown(modules.get(path, {"Path": path})) for path in paths})
-    label = str(job.action.label).partition("#")[0]
+    label = job.where
     return NotInStore(
         f"{label}: {', '.join(names)}",
         "not in Go's module cache, and --offline forbids to fetch it",

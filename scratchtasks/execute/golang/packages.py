@@ -9,7 +9,8 @@ from scratchtasks.core.frozen import dataclass
 
 _SOURCES = ("GoFiles", "SFiles", "SysoFiles", "EmbedFiles")
 _HEADERS = ("HFiles",)
-"""Read by assembly; C has no part in a binary without cgo."""
+"""Read by assembly.  C has no part in a binary without cgo, but a binary's build ID counts all of
+package main's.  Source: Go, cmd/go/internal/work, buildActionID."""
 
 _IGNORED = ("IgnoredGoFiles", "IgnoredOtherFiles")
 
@@ -123,6 +124,7 @@ def values_in(output: bytes) -> Iterator[dict[str, Any]]:
 
 def _package(raw: Mapping[str, Any]) -> Package:
     folder = raw.get("Dir", "")
+    has_headers = raw.get("SFiles") or raw.get("Name") == "main"
     error = raw.get("Error") or {}
     renamed = raw.get("ImportMap") or {}
 
@@ -138,7 +140,7 @@ def _package(raw: Mapping[str, Any]) -> Package:
         imports=tuple(renamed.get(path, path) for path in raw.get("Imports") or ()),
         is_standard=raw.get("Standard", False),
         module=raw.get("Module") or {},
-        sources=files(_SOURCES + _HEADERS if raw.get("SFiles") else _SOURCES),
+        sources=files(_SOURCES + _HEADERS if has_headers else _SOURCES),
         # A test file never goes into a binary.
         ignored=tuple(path for path in files(_IGNORED) if not path.endswith("_test.go")),
         embeds=tuple(raw.get("EmbedPatterns") or ()),

@@ -36,7 +36,7 @@ class Place:
 
 def find_place(job: Job, world: World) -> Place:
     """The place of *job*'s package.  Raises: ActionFailed without such a folder or a go.mod."""
-    params, label = job.action.params, str(job.action.label)
+    params, label = job.action.params, job.where
     folder = os.path.normpath(f"{world.root}/{params['folder']}/{params['package']}")
     if not os.path.isdir(folder):
         raise ActionFailed(

@@ -19,7 +19,7 @@ from .config import config_files, linkers, split_inputs
 from .ctools import find_c_tools
 from .depinfo import input_path
 from .environment import cargo_home
-from .metadata import crate_folder, feature_flags, label_of, package_inputs
+from .metadata import crate_folder, feature_flags, package_inputs
 from .sources import rivals
 from .sysroot import compiler_digest
 from .toolchain import find_rust, find_target
@@ -97,7 +97,7 @@ def _own_linkers(job: Job, world: World) -> Json:
 
 
 def _kit(job: Job, world: World) -> Kit:
-    where, platform = label_of(job), job.action.platform
+    where, platform = job.where, job.action.platform
     assert platform is not None
     rust = find_rust(world, crate_folder(job, world), where)
     target = find_target(world, rust, platform, where)
@@ -158,7 +158,7 @@ def _run(jobs: Sequence[Job], world: World) -> dict[str, Outcome]:
 
 
 def _outcome(job: Job, made: Made | None, world: World) -> Outcome:
-    label, platform = label_of(job), job.action.platform
+    label, platform = job.where, job.action.platform
     assert platform is not None
     if made is None:
         return ActionFailed(label, "cargo build failed")

@@ -34,16 +34,18 @@ def root_package(metadata: Mapping[str, Any], manifest: str, where: str) -> Pack
     for package in metadata["packages"]:
         if os.path.realpath(package["manifest_path"]) == real:
             return dict(package)
-    names = sorted(
-        package["name"]
-        for package in metadata["packages"]
-        if package["id"] in metadata["workspace_members"]
-    )
+    names = sorted(package["name"] for package in members_of(metadata))
     raise ConfigError(
         where,
         "binary.crate is a workspace without a package of its own",
         f"give the folder of one of its members: {', '.join(names)}",
     )
+
+
+def members_of(metadata: Mapping[str, Any]) -> list[Package]:
+    """The packages of the workspace."""
+    members = frozenset(metadata["workspace_members"])
+    return [package for package in metadata["packages"] if package["id"] in members]
 
 
 def pick_bin(package: Package, wanted: str, where: str) -> str:

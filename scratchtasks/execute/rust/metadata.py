@@ -2,13 +2,15 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import ActionFailed, ConfigError, NotInStore
+from scratchtasks.core.errors import ActionFailed, ConfigError, NotInStore, StageError
 
+from ..globs import match
 from ..operation import Done, Job, Outcome, World, each_beside
 from . import closure as made_of
 from . import offline
@@ -28,7 +30,7 @@ class CargoMetadata:
     params: `folder`, `crate` (relative to it), `bin`, `features`, `default_features`.
     """
 
-    version = 3
+    version = 4
 
     def identity(self, job: Job, world: World) -> Json:
         rust, triple = toolchain_of(job, world)
@@ -52,11 +54,6 @@ class CargoMetadata:
         return each_beside(jobs, lambda job: _Probe(job, world).done())
 
 
-def label_of(job: Job) -> str:
-    """The label of the binary that *job* makes, or asks about."""
-    return str(job.action.label).partition("#")[0]
-
-
 def crate_folder(job: Job, world: World) -> str:
     """The absolute folder with the crate's Cargo.toml.  Raises: ConfigError without one."""
     params = job.action.params
@@ -64,15 +61,15 @@ def crate_folder(job: Job, world: World) -> str:
     folder = os.path.normpath(path)
     if not os.path.isfile(os.path.join(folder, "Cargo.toml")):
         name = os.path.join(input_path(folder, world.root), "Cargo.toml")
-        raise ConfigError(label_of(job), f"there is no {os.path.normpath(name)}")
+        raise ConfigError(job.where, f"there is no {os.path.normpath(name)}")
     return folder
 
 
 def toolchain_of(job: Job, world: World) -> tuple[Rust, str]:
     """The toolchain and the target triple for *job*.  Raises: ConfigError, ToolchainMissing."""
     assert job.action.platform is not None
-    rust = find_rust(world, crate_folder(job, world), label_of(job))
-    return rust, find_target(world, rust, job.action.platform, label_of(job)).triple
+    rust = find_rust(world, crate_folder(job, world), job.where)
+    return rust, find_target(world, rust, job.action.platform, job.where).triple
 
 
 def feature_flags(job: Job) -> list[str]:
@@ -110,12 +107,13 @@ class _Probe:
                         "--prefix", "none", "-f", "{p}|{f}", *flags)
         )  # fmt: skip
         package = made_of.root_package(
-            metadata, os.path.join(self._folder, "Cargo.toml"), label_of(self._job)
+            metadata, os.path.join(self._folder, "Cargo.toml"), self._job.where
         )
         closure = made_of.closure_of(metadata, tree)
         workspace = metadata["workspace_root"]
         facts = self._facts(workspace, package, closure, tree)
-        return Done(outputs={}, facts=facts, inputs=self._read(workspace, closure))
+        inputs = (*self._read(workspace, closure), *self._members(metadata))
+        return Done(outputs={}, facts=facts, inputs=tuple(dict.fromkeys(inputs)))
 
     def _facts(
         self,
@@ -131,7 +129,7 @@ class _Probe:
         return {
             "package": package["name"],
             "version": package["version"],
-            "bin": made_of.pick_bin(package, str(params["bin"]), label_of(self._job)),
+            "bin": made_of.pick_bin(package, str(params["bin"]), self._job.where),
             "bins": made_of.bins_of(package),
             "workspace": input_path(workspace, root),
             "features": [list(line) for line in tree],
@@ -183,7 +181,7 @@ class _Probe:
                 return True
         return True  # the root is not above the crate at all
 
-    def _read(self, workspace: str, closure: Iterable[made_of.Package]) -> tuple[Input, ...]:
+    def _read(self, workspace: str, closure: Iterable[made_of.Package]) -> list[Input]:
         root = self._world.root
         files = [os.path.join(workspace, name) for name in ("Cargo.toml", "Cargo.lock")]
         inputs = [Input("file", input_path(path, root)) for path in files]
@@ -195,7 +193,19 @@ class _Probe:
                 inputs += (Input("file", input_path(path, root)) for path in roots)
         for folder in vendored_folders(closure, root, cargo_home(self._world)):
             inputs += manifest_inputs(folder)
-        return tuple(dict.fromkeys(inputs))
+        return inputs
+
+    def _members(self, metadata: Mapping[str, Any]) -> Iterator[Input]:
+        """What tells of all members of the workspace, and where more may come from: cargo builds
+        none while one is broken, or Cargo.lock does not fit it."""
+        workspace, root = metadata["workspace_root"], self._world.root
+        for package in made_of.members_of(metadata):
+            yield from package_inputs(made_of.package_folder(package, root))
+        named = _manifest(os.path.join(workspace, "Cargo.toml")).get("workspace", {})
+        for sign in named.get("members", ()):
+            with suppress(StageError):  # what cargo finds by other rules is a member above
+                folder, manifest = input_path(workspace, root), os.path.join(sign, "Cargo.toml")
+                yield from match(root, folder, [manifest], self._job.where).inputs
 
     def _cargo(self, *arguments: str) -> str:
         done = self._world.processes.run(
@@ -211,7 +221,7 @@ class _Probe:
             hint = ""
             if b"--locked" in done.stderr or b"lock file" in done.stderr:
                 hint = "run `cargo generate-lockfile` or `cargo update -w`, and commit Cargo.lock"
-            raise ActionFailed(label_of(self._job), f"cargo {arguments[0]} failed", hint)
+            raise ActionFailed(self._job.where, f"cargo {arguments[0]} failed", hint)
         return done.stdout.decode("utf-8", "surrogateescape")
 
     def _lacking(self) -> NotInStore:
@@ -219,7 +229,7 @@ class _Probe:
         locks = (os.path.join(place, "Cargo.lock") for place in ancestors(self._folder))
         lock = next(filter(os.path.isfile, locks), "")
         home = cargo_home(self._world)
-        return offline.lacking(label_of(self._job), package.get("name", ""), _manifest(lock), home)
+        return offline.lacking(self._job.where, package.get("name", ""), _manifest(lock), home)
 
 
 def package_inputs(folder: str) -> list[Input]:

@@ -36,7 +36,8 @@ class Cache(DoitCmdBase):  # type: ignore[misc]
     doc_purpose = "show the size of the cache, or shrink it"
     doc_usage = ""
     doc_description = (
-        "What current images are made of is never removed, nor compilers that scratch.lock pins."
+        "What current images are made of is never removed, nor compilers that scratch.lock pins. "
+        "Of cargo's target folders, one for each compiler, those go that were not used for a week."
     )
     cmd_options = (_COLLECT, _LIMIT)
 
