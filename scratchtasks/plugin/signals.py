@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -61,6 +62,9 @@ def install(cancel: Callable[[], None], events: Events) -> Callable[[], None]:
     children and exits at once.
 
     Signals that were ignored (nohup) stay so.  Outside the main thread this does nothing.
+
+    Workers of doit's -P process end with this process, however it ends: they would wait for it for
+    ever, and hold the workspace's lock.
     """
     if threading.current_thread() is not threading.main_thread():
         return _nothing
@@ -73,7 +77,7 @@ def install(cancel: Callable[[], None], events: Events) -> Callable[[], None]:
     for number in before:
         signal.signal(number, ending.handle)
     fd = signal.set_wakeup_fd(ending.bell, warn_on_full_buffer=False)
-    os.register_at_fork(after_in_child=ending.leave)
+    os.register_at_fork(after_in_child=partial(ending.fork, os.getpid()))
     atexit.register(ending.wait)
 
     def undo() -> None:
@@ -136,12 +140,20 @@ class _Ending:
         self._cancel = cancel
         self._events = events
         self._has_left = False
+        self._parent = 0
         self._began = 0.0
         self._children: list[Process] = []
         self._is_winding_down = threading.Lock()
         ear, self.bell = os.pipe()
         os.set_blocking(self.bell, False)
         threading.Thread(target=self._watch, args=(ear,), name="signals", daemon=True).start()
+
+    def fork(self, parent: int) -> None:
+        """In a child that *parent* has just forked."""
+        self.leave()
+        if "multiprocessing.popen_fork" in sys.modules:  # else one that scans: it ends by itself
+            self._parent = parent
+            end_with_parent(parent)
 
     def leave(self) -> None:
         """End the watcher; in a forked child, leave the parent's in peace."""
@@ -154,11 +166,16 @@ class _Ending:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         if _is_queue_changing(frame):
-            return  # the watcher asks again in a moment
+            if self._has_left:  # elsewhere the watcher asks again in a moment
+                signal.signal(signal.SIGALRM, lambda _, frame: self.handle(number, frame))
+                signal.setitimer(signal.ITIMER_REAL, _SAME / 10)
+            return
         code = 128 + number
         sys.unraisablehook = _nothing_of  # the reporter raises a lost SystemExit again
         if self._has_left:  # a worker of doit's -P process
             self._cancel()
+            if os.getppid() != self._parent:  # who would have told them
+                _send(signal.SIGTERM, _descendants())
             raise SystemExit(code)
         if not self.has_begun:
             self._began = time.monotonic()

@@ -153,6 +153,15 @@ def test_workers_of_minus_p_process_end_too(tmp_path: Path) -> None:
     assert _survivors(tmp_path) == []
 
 
+def test_workers_of_minus_p_process_end_with_a_doit_that_is_killed(tmp_path: Path) -> None:
+    """They would wait for it for ever, and hold all that they have of it: its lock, its pipes."""
+    doit = _start(tmp_path, "-n", "2", "-P", "process", "ours", "theirs")
+    _wait_for(tmp_path, "ours.runs", "theirs.runs")
+    doit.kill()
+    doit.communicate(timeout=20)  # to the ends of its pipes, which workers have too
+    assert _survivors(tmp_path) == []
+
+
 def test_a_users_command_is_asked_and_not_killed_until_the_second_signal(tmp_path: Path) -> None:
     doit = _start(tmp_path, "theirs", work=_STUBBORN)
     _wait_for(tmp_path, "theirs.runs")
