@@ -15,7 +15,7 @@ OURS = {
         f"scratchtasks.plugin.{name}"
         for name in (
             *("backend", "display", "events", "loader", "memo", "memory", "recall", "reporter"),
-            *("selection", "sources", "summary", "switches", "workspace"),
+            *("selection", "service_folders", "sources", "summary", "switches", "workspace"),
         )
     ),
     *(f"scratchtasks.store.{name}" for name in ("atomic", "notes", "scan", "signature")),
