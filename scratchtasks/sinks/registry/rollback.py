@@ -138,13 +138,15 @@ def _take_away(registry: Registry, moved: Moved) -> str:
     """Set the tag to a manifest that nothing else names, and delete that.
 
     Some registries delete by digest only, and all tags of a manifest go with it; others delete
-    the manifest, and so all of its tags, when one tag is deleted.  What our manifest is to
-    somebody else (a push beside this one, an index, a pod) cannot be known, so it stays.
+    the manifest, and so all of its tags, when one tag is deleted; docker-registry 3.0 deletes
+    nothing but tags where it was not told to delete.  What our manifest is to somebody else (a
+    push beside this one, an index, a pod) cannot be known, so it stays.
     """
     repository, tag = moved.repository, moved.move.tag
     stand_in = _stand_in(moved.manifest)
     name = digest_of(stand_in.data)
-    if not delete_manifest(registry, repository, name):  # asked before anything is touched
+    absent = name, f"scratchtasks-{os.urandom(16).hex()}"  # asked before anything is touched
+    if not any(delete_manifest(registry, repository, each) for each in absent):
         return "this registry deletes nothing"
     try:
         put_manifest(registry, repository, stand_in, tag)

@@ -329,6 +329,19 @@ def test_a_new_tag_is_taken_away_by_a_registry_that_deletes_tags(bench: Bench) -
         assert set(small.manifests) == {digest}
 
 
+def test_a_new_tag_is_taken_away_by_a_registry_that_deletes_nothing_but_tags(bench: Bench) -> None:
+    # docker-registry 3.0 and 3.1.0 as they come: `storage.delete` is about manifests there.
+    small = SmallRegistry()
+    proxy = Proxy(small.host)
+    fault = Fault(lambda s: s.method == "DELETE" and "sha256:" in s.path, times=99, status=405)
+    proxy.faults.append(fault)
+    with serving(small), serving(proxy):
+        digest, error = _refuse_second(bench, proxy, "team", b"a")
+        assert error.splitlines()[1] == "    every tag is where it was"
+        assert digest in small.manifests
+        assert not {"1", "2"} & set(small.manifests)
+
+
 def test_tags_are_put_with_more_patience(proxy: Proxy, bench: Bench, team: str) -> None:
     # Twice as often as anything else: what fails here leaves a push half done.
     path = f"/v2/{team}/api/manifests/latest"
