@@ -98,10 +98,13 @@ class Engine:
         )
 
     def ids(self) -> list[str]:
-        """The ids of all images there.  Raises: SinkError."""
+        """The ids of all images there, those that are of no time (ours, mostly) first, then the
+        newest.  Raises: SinkError.
+        """
         status, body = self._ask("GET", "/images/json")
-        value = _parsed("/images/json", status, body, list)
-        return [str(each.get("Id")) for each in value if isinstance(each, dict)]
+        value = [_dict(each) for each in _parsed("/images/json", status, body, list)]
+        value.sort(key=lambda each: _has_time(each.get("Created")))
+        return [str(each["Id"]) for each in value if "Id" in each]
 
     def tag(self, image: str, reference: str) -> None:
         """Make *reference* mean the image with the id *image*.  Raises: SinkError, ImageGone."""
@@ -201,6 +204,11 @@ def familiar(reference: str) -> str:
     """*reference* as Docker shows it: podman spells Docker Hub's host out, users may."""
     short = reference.removeprefix("index.").removeprefix("docker.io/")
     return short.removeprefix("library/")
+
+
+def _has_time(created: object) -> bool:
+    """Whether *created*, in seconds since 1970, is a moment; without one it is before that."""
+    return isinstance(created, int) and created > 0
 
 
 def _parsed(path: str, status: int, body: bytes, kind: type = dict) -> Any:

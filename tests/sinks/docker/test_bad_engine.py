@@ -200,6 +200,29 @@ def test_an_answer_on_the_way(
     assert str(caught.value) == message
 
 
+def test_among_many_images_those_like_ours_are_looked_at(
+    fake: Callable[[Answer], str], made: Made
+) -> None:
+    """Which are of no time, and so at the end of what an engine lists: the newest first."""
+    asked: list[str] = []
+    there = [{"Id": f"sha256:{n}", "Created": 1_700_000_000 - n} for n in range(400)]
+    there += [{"Id": "sha256:ours", "Created": 0}]
+
+    def answer(request: str) -> bytes:
+        asked.append(request.rpartition("/v1.41")[2])
+        if "/images/json" in request:
+            return _http(json.dumps(there).encode())
+        return _VERSION if "/version" in request else _INFO.get(asked[-1], _MISSING)
+
+    client = docker.connect({"DOCKER_HOST": fake(answer)})
+    with pytest.raises(SinkError, match="no such image"):
+        docker.load([made.named("api", "hello")], docker.Engine(client), made.store)
+    client.close()
+    assert "/images/sha256:ours/json" in asked
+    assert "/images/sha256:0/json" in asked
+    assert "/images/sha256:399/json" not in asked
+
+
 def test_a_yes_without_an_image(fake: Callable[[Answer], str], made: Made) -> None:
     answers = {**_INFO, "/images/load": _http(b'{"stream":"Loaded image ID: sha256:1"}')}
     with pytest.raises(SinkError) as caught:
