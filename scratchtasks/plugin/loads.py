@@ -27,13 +27,13 @@ class Loads:
     """What this run has loaded and has still to load.
 
     Each load costs the engine a fixed time, so the first task that comes to load takes with it
-    all planned images that are built by then.
+    all images planned with its own that are built by then.
     """
 
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._turn = Lock()
-        self._planned: dict[str, str] = {}
+        self._planned: list[dict[str, str]] = []
         self._done: dict[str, docker.How] = {}
         self._taken: dict[str, tuple[str, str]] = {}
         self._open = ExitStack()
@@ -41,10 +41,10 @@ class Loads:
         self._silence: SinkError | None = None
         self._beginning: Thread | None = None
 
-    def plan(self, names: Iterable[str]) -> None:
-        """The services of the tasks *names*, which build their root file systems, are to be
-        loaded by this run."""
-        self._planned = {service_of(name): name for name in names}
+    def plan(self, groups: Iterable[Iterable[str]]) -> None:
+        """The services of the tasks in *groups*, which build their root file systems, are to be
+        loaded by this run; those of a group together."""
+        self._planned = [{service_of(name): name for name in group} for group in groups]
 
     def load(self, task: Task) -> bool:
         """Bring the image of the service that *task* is about into the engine as `NAME:latest`,
@@ -141,7 +141,7 @@ class Loads:
         store, engine = self._session.world.store, self.engine
         architectures = engine.architectures
         wanted = {name: self._own(name, architectures)}
-        for other in self._ready():
+        for other in self._ready(name):
             try:
                 wanted.setdefault(other, self._own(other, architectures))
             except ScratchError:
@@ -151,17 +151,18 @@ class Loads:
         except (SinkError, StoreError):
             if len(wanted) == 1:
                 raise
-            self._planned = {}  # one of them is at fault: from now on each for itself
+            self._planned = []  # one of them is at fault: from now on each for itself
             done = engine.load([wanted[name]], store)
         self._done.update(zip(wanted, done, strict=False))
 
-    def _ready(self) -> list[str]:
-        """The planned services that are built."""
+    def _ready(self, name: str) -> list[str]:
+        """The services planned together with *name* that are built."""
         session = self._session
+        group = next((group for group in self._planned if name in group), {})
         return [
-            name
-            for name, root in self._planned.items()
-            if name not in self._done and not session.why_unmade(session.graph.tasks[root])
+            other
+            for other, root in group.items()
+            if other not in self._done and not session.why_unmade(session.graph.tasks[root])
         ]
 
     def _own(self, name: str, architectures: Sequence[str]) -> "docker.Loadable":

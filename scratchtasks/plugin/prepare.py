@@ -69,7 +69,7 @@ def _prepare_run(
         f"image:{word.removeprefix('push:')}" for word in reached if word.startswith("push:")
     )
     if not options.get("single"):
-        _load_together(session, cmd)
+        _load_together(session, cmd, users_tasks)
     loads = any(word.startswith("load:") for word in reached)
     if loads or session.pushes.planned:
         # Processes would not know what others have loaded, nor their part of the transaction.
@@ -105,21 +105,46 @@ def _take_options(session: Session, pos_args: list[str]) -> None:
             setattr(session.pushes, option, True)
 
 
-def _load_together(session: Session, cmd: Any) -> None:
-    """Have all that is to be loaded built before the first is: it goes in one archive."""
-    selected = list(cmd.sel_tasks or ())
+def _load_together(session: Session, cmd: Any, users_tasks: Sequence[Task] = ()) -> None:
+    """Have all that is loaded together built before the first of it is: it goes in one archive.
+
+    A task of the user's may write what is named behind it, which is built and loaded behind it too.
+    What it needs itself goes in one archive, unless another one of theirs comes in between.
+    """
     loads = {f"load:{name}": name for name in session.names_for("load")}
-    meant: dict[str, None] = {}  # not each word with each name: there may be a thousand of both
-    for word in selected:
+    theirs = {name for task in users_tasks for name in (task.name, *task.targets)}
+
+    def is_theirs(word: str) -> bool:
+        return word in theirs or ("*" in word and bool(fnmatch.filter(theirs, word)))
+
+    def meant(word: str) -> Iterable[str]:
+        if is_theirs(word):
+            behind = _reached(session, [word], users_tasks)
+            at_work = theirs.intersection(behind).difference(session.after)
+            return [each for each in behind if each in loads] if len(at_work) == 1 else ()
         if word == "load":
-            meant |= dict.fromkeys(loads)
-        elif "*" in word:
-            meant |= dict.fromkeys(fnmatch.filter(loads, word))
-        elif word in loads:
-            meant[word] = None
-    loaded = {need_of("load", loads[word], session.graph.tasks): None for word in meant}
-    session.loads.plan(loaded)
-    cmd.sel_tasks = [*loaded, *selected]
+            return loads
+        # Not each word with each name: there may be a thousand of both.
+        return fnmatch.filter(loads, word) if "*" in word else [word] * (word in loads)
+
+    pieces: list[list[str]] = [[]]
+    for word in cmd.sel_tasks or ():
+        if is_theirs(word):
+            pieces += [word], []
+        else:
+            pieces[-1].append(word)
+    groups = [
+        dict.fromkeys(
+            need_of("load", loads[name], session.graph.tasks)
+            for word in piece
+            for name in meant(word)
+        )
+        for piece in pieces
+    ]
+    session.loads.plan(groups)
+    cmd.sel_tasks = [
+        word for group, piece in zip(groups, pieces, strict=True) for word in (*group, *piece)
+    ]
 
 
 def _not_ignored(session: Session, reached: Iterable[str], database: Any) -> list[str]:

@@ -241,6 +241,30 @@ def test_what_is_loaded_is_built_before(root: Path, monkeypatch: pytest.MonkeyPa
     assert built("load:web", "load:nope", "load:web") == ["rootfs:web"]
 
 
+def test_what_is_loaded_behind_a_users_task_is_built_behind_it(root: Path) -> None:
+    found = session(root)
+    theirs = [
+        Task("gen", ["true"], targets=["gen.go"]),
+        Task("deploy", ["true"], task_dep=["load:web", "load:api"]),
+        Task("both", ["true"], task_dep=["gen", "load:web"]),
+    ]
+
+    def ordered(*words: str) -> str:
+        cmd = SimpleNamespace(sel_tasks=list(words))
+        _load_together(found, cmd, theirs)
+        return " ".join(cmd.sel_tasks)
+
+    assert ordered("load:web", "gen", "load:api", "load:web") == (
+        "rootfs:web load:web gen rootfs:api rootfs:web load:api load:web"
+    )
+    assert ordered("gen.go", "load:api") == "gen.go rootfs:api load:api"
+    assert ordered("g*", "load:w*") == "g* rootfs:web load:w*"
+    assert ordered("deploy") == "rootfs:web rootfs:api deploy"
+    assert ordered("both") == "both"  # it may write what is loaded
+    found.after = ("gen",)  # which comes before all of ours
+    assert ordered("both") == "rootfs:web both"
+
+
 def test_words_may_be_targets_of_tasks_that_doit_makes_later(root: Path) -> None:
     later = Task("later", ["true"], loader=DelayedLoader(lambda: None))
     check_words(["imgae"], session(root), [later])

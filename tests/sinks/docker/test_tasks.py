@@ -67,6 +67,45 @@ def test_those_that_are_named_go_in_one_archive(
     assert f"{second}:latest" not in tags
 
 
+THEIRS = """
+
+def task_deploy():
+    return {"actions": ["touch deployed"], "task_dep": ["load:NAME-a", "load:NAME-c"]}
+
+
+def task_generate():
+    def write():
+        os.replace("new", "services/NAME-a/main.go")
+
+    return {"actions": [write]}
+"""
+
+
+@CLASSIC
+def test_what_a_users_own_task_needs_goes_in_one_archive(
+    engine: Engine, site: Site, name: str
+) -> None:
+    site.write({"dodo.py": DODO + THEIRS.replace("NAME", name)})
+    site.doit("deploy")
+    assert engine.relay.loads() == 1
+    tags = {tag for image in engine.client.api.images() for tag in image["RepoTags"] or ()}
+    assert {tag for tag in tags if name in tag} == {f"{name}-a:latest", f"{name}-c:latest"}
+    assert (site.root / "deployed").exists()
+
+
+@CLASSIC
+def test_what_a_users_own_task_writes_is_in_what_is_loaded_behind_it(
+    engine: Engine, site: Site, name: str, names: list[str]
+) -> None:
+    site.write({"dodo.py": "import os\n" + DODO + THEIRS.replace("NAME", name)})
+    first, second, _ = names
+    (site.root / f"services/{first}/main.go").unlink()  # as in a new clone
+    for word in ("one", "two"):
+        site.write({"new": lone_go(word)})
+        site.doit(f"load:{second}", "generate", f"load:{first}")
+        assert engine.run(first) == f"{word}\n"
+
+
 @CLASSIC
 def test_an_image_that_cannot_be_built_keeps_none_back(
     engine: Engine, site: Site, names: list[str]
