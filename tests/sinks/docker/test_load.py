@@ -1,5 +1,8 @@
 """Loading into both engines: only what is lacking moves, and what is there then runs."""
 
+import os
+from collections.abc import Iterator
+
 import pytest
 from docker.errors import APIError
 
@@ -9,6 +12,7 @@ from scratchtasks.core.span import Span
 from scratchtasks.oci import media
 from scratchtasks.sinks import docker
 from scratchtasks.sinks.docker import Loadable
+from scratchtasks.sinks.docker.archive import PlainImage, write_archive
 
 from .conftest import Engine
 
@@ -52,6 +56,23 @@ def test_only_the_changed_layer_is_sent_and_never_compressed(engine: Engine, nam
     assert engine.run(name) == changed
     assert len(changed) < engine.relay.sent < len(changed) + _LITTLE
     assert engine.relay.loads() == 1
+
+
+def test_an_archive_is_sent_while_it_is_made(engine: Engine, name: str) -> None:
+    image = PlainImage(engine.made.say("hello", base=os.urandom(8 << 20)))
+    sizes, sent = [], []
+
+    def pieces() -> Iterator[bytes]:
+        for piece in write_archive([image], (), engine.made.store):
+            yield piece
+            sizes.append(len(piece))
+            sent.append(engine.relay.sent)
+
+    client = docker.connect({"DOCKER_HOST": engine.host})
+    assert docker.Engine(client).load(pieces()) == ""
+    client.close()
+    assert max(sizes) <= 1 << 20
+    assert sent[-1] > 6 << 20
 
 
 def test_a_layer_changed_below_others_is_sent(engine: Engine, name: str) -> None:
