@@ -70,6 +70,7 @@ def _prepare_run(
     )
     if not options.get("single"):
         _load_together(session, cmd, users_tasks)
+        _push_together(session, cmd, users_tasks)
     loads = any(word.startswith("load:") for word in reached)
     if loads or session.pushes.planned:
         # Processes would not know what others have loaded, nor their part of the transaction.
@@ -112,13 +113,10 @@ def _load_together(session: Session, cmd: Any, users_tasks: Sequence[Task] = ())
     What it needs itself goes in one archive, unless another one of theirs comes in between.
     """
     loads = {f"load:{name}": name for name in session.names_for("load")}
-    theirs = {name for task in users_tasks for name in (task.name, *task.targets)}
-
-    def is_theirs(word: str) -> bool:
-        return word in theirs or ("*" in word and bool(fnmatch.filter(theirs, word)))
+    theirs = _words_for(users_tasks)
 
     def meant(word: str) -> Iterable[str]:
-        if is_theirs(word):
+        if _is_one_of(theirs, word):
             behind = _reached(session, [word], users_tasks)
             at_work = theirs.intersection(behind).difference(session.after)
             return [each for each in behind if each in loads] if len(at_work) == 1 else ()
@@ -129,7 +127,7 @@ def _load_together(session: Session, cmd: Any, users_tasks: Sequence[Task] = ())
 
     pieces: list[list[str]] = [[]]
     for word in cmd.sel_tasks or ():
-        if is_theirs(word):
+        if _is_one_of(theirs, word):
             pieces += [word], []
         else:
             pieces[-1].append(word)
@@ -145,6 +143,35 @@ def _load_together(session: Session, cmd: Any, users_tasks: Sequence[Task] = ())
     cmd.sel_tasks = [
         word for group, piece in zip(groups, pieces, strict=True) for word in (*group, *piece)
     ]
+
+
+def _push_together(session: Session, cmd: Any, users_tasks: Sequence[Task]) -> None:
+    """Have tasks of the user's that are named between pushes run before the first one: it pushes
+    what is named behind them too, and they may write that."""
+    selected = list(cmd.sel_tasks or ())
+    theirs = _words_for(users_tasks)
+    pushes: list[int] = []
+    others: list[int] = []
+    for number, word in enumerate(selected):
+        is_theirs = _is_one_of(theirs, word)
+        behind = _reached(session, [word], users_tasks) if is_theirs else [word]
+        if any(each.partition(":")[0] == "push" for each in behind):
+            pushes.append(number)
+        elif is_theirs:
+            others.append(number)
+    if pushes:
+        early = [number for number in others if pushes[0] < number < pushes[-1]]
+        order = [*range(pushes[0]), *early, *range(len(selected))]
+        cmd.sel_tasks = [selected[number] for number in dict.fromkeys(order)]
+
+
+def _words_for(users_tasks: Sequence[Task]) -> set[str]:
+    """What may stand for *users_tasks* on a command line, beside patterns."""
+    return {name for task in users_tasks for name in (task.name, *task.targets)}
+
+
+def _is_one_of(theirs: set[str], word: str) -> bool:
+    return word in theirs or ("*" in word and bool(fnmatch.filter(theirs, word)))
 
 
 def _not_ignored(session: Session, reached: Iterable[str], database: Any) -> list[str]:

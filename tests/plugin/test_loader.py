@@ -13,11 +13,12 @@ from doit.task import DelayedLoader, Task
 
 from scratchtasks.core.errors import GraphError
 from scratchtasks.plugin.loader import ScratchLoader
-from scratchtasks.plugin.prepare import _actions_of, _load_together, _reached
+from scratchtasks.plugin.prepare import _actions_of, _load_together, _push_together, _reached
 from scratchtasks.plugin.words import check_words
 
 from .shop import FILES, session, write
 
+PUSHED = '[push]\nrepository = "registry.example.com/web"\n'
 API = ["//services/api:binary#list@linux/amd64", "//services/api:binary@linux/amd64"]
 WEB = [name.replace("api", "web") for name in API]
 
@@ -263,6 +264,22 @@ def test_what_is_loaded_behind_a_users_task_is_built_behind_it(root: Path) -> No
     assert ordered("both") == "both"  # it may write what is loaded
     found.after = ("gen",)  # which comes before all of ours
     assert ordered("both") == "rootfs:web both"
+
+
+def test_a_users_task_between_pushes_comes_before_them(root: Path) -> None:
+    write(root, {"services/web/service.toml": FILES["services/web/service.toml"] + PUSHED})
+    found = session(root)
+    theirs = [Task("gen", ["true"]), Task("deploy", ["true"], task_dep=["push:web"])]
+
+    def ordered(*words: str) -> str:
+        cmd = SimpleNamespace(sel_tasks=list(words))
+        _push_together(found, cmd, theirs)
+        return " ".join(cmd.sel_tasks)
+
+    assert ordered("image", "push:web", "g*", "push:api", "gen") == "image g* push:web push:api gen"
+    assert ordered("push:api", "gen", "deploy") == "gen push:api deploy"
+    assert ordered("push:api", "deploy", "gen", "image") == "push:api deploy gen image"
+    assert ordered("gen", "load:web", "gen") == "gen load:web gen"
 
 
 def test_words_may_be_targets_of_tasks_that_doit_makes_later(root: Path) -> None:

@@ -320,6 +320,22 @@ def test_a_task_of_the_users_own_may_need_pushes(two: Yard, proxy: Proxy) -> Non
     assert (two.site.root / "deployed").exists()
 
 
+GENERATES = """
+def task_generate():
+    return {"actions": ["cp new services/api/tool"]}
+"""
+
+
+def test_what_a_users_task_writes_between_pushes_is_pushed(two: Yard) -> None:
+    two.site.write({"dodo.py": DODO + GENERATES})
+    two.doit("push")
+    before = two.in_registry("api")
+    (two.site.root / "new").write_bytes(two.program + b"new")
+    two.doit("push:web", "generate", "push:api")
+    two.doit()
+    assert two.in_registry("api") == two.site.images()["api"] != before
+
+
 def test_a_label_is_the_image_and_not_its_push(two: Yard, proxy: Proxy) -> None:
     ran = two.doit("//services/api:image")
     assert ran.summary == "1 image, 1 rebuilt"
