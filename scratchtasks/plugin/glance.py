@@ -74,7 +74,7 @@ def _workspace(root: str) -> "Workspace | None":
     It is imported as doit does that, and doit does not do it again.
     """
     sys.path.insert(0, root)
-    read_anew(root)
+    read_anew()
     try:
         made = vars(import_module("dodo"))
     except Exception:  # doit tells of it

@@ -102,7 +102,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         Raises: InvalidDodoFile, for faults in calls of ours too.
         """
         self.dodo = _dodo_path(opt_values)
-        read_anew(os.path.dirname(self.dodo))
+        read_anew()
         try:
             super().setup(opt_values)
         except ScratchError as error:
