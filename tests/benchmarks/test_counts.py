@@ -10,8 +10,13 @@ from benchmarks.counting import Counts, count
 from benchmarks.process import Wrong, run
 from tests.scenarios.workspaces import DODO, GO_MOD, LOADER, QUICK, SERVICE, Site, lone_go
 
-HASHED_PER_SERVICE = 4_000
-"""Bytes of the memo, which has a checksum."""
+ROOT = Path(__file__).parents[2]
+
+HASHED_PER_SERVICE = len("'services/s0', ")
+"""Bytes: its folder is a part of what dodo.py declares."""
+
+HASHED = 1_000
+"""Bytes, beside those of the environment and of the interpreter's folders: names and digests."""
 
 
 DODO_CACHE = f"dodo.{sys.implementation.cache_tag}.pyc"
@@ -71,8 +76,21 @@ def test_nothing_to_do_lists_and_imports_the_same_whatever_the_number_of_service
     assert counts[1].imported == counts[4].imported
 
 
+def test_nothing_to_do_opens_nothing_elsewhere_but_what_python_imports(
+    counts: dict[int, Counts],
+) -> None:
+    imports = (str(ROOT), os.path.dirname(os.__file__), *filter(None, sys.path))
+    boot, report = "/proc/sys/kernel/random/boot_id", "/counts.json"
+    for each in counts.values():
+        others = [path for path in each.opened if not path.startswith((each.cwd, *imports))]
+        assert [path for path in others if not path.endswith((report, "/pyvenv.cfg"))] == [boot]
+
+
 def test_nothing_to_do_hashes_no_content_of_files(counts: dict[int, Counts]) -> None:
     assert counts[4].hashed - counts[1].hashed <= 3 * HASHED_PER_SERVICE
+    told = "".join(f"{name}={value}\0" for name, value in os.environ.items())
+    places = "".join(sys.path)
+    assert counts[1].hashed <= len(told.encode() + places.encode()) + HASHED
 
 
 def test_counts_are_what_the_program_did(tmp_path: Path) -> None:
