@@ -10,17 +10,23 @@ import platform
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scratchtasks.core.descriptor import layer_from_json
 from scratchtasks.core.rootfs import Rootfs
+from scratchtasks.core.span import span
 from scratchtasks.oci.gzip import GzipWriter
 from scratchtasks.plugin.session import Session
 from scratchtasks.plugin.workspace import Workspace
 from scratchtasks.sinks.docker.archive import PlainImage, write_archive
+
+if TYPE_CHECKING:
+    from .breakdown import Part
 
 CHUNK = 1 << 20
 
@@ -88,9 +94,33 @@ class Bench:
         """Write the archive that an engine would get."""
         image = PlainImage(self._root)
         known = {tar.digest for tar in image.tars[:-1]}
-        with open(self.folder / "archive", "wb", buffering=0) as file:
+        with (
+            span(self.session.world.tell, "load", "archive") as told,
+            open(self.folder / "archive", "wb", buffering=0) as file,
+        ):
             for chunk in write_archive([image], known, self.session.world.store):
                 file.write(chunk)
+            told["bytes"] = file.tell()
+
+    def parts(self, work: Callable[[], object], *, packs: bool) -> "tuple[Part, ...]":
+        """Where the time of *work*, a method of this, goes; no time is to be taken after that.
+
+        *packs* is that of the change before.
+        """
+        from scratchtasks.plugin.trace import Trace
+
+        from .breakdown import START, breakdown_of
+
+        path, events = self.folder / "trace.json", self.session.events
+        events.began = time.monotonic()
+        trace = Trace(str(path), events)
+        self.session.use_world(replace(self._worlds[packs], tell=events.on_span))
+        began = time.perf_counter()
+        work()
+        took = time.perf_counter() - began
+        trace.write()
+        found = breakdown_of(json.loads(path.read_text()), took)
+        return tuple(part for part in found if part.kind != START)
 
     @property
     def _root(self) -> Rootfs:

@@ -24,6 +24,8 @@ PROFILED = {
     "edit-one": {"doit", "doit image:NAME"},
     "edit-shared": {"doit", "doit -n 2"},
     "modules": {"doit"},
+    "assembly-6mb": {"ours"},
+    "assembly-plain-6mb": {"ours", "ours, and the archive"},
     "many": {"doit -n 1", "doit -n 2"},
 }
 """Whose time is broken down, by the name of the table."""
