@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scratchtasks.plugin import git_again
 from scratchtasks.plugin.git_again import Asking, settle_tree
 from scratchtasks.plugin.memo import Known, Memo, read_memo, write_memo
 from scratchtasks.plugin.recall import stale_services
@@ -452,6 +453,14 @@ def test_where_only_git_can_tell_it_is_asked_each_time(setup: Step, repository: 
     memo = repository.remember()
     assert memo.tree == ((), ())
     assert repository.is_asked()
+    assert repository.ask()[1]
+
+
+def test_where_git_is_the_faster_one_it_is_asked_each_time(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git_again, "_MANY", len(TRACKED))
+    assert repository.remember().tree == ((), ())
     assert repository.ask()[1]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .workspaces import ETC, TWO_SERVICES, Site, main_go, shop
+from .workspaces import ETC, TWO_SERVICES, Site, main_go, shop, site_of
 
 FIRST = [
     f"{ETC} Stage",
@@ -114,6 +114,24 @@ def test_clean_removes_the_layout_and_the_stamps(tmp_path: Path) -> None:
     assert not (site.root / "dist/api").exists()
     assert not (site.root / ".scratch/stamps/services/api/image.json").exists()
     assert (site.root / "dist/web/index.json").exists()
+
+
+def test_clean_leaves_what_compilers_keep(tmp_path: Path) -> None:
+    """Go's standard library in GOCACHE, cargo's crates, zig's libc: all cost minutes."""
+    alone = {"services/api/main.go": 'package main\n\nfunc main() { println("api") }\n'}
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, **alone})
+    shutil.rmtree(site.root / "services/web")
+    cache = tmp_path / "gocache"
+    site.env["GOCACHE"] = str(cache)
+    site.write({".scratch/cargo/0/crate": "", ".scratch/zig/libc": ""})
+    site.doit()
+    kept = {path for path in cache.rglob("*-a") if path.is_file()}
+    assert kept
+    site.doit("clean")
+    assert not (site.root / "dist/api").exists()
+    assert {path for path in kept if path.is_file()} == kept
+    assert (site.root / ".scratch/cargo/0/crate").exists()
+    assert (site.root / ".scratch/zig/libc").exists()
 
 
 @pytest.mark.parametrize(
