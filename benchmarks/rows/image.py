@@ -76,15 +76,16 @@ def run_tables(options: Options) -> list[Table]:
             notes=(
                 "The images of `docker build` and `buildah bud` are in stores of their own, crane's"
                 " is a docker archive without essentials, the others are in an OCI layout.",
-                *_missing(others),
+                *(["crane is left out of the short form."] if options.short else []),
+                *_missing(others, options),
             ),
         )
     ]
 
 
-def _missing(others: Sequence[str]) -> list[str]:
+def _missing(others: Sequence[str], options: Options) -> list[str]:
     """A sentence about the peers that are not among *others*."""
-    known = ("umoci", "crane", "docker", "buildah")
+    known = ("umoci", "docker", "buildah", *([] if options.short else ["crane"]))
     missing = [peer for peer in known if not any(peer in other for other in others)]
     return [f"Not on this machine: {', '.join(missing)}."] if missing else []
 

@@ -48,7 +48,9 @@ def test_the_short_form_of_each_finds_all_outputs_right(tmp_path: Path) -> None:
         assert [table["name"] for table in result["tables"]] == tables
         assert result["machine"]["cores"] >= 1
         if name == "noop":  # 7,000 in the tree of 1,000 services
-            assert result["tables"][0]["facts"]["tasks"] == 2 * 7 + shared_tasks
+            facts = result["tables"][0]["facts"]
+            assert facts["tasks"] == 2 * 7 + shared_tasks
+            assert re.fullmatch(r"[1-9]\d* in \d+\.\d ms", facts["imports of ours"])
         assert re.fullmatch(r"([0-9a-f]{40}(-dirty)?)?", result["commit"])
         assert re.fullmatch(r"\d\d:\d\d UTC", result["time"])
         for table in result["tables"]:
