@@ -77,8 +77,8 @@ def _table(
             "The baseline is the better one of the peers that the machine has. bake writes OCI"
             " layouts, ko pushes to a registry on this machine, which keeps blobs on disk.",
         ),
-        # doit alone has --profile; `scratch` starts it where there is something to do.
-        parts=parts_of(commands[:1]),
+        # With --profile `scratch` is doit from its start, as it is where there is something to do.
+        parts=parts_of(commands if edits else commands[:1]),
     )
 
 
