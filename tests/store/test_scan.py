@@ -2,9 +2,13 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from scratchtasks.core.digest import Digest, digest_of
+from scratchtasks.store import scan
 from scratchtasks.store.files import FileStates
 from scratchtasks.store.notes import Notes
 from scratchtasks.store.scan import moved, read_large
@@ -58,3 +62,61 @@ def test_a_word_that_can_be_no_path_does_not_move(tmp_path: Path) -> None:
     assert list(states.looks.values()) == [None] * len(words)
     assert moved(words, Notes(states.looks.values())) == []
     assert moved(words, Notes([(0,) * 5] * len(words))) == [0, 1, 2]
+
+
+def noted(folder: Path, count: int) -> tuple[list[str], Notes]:
+    """*count* files, and what a look at them has noted; one path in seven is not there."""
+    paths = [f"{folder}/{number}" for number in range(count)]
+    for path in paths:
+        if not path.endswith("7"):
+            Path(path).write_text("text")
+    time.sleep(0.06)
+    states = FileStates(str(folder), str(folder / "files.db"))
+    for path in paths:
+        states.look(path)
+    return paths, Notes(states.looks[path] for path in paths)
+
+
+def change(path: str) -> None:
+    """Another file where there was one or none."""
+    Path(path).unlink(missing_ok=True)
+    Path(path).write_text("other")
+
+
+def no_child(*_: object) -> None:
+    """What stands for a forked process that comes to grief: it has told nothing."""
+    os._exit(1)
+
+
+def half_told(there: int, *_: object) -> None:
+    """One that is ended while it answers."""
+    os.write(there, b"abc")
+    os._exit(9)
+
+
+@pytest.mark.parametrize("answer", [None, no_child, half_told])
+@pytest.mark.parametrize("count", [8, 9, 30])
+def test_a_scan_that_is_shared_with_a_forked_process_misses_nothing(
+    count: int,
+    answer: Callable[..., None] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paths, notes = noted(tmp_path, count)
+    forks = list[int]()
+    fork = os.fork
+
+    def counted() -> int:
+        forks.append(0)
+        return fork()
+
+    monkeypatch.setattr(scan, "_WORTH_A_FORK", 8)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "fork", counted)
+    if answer:
+        monkeypatch.setattr(scan, "_answer", answer)
+    assert moved(paths, notes) == []
+    for number in range(count):  # in the order of the paths, and in either half
+        change(paths[number])
+        assert moved(paths, notes) == list(range(number + 1))
+    assert len(forks) == count + 1
