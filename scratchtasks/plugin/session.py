@@ -114,12 +114,17 @@ class Session:
         self._pid = os.getpid()
         self._started_in = os.getcwd()
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether this is the run that may write in the workspace."""
+        return self._lock.is_held or self._is_nested
+
     def lock(self) -> None:
         """Be the only run in this workspace; says whom it waits for.  Raises: StoreError.
 
         A run that one of the holder's own tasks or genrules has started goes ahead.
         """
-        if self._lock.is_held or self._is_nested:
+        if self.is_at_work:
             return
         has_waited = False
 
