@@ -2,8 +2,11 @@
 
 import fcntl
 import os
+import stat
 import threading
 from collections.abc import Callable
+
+from scratchtasks.core.errors import StoreError
 
 from .atomic import storage_error
 from .owner import stat_of_process
@@ -34,7 +37,7 @@ class WorkspaceLock:
         it cannot be told).  Taking a lock that this object holds does nothing; threads that take it
         at once get it together.
 
-        Raises: StoreError when the file cannot be written or locked.
+        Raises: StoreError when the file cannot be written or locked, or is no file.
         """
         is_told = False
 
@@ -74,6 +77,9 @@ class WorkspaceLock:
         os.makedirs(os.path.dirname(self._path), exist_ok=True)
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):  # a FIFO holds no pid and cannot be cut
+                what = "wanted a file, got a FIFO, socket or device"
+                raise StoreError(self._path, what, "move it elsewhere")
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -104,6 +104,19 @@ def test_a_file_in_the_place_of_a_folder_is_told(name: str, tmp_path: Path) -> N
     site.doit("binary:c")
 
 
+def test_a_fifo_in_the_place_of_the_lock_is_told(built: Site) -> None:
+    path = built.root / ".scratch/lock"
+    path.unlink()
+    os.mkfifo(path)
+    message = f"{path}: wanted a file, got a FIFO, socket or device\n    hint: move it elsewhere\n"
+    assert built.doit().summary == "2 images up to date"
+    ran = built.run("-a")
+    assert (ran.code, ran.out, ran.err) == (3, "", f"ERROR: {message}")
+    assert f"error: {message}" in built.run("clean").err
+    path.unlink()
+    assert built.doit().actions == []
+
+
 @pytest.mark.parametrize("text", ["[]", '{"key": 1}', '{"key": "x", "base": "", "result": null}'])
 def test_garbage_stamps_are_misses(text: str, built: Site) -> None:
     images = built.images()
