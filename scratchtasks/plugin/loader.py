@@ -78,6 +78,9 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
+        if "" in sys.argv[1:]:  # doit looks at the first letter of each, ahead of any handler
+            sys.stderr.write("ERROR: wanted a task, got '': is a variable of a script not set?\n")
+            sys.exit(3)
         if None in (sys.stdin, sys.stdout, sys.stderr):
             from .streams import open_closed
 

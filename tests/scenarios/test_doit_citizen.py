@@ -65,6 +65,14 @@ def test_words_that_nothing_answers_to(word: str, message: str, tmp_path: Path) 
     assert not (site.root / "dist").exists()
 
 
+def test_an_empty_word_is_one_line(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    for words in (("",), ("list", "image:api", "")):
+        ran = site.run(*words)
+        message = "ERROR: wanted a task, got '': is a variable of a script not set?\n"
+        assert (ran.code, ran.out, ran.err) == (3, "", message)
+
+
 def test_list_is_by_name_with_labels_and_builds_nothing(tmp_path: Path) -> None:
     site = shop(tmp_path)
     listed = site.doit("list", "--all").out
