@@ -110,6 +110,7 @@ class Workspace:
 
     def _finish(self) -> None:
         if self._session is not None:
+            self._session.lock()  # a run of doit's own loader that had nothing to do has not yet
             self._session.finish()
 
     def watch_signals(self) -> None:

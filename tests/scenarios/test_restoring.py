@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .workspaces import ETC, TWO_SERVICES, Site, main_go, shop
+from .workspaces import ETC, LOADER, TWO_SERVICES, Site, main_go, shop
 
 FIRST = [
     f"{ETC} Stage",
@@ -68,8 +68,10 @@ def test_a_blob_damaged_in_dist_alone_is_restored(built: Site) -> None:
     assert built.images() == images
 
 
-def test_the_summary_forgets_a_service_that_is_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loader", [LOADER, ""], ids=["ours", "doit's"])
+def test_the_summary_forgets_a_service_that_is_gone(loader: str, tmp_path: Path) -> None:
     site = shop(tmp_path)
+    site.write({"pyproject.toml": loader})
     site.doit()
     (site.root / "services/web/service.toml").unlink()
     assert site.doit().actions == []
