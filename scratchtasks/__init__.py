@@ -50,6 +50,8 @@ _HOMES = {
     ),
 }
 
+__all__ = list(_HOMES)
+
 
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)

@@ -12,7 +12,8 @@ get the same defaults.  Nothing is checked here but by the very checks that TOML
                         files=[files(src=schema, dest="/srv/schema.sql", mode="0444")])
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from scratchtasks.config.genrule import genrule_from_table
 from scratchtasks.config.service import service_from_tables
@@ -211,23 +212,25 @@ def scratch_image(
     """A service and its image: `scratch_image("api", "services/api", binary=go_binary())`.
 
     *folder* is relative to the workspace root, and paths of the parts are relative to it.
+    Several parts may come from a generator, and a single one without a list around it.
     *essentials* are parts or their names; *files* are `files(…)` and `folder(…)`; the other
     arguments are the keys of `[image]`, and *smoke* and *push* the tables of that name.
 
     Raises: ConfigErrors when one thing is given in two ways; `Declaration.service` checks the rest.
     """
     origin = f"dodo.py: scratch_image({name!r})"
-    made = [binary] if binary is not None else list(binaries or ())
-    parts = [part for part in essentials or () if isinstance(part, Part)]
+    made = _several(binaries if binary is None else binary)
+    wanted, copied = _several(essentials), _several(files)
+    parts = [part for part in wanted if isinstance(part, Part)]
     users = [part.values["user"] for part in parts if "user" in part.values]
     if binary is not None and binaries is not None:
         raise _both(origin, "binary", "binaries")
     if user is not None and users:
         raise _both(origin, "user", "accounts(user=…)")
-    staged, folders = _split(files or ())
+    staged, folders = _split(copied)
     image = _given(
         platforms=platforms,
-        essentials=None if essentials is None else [_essential(part) for part in essentials],
+        essentials=None if essentials is None else [_essential(part) for part in wanted],
         user=next(iter(users), user),
         entrypoint=entrypoint,
         cmd=cmd,
@@ -250,7 +253,7 @@ def scratch_image(
         smoke=smoke,
         push=push,
     )
-    return Declaration(tables, origin, folder, _genrules_of((*made, *(files or ()))))
+    return Declaration(tables, origin, folder, _genrules_of((*made, *copied)))
 
 
 def genrule(
@@ -285,6 +288,14 @@ def _binary(rule: str, **keys: object) -> Part:
 
 def _given(**keys: object) -> dict[str, object]:
     return {key: value for key, value in keys.items() if value is not None}
+
+
+def _several(given: Any) -> list[Any]:
+    """*given*, none, one or several, as a list; it is gone through once."""
+    if given is None:
+        return []
+    is_one = isinstance(given, Part | str) or not isinstance(given, Iterable)
+    return [given] if is_one else list(given)
 
 
 def _keys(part: object, table: str) -> object:

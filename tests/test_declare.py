@@ -2,6 +2,7 @@
 
 import pytest
 
+import scratchtasks
 from scratchtasks.config.service import parse_service
 from scratchtasks.config.workspace import WorkspaceDefaults
 from scratchtasks.core.errors import ConfigErrors
@@ -175,6 +176,35 @@ def test_little_need_be_said() -> None:
     assert service(
         scratch_image("a", binary=go_binary(), essentials=["tmp"], user="root")
     ).image.user == User("root", 0, 0)
+
+
+def test_parts_may_come_from_a_generator_or_alone() -> None:
+    rule = genrule(name="rule", cmd=["make", "{out}"], outs=["a"])
+    binary, file, place = go_binary(), files(src=rule, dest="/a"), folder("/b")
+    listed = scratch_image("api", binaries=[binary], essentials=["tmp"], files=[file, place])
+    assert service(listed).image.files == (Staged(src="//:rule", dest="/a"),)
+    generated = scratch_image(
+        "api",
+        binaries=(each for each in [binary]),  # type: ignore[arg-type]
+        essentials=map(str, ["tmp"]),  # type: ignore[arg-type]
+        files=iter([file, place]),  # type: ignore[arg-type]
+    )
+    assert generated == listed
+    alone = {"binaries": binary, "essentials": tmp(), "files": file}
+    assert scratch_image("api", **alone) == scratch_image(  # type: ignore[arg-type]
+        "api", binaries=[binary], essentials=["tmp"], files=[file]
+    )
+    neither = scratch_image("api", binary=binary, files=5)  # type: ignore[arg-type]
+    assert faults(neither) == [
+        "dodo.py: scratch_image('api'): image.files[0]: wanted a table, got the integer 5"
+    ]
+
+
+def test_all_public_names_may_be_imported_at_once() -> None:
+    names: dict[str, object] = {}
+    exec("from scratchtasks import *", names)
+    assert names["Workspace"] is scratchtasks.Workspace
+    assert {*dir(scratchtasks)} == {*names} - {"__builtins__"}
 
 
 def test_faults_name_the_call_and_the_path_of_toml() -> None:

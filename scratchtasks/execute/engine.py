@@ -39,7 +39,8 @@ How = Literal["ran", "hit", "failed"]
 
 
 class Listener(Protocol):
-    """Told what happens to actions, on the thread that works on them: *size* is in bytes."""
+    """Told what happens to actions, on the thread that works on them: *size* is in bytes,
+    *reason* why it ran or, of one that failed, the error."""
 
     def started(self, actions: Sequence[Action], reason: str) -> None: ...
     def finished(
@@ -169,10 +170,13 @@ class Engine:
             name = job.action.name
             result = self._settle(name, verdicts[name], outcomes[name], clock)
             how: How = "failed" if isinstance(result, ScratchError) else "ran"
-            size = 0 if result is None or isinstance(result, ScratchError) else result.size
-            self._listener.finished(job.action, how, seconds, verdicts[name].reason, size)
+            reason, size = verdicts[name].reason, 0
             if isinstance(result, ScratchError):
                 self._failures[name] = result
+                reason = str(result)
+            elif result is not None:
+                size = result.size
+            self._listener.finished(job.action, how, seconds, reason, size)
             if result is not None:
                 results[name] = result
         return results

@@ -55,8 +55,8 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """*work* ended after *seconds*, with *size* bytes made or found; a failure may be told by its
-    task alone."""
+    """*work* ended after *seconds*, with *size* bytes made or found, because of *reason*: of a
+    failure the error, or "" where its task alone tells that."""
 
     work: Work
     outcome: Outcome

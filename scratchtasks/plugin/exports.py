@@ -1,11 +1,13 @@
 """What a run puts into `dist/`: a layout for each image, and the summary of all."""
 
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from scratchtasks.config.names import SERVICE_NAME_PATTERN
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.errors import SinkError
@@ -121,12 +123,14 @@ class Exports:
     def write_summary(self) -> None:
         """Bring `dist/images.json` up to date with the images made by this run.
 
-        Services that are gone leave it too, and `dist/`, once a run has asked about images; so
-        does what was cleaned.
+        Services that are gone leave it too, and `dist/`, once a run has asked about images, or
+        there is none left to ask about; so does what was cleaned.
 
         Raises: StoreError.
         """
-        is_short = not self._names >= (self._told or {}).keys()
+        told = self._told if self._names else self._summary.entries()
+        # A command that only asks (`why`, `info`) removes nothing, and waits for nobody.
+        is_short = self._session.is_at_work and not self._names >= (told or {}).keys()
         if self._made or is_short or self._has_cleaned:
             self._session.lock()
             sound = () if self._has_cleaned else self.sound
@@ -135,9 +139,11 @@ class Exports:
                 turn.acquire(lambda _: None)
                 gone = self._summary.write(self._made.values(), self._names, sound)
             for name in gone:
+                if re.fullmatch(SERVICE_NAME_PATTERN, name) is None:
+                    continue  # no service had it: it would lead out of the folder, say
                 with suppress(SinkError):  # it holds files of the user's
                     layout.remove(os.path.join(self._folder, name))
-            if self._has_cleaned:
+            if self._has_cleaned or gone:
                 with suppress(OSError):  # something is left in it
                     os.rmdir(self._folder)
             self._made, self._has_cleaned = {}, False

@@ -37,8 +37,9 @@ _FORGETTING = frozenset({"clean", "forget", "ignore", "reset-dep", "cache"})
 _SHOWING = frozenset({"clean", "forget", "help", "ignore", "info", "list", "tabcompletion"})
 """Commands that need names of tasks, and seldom more."""
 
-_READ = frozenset({"cache", "help", "info", "list", "pins", "schedule", "tabcompletion", "why"})
-"""Commands whose output is all there is to them: nobody misses the rest of it after `| head`."""
+_READ = frozenset({"cache", "help", "info", "list", "schedule", "tabcompletion", "why"})
+"""Commands whose output is all there is to them: nobody misses the rest of it after `| head`.
+`pins` is one too once it has asked upstream: a registry that hangs up must not end it."""
 
 _ALONE = frozenset({"--help", "--version", "dumpdb", "help", "schedule", "tabcompletion"})
 """Those of them, as the first word, that do without tasks: no loader is asked."""
@@ -78,6 +79,9 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
+        if "" in sys.argv[1:]:  # doit looks at the first letter of each, ahead of any handler
+            sys.stderr.write("ERROR: wanted a task, got '': is a variable of a script not set?\n")
+            sys.exit(3)
         if None in (sys.stdin, sys.stdout, sys.stderr):
             from .streams import open_closed
 

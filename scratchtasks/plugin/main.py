@@ -124,7 +124,9 @@ def _with_trace(arguments: Sequence[str], folder: str) -> list[str]:
 
 
 def _doit(root: str, arguments: list[str], folder: str) -> int:
-    from doit.doit_cmd import DoitMain
+    from configparser import Error
+
+    from doit.doit_cmd import DoitConfig, DoitMain
 
     class Scratch(DoitMain):  # type: ignore[misc]
         BIN_NAME = "scratch"
@@ -133,8 +135,13 @@ def _doit(root: str, arguments: list[str], folder: str) -> int:
         # What pyproject.toml or doit.cfg says goes before extra_config.
         config = {"GLOBAL": {"loader": "scratch"}, "resolve": {"started_in": folder}}
         doit = Scratch(extra_config=config)
-    except ValueError as error:
-        return _refuse(f"{os.path.join(root, 'pyproject.toml')}: {error}")
+    except (ValueError, OSError, Error):
+        for name in filter(os.path.exists, ("pyproject.toml", "doit.cfg")):
+            try:
+                DoitConfig().loads([name])
+            except (ValueError, OSError, Error) as error:
+                return _refuse(f"{os.path.join(root, name)}: {' '.join(str(error).split())}")
+        raise
     return int(doit.run(arguments) or 0)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from scratchtasks.core.action import Action
-from scratchtasks.core.digest import digest_of
+from scratchtasks.core.action import Action, Input
+from scratchtasks.core.digest import Digest, digest_of
 from scratchtasks.core.errors import (
     ConfigError,
     ConfigErrors,
@@ -59,6 +59,23 @@ class Pinning:
             world = self._session.world
             env = {**world.env, **_OFFLINE_ENV}
             self._session.use_world(replace(world, is_offline=True, env=env))
+
+    def look_again(self) -> None:
+        """Take scratch.lock as it is now: another run was at work.
+
+        Raises: ConfigError where another file that declares the workspace has changed: what was
+        read of it would be built with sources of today.
+        """
+        session = self._session
+        for path, read in session.sources.items():
+            now = session.world.files.observe(Input("file", path))
+            if now == read:
+                continue
+            if path != self._lock:
+                what = "was changed while another run was at work"
+                raise ConfigError(path, what, "run doit again")
+            pins = LockFile(self._world.root, self._lock).pins or {}
+            session.adopt_pins(pins, self._lock, Digest(now))
 
     def settle(self, names: Sequence[str]) -> None:
         """See to it that all that the actions *names* fetch is pinned, and written down.

@@ -77,6 +77,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         self._lock = threading.Lock()
         self._batches: dict[str, set[str]] = {}
         self._outcomes: dict[str, Outcome] = {}
+        self._failures: dict[str, str] = {}
         self._hits = 0
         self._done = 0
         self._total = 0
@@ -176,6 +177,8 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         super().complete_run()
         self._unsubscribe()
         self._leave()
+        for failure in filter(None, self._failures.values()):
+            self._error(failure)  # that of a task to which doit has not come any more
         plan = self._plan
         if plan is not None and plan.count:
             seconds = time.monotonic() - self._events.began
@@ -224,6 +227,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
             # What another process has made is at hand in this one.
             if event.outcome != "hit" or work.name not in self._outcomes:
                 self._outcomes[work.name] = event.outcome
+                self._failures[work.name] = event.reason if event.outcome == "failed" else ""
             self._hits += event.outcome == "hit"
         self._retire(work.name)
         if event.outcome == "ran" and not work.is_probe:

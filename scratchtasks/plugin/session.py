@@ -114,12 +114,19 @@ class Session:
         self._pid = os.getpid()
         self._started_in = os.getcwd()
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether this is the run that may write in the workspace."""
+        return self._lock.is_held or self._is_nested
+
     def lock(self) -> None:
-        """Be the only run in this workspace; says whom it waits for.  Raises: StoreError.
+        """Be the only run in this workspace; says whom it waits for.
 
         A run that one of the holder's own tasks or genrules has started goes ahead.
+
+        Raises: StoreError; ConfigError when what declares the workspace has changed meanwhile.
         """
-        if self._lock.is_held or self._is_nested:
+        if self.is_at_work:
             return
         has_waited = False
 
@@ -141,6 +148,7 @@ class Session:
         if has_waited:
             self.engine.reset()
             self.exports.reset()
+            self.pinning.look_again()
         ignored = os.path.join(self.world.scratch, ".gitignore")
         if not os.path.lexists(ignored):  # as it is the first run here: nothing in it is source
             write_atomic(ignored, b"*\n")

@@ -52,8 +52,8 @@ class Process(NamedTuple):
     session: int
 
 
-def install(cancel: Callable[[], None], events: Events) -> Callable[[], None]:
-    """From now on SIGINT, SIGTERM and SIGHUP end the run; returns what undoes that.
+def install(cancel: Callable[[], None], events: Events) -> None:
+    """From now on SIGINT, SIGTERM and SIGHUP end the run.
 
     The first signal calls *cancel* (which must take no lock: it runs inside the handler), emits
     Interrupted, sends SIGTERM to the commands of users' own tasks (after a SIGINT: a second
@@ -67,28 +67,14 @@ def install(cancel: Callable[[], None], events: Events) -> Callable[[], None]:
     ever, and hold the workspace's lock.
     """
     if threading.current_thread() is not threading.main_thread():
-        return _nothing
-    before = {
-        number: old
-        for number in _SIGNALS
-        if (old := signal.getsignal(number)) not in (signal.SIG_IGN, None)
-    }
+        return
     ending = _Ending(cancel, events)
-    for number in before:
-        signal.signal(number, ending.handle)
-    fd = signal.set_wakeup_fd(ending.bell, warn_on_full_buffer=False)
+    for number in _SIGNALS:
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            signal.signal(number, ending.handle)
+    signal.set_wakeup_fd(ending.bell, warn_on_full_buffer=False)
     os.register_at_fork(after_in_child=partial(ending.fork, os.getpid()))
     atexit.register(ending.wait)
-
-    def undo() -> None:
-        if not ending.has_begun:
-            for number, old in before.items():
-                signal.signal(number, old)
-            atexit.unregister(ending.wait)
-            ending.leave()
-            signal.set_wakeup_fd(fd)
-
-    return undo
 
 
 def end_with_parent(parent: int) -> None:
@@ -149,20 +135,16 @@ class _Ending:
         threading.Thread(target=self._watch, args=(ear,), name="signals", daemon=True).start()
 
     def fork(self, parent: int) -> None:
-        """In a child that *parent* has just forked."""
-        self.leave()
-        if "multiprocessing.popen_fork" in sys.modules:  # else one that scans: it ends by itself
-            self._parent = parent
-            end_with_parent(parent)
-
-    def leave(self) -> None:
-        """End the watcher; in a forked child, leave the parent's in peace."""
+        """In a child that *parent* has just forked: leave its watcher in peace."""
         if not self._has_left:
             self._has_left = True
             fd = signal.set_wakeup_fd(-1)
             if fd != self.bell:
                 signal.set_wakeup_fd(fd)
             os.close(self.bell)
+        if "multiprocessing.popen_fork" in sys.modules:  # else one that scans: it ends by itself
+            self._parent = parent
+            end_with_parent(parent)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         if _is_queue_changing(frame):
@@ -201,11 +183,7 @@ class _Ending:
     def _watch(self, ear: int) -> None:
         number = 0
         while number not in _SIGNALS:  # some other may have a handler of somebody's
-            heard = os.read(ear, 1)
-            if not heard:
-                os.close(ear)
-                return
-            number = heard[0]
+            (number,) = os.read(ear, 1)
         while not self._is_heard:
             main = threading.main_thread().ident
             assert main is not None
@@ -306,7 +284,3 @@ def _send(number: int, processes: Iterable[Process]) -> None:
 def _nothing_of(lost: Any) -> None:
     """Says nothing of an exception that Python has lost: of an interrupted run, or of what that
     left half made."""
-
-
-def _nothing() -> None:
-    """What undoes nothing."""

@@ -5,12 +5,12 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.names import is_match
 from scratchtasks.execute.stamp import read_stamp
-from scratchtasks.store.atomic import write_atomic
+from scratchtasks.store.atomic import storage_error, write_atomic
 from scratchtasks.store.signature import list_folder
 
 from .service_folders import SERVICE_FILE
@@ -58,23 +58,33 @@ def inputs_of(
 
 def write_inputs(path: str, session: "Session", names: Iterable[str], *, has_failed: bool) -> None:
     """Write the workspace's root and `inputs_of` to *path* as JSON: `{"root": path, "inputs":
-    [[kind, path, pattern, value]]}`.
+    [[kind, path, pattern, value]]}`.  A *path* in `/dev/fd/` is a file of whoever has started us.
 
     Raises: StoreError.
     """
     inputs = inputs_of(session, names, has_failed=has_failed)
     listed = [[*item, inputs[item]] for item in sorted(inputs)]
-    value = {"root": session.world.root, "inputs": listed}
-    write_atomic(os.path.abspath(path), json.dumps(value).encode("utf-8", "surrogateescape"))
-
-
-def read_inputs(path: str) -> tuple[str, dict[Input, str]] | None:
-    """The root and the inputs that write_inputs wrote; None when it did not come to that."""
+    value = json.dumps({"root": session.world.root, "inputs": listed}).encode()
+    if not path.startswith("/dev/fd/"):
+        write_atomic(os.path.abspath(path), value)
+        return
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            told = json.load(file)
-    except (OSError, ValueError):
+        with open(path, "wb") as file:
+            file.write(value)
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def read_inputs(file: IO[bytes]) -> tuple[str, dict[Input, str]] | None:
+    """The root and the inputs that write_inputs wrote to *file*, which is empty afterwards; None
+    when it did not come to that."""
+    file.seek(0)
+    try:
+        told = json.loads(file.read())
+    except ValueError:
         return None
+    finally:
+        file.truncate(0)
     return told["root"], {Input(*item): value for *item, value in told["inputs"]}
 
 

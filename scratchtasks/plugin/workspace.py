@@ -60,7 +60,6 @@ class Workspace:
         self._rules = _several("rules", rules, _is_rule, "what genrule(…) returns")
         self._session: Session | None = None
         self._sources: dict[str, str] = {}
-        self._lost: list[ConfigError] = []
         # An attribute of the object only: doit would call it on the imported class as well.
         self.create_doit_tasks = self._doit_tasks
         # Where doit's own loader is at work it finds our settings as those of dodo.py; one that
@@ -111,6 +110,7 @@ class Workspace:
 
     def _finish(self) -> None:
         if self._session is not None:
+            self._session.lock()  # a run of doit's own loader that had nothing to do has not yet
             self._session.finish()
 
     def watch_signals(self) -> None:
@@ -124,7 +124,8 @@ class Workspace:
         """What earlier runs knew; to be asked before `session` is made."""
         from .memory import Memory
 
-        declared = repr((self._globs, self._images, self._rules, self._folders, self._lost))
+        found = (self._folders, self._found[1])
+        declared = repr((self._globs, self._images, self._rules, *found))
         return Memory(self.root, os.environ, declared)
 
     def session(self, others: Mapping[str, str] = _NONE) -> "Session":
@@ -193,8 +194,9 @@ class Workspace:
             faults += error.errors
         services: list[Service] = []
         left_out = frozenset(others.values())
-        faults += self._lost
-        for pattern in (each for each in self._globs if not self._found[each] and not self._lost):
+        found, lost = self._found
+        faults += lost
+        for pattern in (each for each in self._globs if not found[each] and not lost):
             if has_signs(pattern):
                 sys.stderr.write(
                     f"scratchtasks: no {SERVICE_FILE} in {pattern}\n"
@@ -260,14 +262,15 @@ class Workspace:
         return parse_workspace(text, "scratch.toml")
 
     @cached_property
-    def _found(self) -> dict[str, list[str]]:
-        """The folders of services that each of the globs finds."""
-        return {pattern: service_folders(self.root, pattern, self._lost) for pattern in self._globs}
+    def _found(self) -> tuple[dict[str, list[str]], list[ConfigError]]:
+        """The folders of services that each of the globs finds, and what cannot be looked into."""
+        lost: list[ConfigError] = []
+        return {glob: service_folders(self.root, glob, lost) for glob in self._globs}, lost
 
     @cached_property
     def _folders(self) -> list[str]:
         """Folders of services, relative to the root with `/`, sorted."""
-        found = {os.path.normpath(path) for paths in self._found.values() for path in paths}
+        found = {os.path.normpath(path) for paths in self._found[0].values() for path in paths}
         return sorted("" if folder == "." else folder for folder in found)
 
     def _read(self, name: str) -> str | None:

@@ -2,19 +2,22 @@
 
 import fcntl
 import os
+import stat
 import threading
 from collections.abc import Callable
 
+from scratchtasks.core.errors import StoreError
+
 from .atomic import storage_error
-from .owner import stat_of_process
+from .owner import owner_in, stat_of_process, this_process
 
 
 class WorkspaceLock:
     """An exclusive flock(2) on the file *path* (absolute, `.scratch/lock`).
 
-    The file holds the holder's pid, for messages only: what counts is the kernel's lock, so
-    neither `kill -9` nor a power loss leaves a stale one.  Programs that we start do not inherit
-    it.  Also a context manager that releases on exit.
+    The file holds who the holder is, for messages and its own children: what counts is the
+    kernel's lock, so neither `kill -9` nor a power loss leaves a stale one.  Programs that we
+    start do not inherit it.  Also a context manager that releases on exit.
     """
 
     def __init__(self, path: str) -> None:
@@ -31,10 +34,10 @@ class WorkspaceLock:
         """Take the lock, waiting for as long as somebody else has it; Ctrl-C ends the wait.
 
         *on_wait* is called, once, only if there is a wait, with the pid of the holder (0 when
-        it cannot be told).  Taking a lock that this object holds does nothing; threads that take it
-        at once get it together.
+        it cannot be told, or is one of another container or machine).  Taking a lock that this
+        object holds does nothing; threads that take it at once get it together.
 
-        Raises: StoreError when the file cannot be written or locked.
+        Raises: StoreError when the file cannot be written or locked, or is no file.
         """
         is_told = False
 
@@ -74,6 +77,9 @@ class WorkspaceLock:
         os.makedirs(os.path.dirname(self._path), exist_ok=True)
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):  # a FIFO holds no pid and cannot be cut
+                what = "wanted a file, got a FIFO, socket or device"
+                raise StoreError(self._path, what, "move it elsewhere")
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -81,7 +87,7 @@ class WorkspaceLock:
             if not _is_at(fd, self._path):
                 os.close(fd)
                 return -1
-            _write_pid(fd)
+            _write_owner(fd)
         except BaseException:
             os.close(fd)
             raise
@@ -89,9 +95,10 @@ class WorkspaceLock:
 
 
 def is_ancestor(pid: int) -> bool:
-    """Whether process *pid* started this one, or started what did; False without a /proc."""
+    """Whether process *pid* started this one, or started what did; False for 0, and without a
+    /proc."""
     current = os.getpid()
-    while current > 1:
+    while current > 1 and pid:  # what `docker exec` starts has the parent 0
         try:
             current = int(stat_of_process(current)[1])
         except (OSError, ValueError, IndexError):
@@ -101,17 +108,19 @@ def is_ancestor(pid: int) -> bool:
     return False
 
 
-def _write_pid(fd: int) -> None:
+def _write_owner(fd: int) -> None:
     try:
         os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        os.pwrite(fd, f"{this_process()}\n".encode(), 0)
     except OSError:
-        pass  # on a full disk one must still be able to collect; the pid is for messages only
+        pass  # on a full disk one must still be able to collect
 
 
 def _holder(fd: int) -> int:
-    text = os.pread(fd, 32, 0).strip()
-    return int(text) if text.isdigit() else 0
+    owner, here = owner_in(os.pread(fd, 200, 0).decode(errors="replace").strip()), this_process()
+    # Pids are of one pid namespace: in a container the holder may be 1, as our own first ancestor.
+    is_here = owner is not None and (owner.space, owner.boot) == (here.space, here.boot)
+    return owner.pid if owner is not None and is_here else 0
 
 
 def _is_at(fd: int, path: str) -> bool:

@@ -185,6 +185,20 @@ def test_a_broken_pyproject_is_one_line(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[GLOBAL\n", "File contains no section headers. file: 'doit.cfg', line: 1 '[GLOBAL\\n'"),
+        ("\udcff", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+    ],
+)
+def test_a_broken_doit_cfg_is_one_line(text: str, fault: str, tmp_path: Path) -> None:
+    root = _tree(tmp_path, {"dodo.py": "# scratchtasks\n", "pyproject.toml": _STOCK})
+    (root / "doit.cfg").write_text(text, errors="surrogateescape")
+    (root / "scratch.toml").touch()
+    assert _scratch(root, "list") == (3, "", f"scratch: {root}/doit.cfg: {fault}\n")
+
+
 def test_nothing_heavy_is_imported_to_start() -> None:
     code = (
         "import sys; before = set(sys.modules); import scratchtasks.plugin.main;"

@@ -39,6 +39,19 @@ def test_what_glob_finds_is_found(parts: list[str], tree: Path) -> None:
     assert faults == []
 
 
+def test_links_that_lead_back_are_not_followed_for_ever(tmp_path: Path) -> None:
+    for folder in ("ws/a/x", "ws/b", "far/c"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / SERVICE_FILE).touch()
+    links = {"a/me": ".", "a/x/up": "..", "a/b": "../b", "b/a": "../a", "b/far": "../../far"}
+    for name, target in {**links, "../far/back": "../ws"}.items():
+        (tmp_path / "ws" / name).symlink_to(target)
+    faults: list[ConfigError] = []
+    found = service_folders(str(tmp_path / "ws"), "**", faults)
+    assert sorted(found) == ["a/b", "a/b/far/c", "a/x", "b", "b/a/x", "b/far/c"]
+    assert faults == []
+
+
 @pytest.mark.parametrize("pattern", ["a/*", "a/far", "a/far/*", "a/*/**"])
 def test_a_folder_that_cannot_be_looked_into_is_told(pattern: str, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,23 @@ def test_what_only_shows_ends_with_its_reader(command: str, root: Path) -> None:
 
 def test_the_version_of_scratch_ends_with_its_reader(root: Path) -> None:
     assert unread(root, *_SCRATCH, "--version") == (-signal.SIGPIPE, b"")
+
+
+def test_a_registry_that_hangs_up_is_no_reader_that_is_gone(root: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as registry:
+        host = f"127.0.0.1:{registry.getsockname()[1]}"
+        files = f'[image]\nfiles = [{{ from = "image:{host}/x:1", src = "/x", dest = "/x" }}]\n'
+        write(root, {"services/api/service.toml": f'[binary]\nrule = "go_binary"\n{files}'})
+        argv = (sys.executable, "-m", "doit", "pins")
+        with subprocess.Popen(argv, cwd=root, stdout=subprocess.PIPE) as pins:
+            with registry.accept()[0] as connection:
+                status = Path(f"/proc/{pins.pid}/status").read_text()
+                connection.recv(9999)
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            out, _ = pins.communicate(timeout=60)
+    ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
+    assert ignored >> signal.SIGPIPE - 1 & 1
+    assert b"\nupstream is not known: HEAD " in out
 
 
 def test_what_changes_something_goes_on_without_its_reader(root: Path) -> None:

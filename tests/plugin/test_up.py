@@ -132,6 +132,12 @@ def test_up_and_down(site: Site, engine: DockerClient, name: str, tmp_path: Path
     assert said_at(port) == "first [10.0.0.7]"
     again = site.doit("up", f"//services/{name}:image", "-p", f"{name}:{port}:8080")
     assert again.out.endswith(f"scratch-{name} is up to date: {url}{logs}")
+    untold = site.run("up", name, "-p", f"{port}:8080", "--inputs", "/dev/null/x")
+    assert (untold.code, untold.err) == (
+        1,
+        f"{name}:latest is already loaded\n"
+        "error: /dev/null/x: cannot be written: not a directory\n",
+    )
     other = site.doit("up", name, "WORD=from here", "-p", f"{port}:8080")
     assert other.out.endswith(f"scratch-{name} replaced: {url}{logs}")
     assert said_at(port) == "from here [10.0.0.7]"
@@ -398,17 +404,23 @@ def test_watch_sees_that_a_folder_above_is_renamed(
     tool = site.root / f"teams/a/services/{name}/tool"
     tool.write_bytes(compile_server(tmp_path / "tool"))
     tool.chmod(0o755)
+    site.env["TMPDIR"] = str(tmp_path / "private")
+    (tmp_path / "private").mkdir()
     watching = Watching(site, name)
     try:
         watching.until(lambda: watching.rounds() == 1)
         watching.settle()
+        pid = watching.process.pid
+        (waiting,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        os.kill(int(waiting), signal.SIGKILL)  # another takes its place
         (site.root / "teams/a").rename(site.root / "teams/b")
         watching.until(lambda: watching.rounds() == 2)
         assert "watch: teams/a changed\n" in watching.said
         assert f"//teams/b/services/{name}:binary  Prebuilt" in watching.said
     finally:
-        watching.process.terminate()
+        watching.process.kill()
         watching.process.wait()
+    assert list((tmp_path / "private").iterdir()) == []
     site.doit("up", "--down", name)
 
 
@@ -420,8 +432,6 @@ def test_a_terminal_that_closes_ends_watching(
     tool = site.root / f"services/{name}/tool"
     tool.write_bytes(compile_server(tmp_path / "tool"))
     tool.chmod(0o755)
-    site.env["TMPDIR"] = str(tmp_path / "private")
-    (tmp_path / "private").mkdir()
     watching = Watching(site, name)
     try:
         watching.until(lambda: watching.rounds() == 1)
@@ -431,7 +441,6 @@ def test_a_terminal_that_closes_ends_watching(
         watching.process.kill()
         watching.process.wait()
     assert "watch: ended; containers keep running" in watching.said
-    assert list((tmp_path / "private").iterdir()) == []
     site.doit("up", "--down", name)
 
 

@@ -36,10 +36,10 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def stamps_to_read(site: Site) -> list[Path]:
-    """All stamps, and nothing that spares the next run to read them."""
+def files_to_read(site: Site, folder: str) -> list[Path]:
+    """All files in *folder* of `.scratch`, and nothing that spares the next run to read them."""
     shutil.rmtree(site.root / ".scratch" / "memo")
-    return files_below(site.root / ".scratch" / "stamps")
+    return files_below(site.root / ".scratch" / folder)
 
 
 def check_mended(site: Site, images: dict[str, str]) -> None:
@@ -74,7 +74,7 @@ def test_every_damaged_blob_is_made_again(built: Site) -> None:
 @pytest.mark.parametrize("size", [0, 100])
 def test_truncated_entries_and_stamps_are_misses(folder: str, size: int, built: Site) -> None:
     images = built.images()
-    for path in files_below(built.root / ".scratch" / folder):
+    for path in files_to_read(built, folder):
         os.truncate(path, size)
     check_mended(built, images)
 
@@ -83,7 +83,8 @@ def test_truncated_entries_and_stamps_are_misses(folder: str, size: int, built: 
 @pytest.mark.parametrize("data", [b"garbage" * 99, b"SQLite format 3\0" + bytes(4096)])
 def test_a_damaged_database_is_begun_anew(name: str, data: bytes, built: Site) -> None:
     images = built.images()
-    (built.root / ".scratch" / name).write_bytes(data)
+    (path,) = [path for path in files_to_read(built, "") if path.name == name]
+    path.write_bytes(data)
     check_mended(built, images)
 
 
@@ -104,10 +105,23 @@ def test_a_file_in_the_place_of_a_folder_is_told(name: str, tmp_path: Path) -> N
     site.doit("binary:c")
 
 
+def test_a_fifo_in_the_place_of_the_lock_is_told(built: Site) -> None:
+    path = built.root / ".scratch/lock"
+    path.unlink()
+    os.mkfifo(path)
+    message = f"{path}: wanted a file, got a FIFO, socket or device\n    hint: move it elsewhere\n"
+    assert built.doit().summary == "2 images up to date"
+    ran = built.run("-a")
+    assert (ran.code, ran.out, ran.err) == (3, "", f"ERROR: {message}")
+    assert f"error: {message}" in built.run("clean").err
+    path.unlink()
+    assert built.doit().actions == []
+
+
 @pytest.mark.parametrize("text", ["[]", '{"key": 1}', '{"key": "x", "base": "", "result": null}'])
 def test_garbage_stamps_are_misses(text: str, built: Site) -> None:
     images = built.images()
-    for path in stamps_to_read(built):
+    for path in files_to_read(built, "stamps"):
         path.write_text(text)
     check_mended(built, images)
 
@@ -120,7 +134,7 @@ def _other_digit(match: re.Match[bytes]) -> bytes:
 def test_a_digit_that_changed_in_a_stamp_is_noticed(what: bytes, built: Site) -> None:
     """Each is still JSON of the right form, and would be believed."""
     images = built.images()
-    for path in stamps_to_read(built):
+    for path in files_to_read(built, "stamps"):
         data = path.read_bytes()
         facts, results = data.partition(b'"facts":')[::2]
         changed = re.sub(what + b"[0-9a-f]", _other_digit, results)
@@ -131,7 +145,7 @@ def test_a_digit_that_changed_in_a_stamp_is_noticed(what: bytes, built: Site) ->
 @pytest.mark.parametrize("seed", range(4))
 def test_any_bit_that_changed_in_a_stamp_is_noticed(seed: int, built: Site) -> None:
     images, random = built.images(), Random(seed)
-    for path in stamps_to_read(built):
+    for path in files_to_read(built, "stamps"):
         data = bytearray(path.read_bytes())
         data[random.randrange(len(data))] ^= 1 << random.randrange(8)
         path.write_bytes(data)

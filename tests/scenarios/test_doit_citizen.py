@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,26 @@ from .workspaces import (
     site_of,
 )
 
+LIB = 'package lib\n\nconst Word = "{word}"\n'
 BINARY = ["//services/api:binary GoCompile"]
 IMAGE = [f"{ETC} Stage", *BINARY, "//services/api:image Image", "//services/api:rootfs Rootfs"]
+
+
+Saying = Callable[[str], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def saying(tmp_path_factory: pytest.TempPathFactory) -> Saying:
+    """The images of a shop whose library says a word, built from nothing, once for each word."""
+
+    @cache
+    def images(word: str) -> dict[str, str]:
+        site = shop(tmp_path_factory.mktemp("saying"))
+        site.write({"lib/lib.go": LIB.format(word=word)})
+        site.doit()
+        return site.images()
+
+    return images
 
 
 @pytest.mark.parametrize(
@@ -65,6 +85,14 @@ def test_words_that_nothing_answers_to(word: str, message: str, tmp_path: Path) 
     assert not (site.root / "dist").exists()
 
 
+def test_an_empty_word_is_one_line(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    for words in (("",), ("list", "image:api", "")):
+        ran = site.run(*words)
+        message = "ERROR: wanted a task, got '': is a variable of a script not set?\n"
+        assert (ran.code, ran.out, ran.err) == (3, "", message)
+
+
 def test_list_is_by_name_with_labels_and_builds_nothing(tmp_path: Path) -> None:
     site = shop(tmp_path)
     listed = site.doit("list", "--all").out
@@ -95,7 +123,7 @@ def test_list_tells_the_state(tmp_path: Path) -> None:
     assert state_of(site, "image:api") == "R"
     site.doit()
     assert state_of(site, "image:api") == "U"
-    site.write({"lib/lib.go": 'package lib\n\nconst Word = "x"\n'})
+    site.write({"lib/lib.go": LIB.format(word="x")})
     assert state_of(site, "image:api") == "R"
     assert state_of(site, "image:web") == "U"
 
@@ -112,7 +140,7 @@ def test_info_says_why_in_plain_words(tmp_path: Path) -> None:
     assert "it was never built here" in site.run("info", "binary:api").out
     assert "    - asks the engine each time what it lacks (" in site.run("info", "load:api").out
     site.doit()
-    site.write({"lib/lib.go": 'package lib\n\nconst Word = "x"\n'})
+    site.write({"lib/lib.go": LIB.format(word="x")})
     told = site.run("info", "binary:api").out
     assert "lib/lib.go changed" in told
     assert " object at 0x" not in told
@@ -169,9 +197,10 @@ def test_scratch_takes_a_label_of_the_folder_it_is_started_in(tmp_path: Path) ->
     assert done.stdout.decode().startswith("//services/api:binary  GoCompile")
 
 
-def test_without_our_loader_results_are_right_and_it_says_so_once(tmp_path: Path) -> None:
+def test_without_our_loader_results_are_right_and_it_says_so_once(
+    saying: Saying, tmp_path: Path
+) -> None:
     site = shop(tmp_path)
-    clean = site.clean_build(tmp_path / "clean")
     (site.root / "pyproject.toml").write_text("")
     ran = site.doit()
     assert ran.err == (
@@ -179,12 +208,12 @@ def test_without_our_loader_results_are_right_and_it_says_so_once(tmp_path: Path
         ' `loader = "scratch"` under [tool.doit] in pyproject.toml, or use `scratch` in a'
         " subfolder\n"
     )
-    assert site.images() == clean
+    assert site.images() == saying("lib")
     assert site.doit().actions == []
     assert site.doit("//services/api:image").actions == []
-    site.write({"lib/lib.go": 'package lib\n\nconst Word = "x"\n'})
+    site.write({"lib/lib.go": LIB.format(word="one")})
     assert "//services/api:image Image" in site.doit("image:api").actions
-    assert site.images() == site.clean_build(tmp_path / "clean2")
+    assert site.images() == saying("one")
 
 
 USERS = """
@@ -260,13 +289,13 @@ def test_a_task_of_the_users_own_runs_when_an_image_is_another(tmp_path: Path) -
     assert (site.root / "told.txt").read_text() not in ("", first)
 
 
-def test_a_task_of_the_users_own_may_run_doit(tmp_path: Path) -> None:
+def test_a_task_of_the_users_own_may_run_doit(saying: Saying, tmp_path: Path) -> None:
     nested = (
         f'def task_again():\n    return {{"actions": ["{sys.executable} -m doit image:api"]}}\n'
     )
     site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": DODO + nested})
     site.doit("again", "image:web")
-    assert site.images() == site.clean_build(tmp_path / "clean", "image")
+    assert site.images() == saying("lib")
 
 
 def test_the_users_configuration_goes_before_ours(tmp_path: Path) -> None:
@@ -317,7 +346,7 @@ DELAYED = "import doit\n\n\n@doit.create_after()" + GENERATES
 @pytest.mark.parametrize("words", [["generate", "image"], []], ids=["named", "default"])
 @pytest.mark.parametrize("theirs", [GENERATES, DELAYED], ids=["at once", "delayed"])
 def test_what_a_users_task_writes_is_in_the_images_built_after_it(
-    theirs: str, words: list[str], loader: str, tmp_path: Path
+    theirs: str, words: list[str], loader: str, saying: Saying, tmp_path: Path
 ) -> None:
     site = shop(tmp_path)
     default = '\nDOIT_CONFIG = {"default_tasks": ["generate", "image"]}\n'
@@ -326,7 +355,7 @@ def test_what_a_users_task_writes_is_in_the_images_built_after_it(
     for word in ("one", "two"):
         site.write({"word.txt": word})
         site.doit(*words)
-        assert site.images() == site.clean_build(tmp_path / word)
+        assert site.images() == saying(word)
 
 
 def test_what_a_users_task_has_made_stale_is_compiled_by_one_call(tmp_path: Path) -> None:
@@ -347,7 +376,7 @@ def test_what_a_users_task_has_made_stale_is_compiled_by_one_call(tmp_path: Path
 
 @pytest.mark.parametrize("loader", [LOADER, ""], ids=["ours", "doit's"])
 def test_a_users_task_that_writes_sources_may_come_before_all_of_ours(
-    loader: str, tmp_path: Path
+    loader: str, saying: Saying, tmp_path: Path
 ) -> None:
     site = shop(tmp_path)
     dodo = DODO.replace('["services/*"]', '["services/*"], after=["generate"]') + GENERATES
@@ -355,7 +384,7 @@ def test_a_users_task_that_writes_sources_may_come_before_all_of_ours(
     for word in ("one", "two", "three"):
         site.write({"word.txt": word})
         site.doit("-n", "3", "image:api", "image:web")
-        assert site.images() == site.clean_build(tmp_path / word)
+        assert site.images() == saying(word)
 
 
 def test_what_comes_before_all_of_ours_has_to_be_there(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .workspaces import TWO_SERVICES, Site, shop, site_of
+from .workspaces import LOADER, SERVICE, TWO_SERVICES, Site, shop, site_of
 
 DODO = """from scratchtasks import Workspace, genrule
 
@@ -173,6 +173,33 @@ def test_edits_while_another_run_is_waited_for_are_seen(tmp_path: Path) -> None:
     _, err = second.communicate(timeout=60)
     assert (second.returncode, err) == (0, b"")
     assert site.images() == site.clean_build(tmp_path / "clean", "image")
+
+
+@pytest.mark.parametrize("loader", [LOADER, ""], ids=["ours", "doit's"])
+@pytest.mark.parametrize("name", ["scratch.lock", "services/api/service.toml"])
+def test_what_declares_a_run_that_waits_may_change(name: str, loader: str, tmp_path: Path) -> None:
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": DODO, "gen/slow.sh": SLOW})
+    first = site.start("rule:gen/slow")
+    wait_for(site.root / "gen/child")
+    site.write({"pyproject.toml": loader})
+    second = site.start("image:api")
+    assert second.stderr is not None
+    while b"another doit" not in second.stderr.readline():
+        assert second.poll() is None
+    text = SERVICE + 'ldflags = ["-X main.version=2"]\n'
+    site.write({name: "version = 1\n" if name == "scratch.lock" else text})
+    os.kill(int((site.root / "gen/child").read_text()), signal.SIGTERM)
+    first.communicate(timeout=30)
+    err = second.communicate(timeout=60)[1].decode()
+    if name == "scratch.lock":  # the other run may have completed it: then that is what counts
+        assert (second.returncode, err) == (0, "")
+    else:
+        assert second.returncode in (1, 3)
+        assert err.partition(": ")[2] == (
+            f"{name}: was changed while another run was at work\n    hint: run doit again\n"
+        )
+        site.doit("image:api")
+    assert site.images() == site.clean_build(tmp_path / "clean", "image:api")
 
 
 def test_what_another_run_is_at_work_on_is_not_cleaned(tmp_path: Path) -> None:

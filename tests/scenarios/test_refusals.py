@@ -1,6 +1,7 @@
 """What is refused, word for word, and what happens to everything else."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,6 +29,18 @@ def test_a_compilers_message_appears_once_and_untouched(tmp_path: Path) -> None:
     # Which of the two doit comes to first is not told.
     others = {"2 images, 1 failed, 1 not looked at", "2 images, 1 rebuilt, 1 failed"}
     assert ran.summary in others
+
+
+@pytest.mark.parametrize("options", [(), ("--continue",), ("-n", "2", "-P", "process")])
+def test_all_that_has_failed_is_told_once(options: tuple[str, ...], tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    for name in ("api", "web"):
+        site.write({f"services/{name}/main.go": BAD_GO % name})
+    ran = site.run(*options)
+    assert ran.code in (1, 2)
+    told = re.findall(r"^error: //services/(.*):binary: go build failed .*", ran.err, re.MULTILINE)
+    assert sorted(told) == ["api", "web"]
+    assert ran.summary == "2 images, 2 failed"
 
 
 @pytest.mark.parametrize("options", [("--continue",), ("--continue", "-n", "4")])

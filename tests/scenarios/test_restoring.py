@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .workspaces import ETC, TWO_SERVICES, Site, main_go, shop, site_of
+from .workspaces import ETC, LOADER, TWO_SERVICES, Site, main_go, shop, site_of
 
 FIRST = [
     f"{ETC} Stage",
@@ -68,12 +68,52 @@ def test_a_blob_damaged_in_dist_alone_is_restored(built: Site) -> None:
     assert built.images() == images
 
 
-def test_the_summary_forgets_a_service_that_is_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loader", [LOADER, ""], ids=["ours", "doit's"])
+def test_the_summary_forgets_a_service_that_is_gone(loader: str, tmp_path: Path) -> None:
     site = shop(tmp_path)
+    site.write({"pyproject.toml": loader})
     site.doit()
     (site.root / "services/web/service.toml").unlink()
     assert site.doit().actions == []
     assert list(site.images()) == ["api"]
+
+
+def test_what_is_only_asked_removes_no_image_of_a_service_that_is_gone(built: Site) -> None:
+    images = built.images()
+    (built.root / "services/web").rename(built.root / "aside")
+    assert built.doit("why").out == "1 image up to date\n"
+    built.doit("info", "image:api")
+    built.doit("list", "--status")
+    (built.root / "aside").rename(built.root / "services/web")
+    assert built.images() == images
+    assert built.doit().summary == "2 images up to date"
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")])
+def test_when_the_last_service_is_gone_so_is_dist(options: tuple[str, ...], built: Site) -> None:
+    (built.root / "services").rename(built.root / "aside")
+    assert built.doit(*options).err.startswith("scratchtasks: no service.toml in services/*\n")
+    assert not (built.root / "dist").exists()
+    (built.root / "aside").rename(built.root / "services")
+    assert built.doit().actions == []
+    assert list(built.images()) == ["api", "web"]
+
+
+def test_names_in_the_summary_that_no_service_can_have_remove_nothing(
+    built: Site, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(built.root / "dist/api", mine)
+    summary = built.root / "dist/images.json"
+    told = json.loads(summary.read_text())
+    names = [f"../../../{tmp_path.name}/mine", str(mine), "..", "\ud800", "a\0b", ""]
+    assert (built.root / "dist" / names[0]).samefile(mine)
+    told["images"] += [{**told["images"][0], "name": name} for name in names]
+    summary.write_text(json.dumps(told))
+    files = sorted(mine.rglob("*"))
+    assert built.doit().err == ""
+    assert sorted(mine.rglob("*")) == files
+    assert list(built.images()) == ["api", "web"]
 
 
 def test_switching_back_and_forth_compiles_once(built: Site) -> None:

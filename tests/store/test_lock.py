@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from scratchtasks.core.errors import StoreError
-from scratchtasks.store.lock import WorkspaceLock
+from scratchtasks.store.lock import WorkspaceLock, is_ancestor
+from scratchtasks.store.owner import stat_of_process, this_process
 
 HOLDER = """
 import subprocess, sys
@@ -60,7 +61,7 @@ def test_a_free_lock_is_taken_without_waiting(tmp_path: Path) -> None:
             lock.acquire(unexpected)
             lock.acquire(unexpected)
             assert lock.is_held
-            assert path.read_text() == f"{os.getpid()}\n"
+            assert path.read_text() == f"{this_process()}\n"
         assert not lock.is_held
         assert path.read_text() == ""
         lock.release()
@@ -76,7 +77,7 @@ def test_a_kill_9_of_the_holder_frees_it(tmp_path: Path) -> None:
             lock.acquire(waited.append)
             assert waited == [holder.pid]
             assert holder.wait() == -signal.SIGKILL
-            assert path.read_text() == f"{os.getpid()}\n"
+            assert path.read_text() == f"{this_process()}\n"
 
 
 def test_two_processes_take_turns(tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_ctrl_c_ends_the_wait(tmp_path: Path) -> None:
             waiter.send_signal(signal.SIGINT)
             _, stderr = waiter.communicate(timeout=10)
             assert "KeyboardInterrupt" in stderr
-        assert path.read_text() == f"{os.getpid()}\n"
+        assert path.read_text() == f"{this_process()}\n"
 
 
 def test_a_lock_file_deleted_meanwhile_locks_nobody_out_or_in(tmp_path: Path) -> None:
@@ -159,6 +160,15 @@ def test_a_file_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     )
 
 
+def test_a_fifo_in_its_place_is_an_error(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "lock")
+    with pytest.raises(StoreError) as caught:
+        WorkspaceLock(str(tmp_path / "lock")).acquire(unexpected)
+    assert str(caught.value) == (
+        f"{tmp_path}/lock: wanted a file, got a FIFO, socket or device\n    hint: move it elsewhere"
+    )
+
+
 def test_who_started_us_and_who_did_not() -> None:
     ask = (
         "import os, sys; from scratchtasks.store.lock import is_ancestor; "
@@ -173,6 +183,45 @@ def test_who_started_us_and_who_did_not() -> None:
         )
         stranger.kill()
     assert done.stdout.split() == ["True", "True", "False", "False", "False"]
+
+
+def test_a_parent_of_another_container_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `docker exec` has started has the parent 0, as a holder that cannot be told has."""
+
+    def stat(pid: int) -> list[bytes]:
+        return [b"S", b"0", *stat_of_process(pid)[2:]]
+
+    monkeypatch.setattr("scratchtasks.store.lock.stat_of_process", stat)
+    assert not is_ancestor(0)
+
+
+def test_a_holder_of_another_container_is_no_ancestor(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    script = HOLDER.replace('print("held"', 'print("held by", os.getpid()').replace(
+        "import", "import os,", 1
+    )
+    argv = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "--kill-child",
+    ]
+    with subprocess.Popen(
+        [*argv, sys.executable, "-c", script, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert line(holder) == "held by 1"  # which is an ancestor of ours, too
+        waited: list[int] = []
+        threading.Timer(0.2, holder.kill).start()
+        with WorkspaceLock(str(path)) as lock:
+            lock.acquire(waited.append)
+    assert waited == [0]
+    assert is_ancestor(1)
 
 
 def test_threads_of_one_run_take_it_together(tmp_path: Path) -> None:

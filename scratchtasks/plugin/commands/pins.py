@@ -30,6 +30,7 @@ class Pins(DoitCmdBase):  # type: ignore[misc]
 
     def _execute(self, pos_args: list[str], json: bool) -> int:
         from scratchtasks.plugin.refreshing.shipped import shipped
+        from scratchtasks.plugin.streams import end_with_reader
         from scratchtasks.refresh.report_text import table
 
         if pos_args:
@@ -39,6 +40,7 @@ class Pins(DoitCmdBase):  # type: ignore[misc]
             rows, fault = shipped(session, time.time())
         except ScratchError as error:
             raise InvalidCommand(str(error)) from None
+        end_with_reader()  # from here on no registry is written to
         if json:
             self.outstream.write(_json([row.to_json() for row in rows], fault))
             return 0

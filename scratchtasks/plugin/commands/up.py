@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from doit.cmd_run import Run
 from doit.exceptions import InvalidCommand
 
-from scratchtasks.core.errors import ConfigError, ScratchError, SinkError, did_you_mean
+from scratchtasks.core.errors import ConfigError, ScratchError, SinkError, StoreError, did_you_mean
 from scratchtasks.core.span import span
 from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.running import parse_choices, wanted
@@ -98,6 +98,16 @@ class Up(Run):  # type: ignore[misc]
         self._args, self._is_down = args, params["down"]
         self._inputs = params["inputs"]
         self._names: list[str] = []
+        try:
+            return self._run(params)
+        except (SinkError, StoreError) as error:
+            sys.stderr.write(f"error: {error}\n")
+            return 1
+        except ScratchError as error:
+            raise InvalidCommand(str(error)) from None
+
+    def _run(self, params: Any) -> int:
+        """Raises: ScratchError."""
         has_failed = True
         try:
             self._choices = parse_choices(
@@ -112,11 +122,7 @@ class Up(Run):  # type: ignore[misc]
                 self._take_down(session, with_volumes=params["volumes"])
             elif code in (0, 1) and not self._bring_up(session):
                 code = code or 1
-        except SinkError as error:
-            sys.stderr.write(f"error: {error}\n")
-            return 1
-        except ScratchError as error:
-            raise InvalidCommand(str(error)) from None
+            return code
         except (KeyboardInterrupt, SystemExit):
             self._inputs = ""  # who has interrupted us does not read it
             raise
@@ -127,7 +133,6 @@ class Up(Run):  # type: ignore[misc]
                 write_inputs(
                     self._inputs, session_of(self.loader), self._names, has_failed=has_failed
                 )
-        return code
 
     def words_of_tasks(self) -> list[str]:
         """The tasks that `choose` will choose, where that is clear without a session."""

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 from doit.cmd_run import Run
 from doit.exceptions import InvalidCommand
@@ -61,9 +61,8 @@ class Watch(Up):
             if old is not signal.SIG_IGN:  # nohup
                 signal.signal(number, ending.begin)
         try:
-            with tempfile.TemporaryDirectory(prefix="scratch-watch-") as folder:
-                inputs = os.path.join(folder, "inputs")
-                words = ["up", f"--inputs={inputs}", *self.words, *given]
+            with tempfile.TemporaryFile() as inputs:  # without a name: a SIGKILL leaves nothing
+                words = ["up", f"--inputs=/dev/fd/{inputs.fileno()}", *self.words, *given]
                 return _Watcher(words, inputs, args, ending).run()
         except ScratchError as error:
             raise InvalidCommand(str(error)) from None
@@ -86,7 +85,9 @@ class _Ending:
 class _Watcher:
     """Runs *words* with doit whenever what is written to *inputs* changes."""
 
-    def __init__(self, words: list[str], inputs: str, names: list[str], ending: _Ending) -> None:
+    def __init__(
+        self, words: list[str], inputs: IO[bytes], names: list[str], ending: _Ending
+    ) -> None:
         self._words = words
         self._inputs = inputs
         self._names = names
@@ -103,7 +104,6 @@ class _Watcher:
                 code = self._round()
                 if written := read_inputs(self._inputs):
                     root, watched = written
-                    os.unlink(self._inputs)
                 if not watched:
                     return code  # wrong from the start: there is nothing to wait for
                 if code > 2:
@@ -127,7 +127,9 @@ class _Watcher:
 
     def _round(self) -> int:
         """One run of *words*, to its end; returns its exit code.  Another is started to wait."""
-        running = self._standby or self._start()
+        running = self._standby
+        if running is None or running.poll() is not None:  # somebody has killed it
+            running = self._start()
         assert running.stdin is not None
         self._standby = running
         running.stdin.write(b"go\n")
@@ -140,7 +142,12 @@ class _Watcher:
         program = [sys.executable, "-m", "scratchtasks.plugin.standby"]
         # A terminal's Ctrl-C is passed on by `_end`: a second one would end it in the middle of
         # putting back what it was about to replace.
-        return subprocess.Popen([*program, *self._words], stdin=subprocess.PIPE, process_group=0)
+        return subprocess.Popen(
+            [*program, *self._words],
+            stdin=subprocess.PIPE,
+            process_group=0,
+            pass_fds=[self._inputs.fileno()],
+        )
 
     def _end(self) -> None:
         """End what runs; it restores what it was about to replace."""
