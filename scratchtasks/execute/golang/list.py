@@ -20,7 +20,7 @@ from . import offline
 from .embed import embedded_listings
 from .environment import go_env
 from .index import NAMES, WITHOUT, may_lie
-from .packages import FIELDS, Package, closure_of, errors_of, read_packages, standard_of
+from .packages import FIELDS, Package, closure_of, errors_of, read_packages, standard_of, with_swig
 from .place import Place, as_inputs, find_place, nested_modules, outside, shown, steering_files
 from .toolchain import find_go
 
@@ -39,7 +39,7 @@ class GoList:
     packages of the standard library in it, separated by blanks).
     """
 
-    version: int = 3
+    version: int = 4
 
     def identity(self, job: Job, world: World) -> Json:
         """The toolchain, and a go.work from outside.  Raises: ToolchainMissing."""
@@ -67,11 +67,10 @@ class GoList:
         if not listed:
             return outcomes
         done = _go_list(listed[0], list(places.values()), world)
-        packages = {} if done.code else read_packages(done.stdout)
-        ours = (p.folder for p in packages.values() if p.is_local and not p.is_standard)
-        if may_lie(ours):
+        packages = _packages_in(done)
+        if may_lie(package.folder for package in packages.values() if package.is_ours):
             done = _go_list(listed[0], list(places.values()), world, WITHOUT)
-            packages = {} if done.code else read_packages(done.stdout)
+            packages = _packages_in(done)
         is_refused = world.is_offline and offline.is_refused(done.stdout + done.stderr)
         if not is_refused:
             world.processes.show(done.stderr)
@@ -105,6 +104,11 @@ def _go_list(
         env={**go_env(world, platform, place.mod, place.work, place.cwd), **env},
         show_stderr=False,
     )
+
+
+def _packages_in(done: Finished) -> dict[str, Package]:
+    packages = {} if done.code else read_packages(done.stdout)
+    return {path: with_swig(p) if p.is_ours else p for path, p in packages.items()}
 
 
 def _lacking(main: Package | None, packages: Mapping[str, Package]) -> list[str]:
