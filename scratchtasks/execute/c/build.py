@@ -34,7 +34,7 @@ class CBuild:
     both: zig), `name`.
     """
 
-    version = 3
+    version = 4
 
     def identity(self, job: Job, world: World) -> Json:
         compiler = compiler_of(job, world, _sources(job, world)[0])

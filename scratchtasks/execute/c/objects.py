@@ -90,7 +90,7 @@ class CObject:
     outputs: `object`.
     """
 
-    version = 1
+    version = 2
 
     def identity(self, job: Job, world: World) -> Json:
         compiler = compiler_of(job, world, [str(job.action.params["source"])])
