@@ -310,6 +310,25 @@ def test_without_a_go_mod_the_error_says_what_to_do(
     )
 
 
+def test_a_proxys_password_is_not_shown(
+    tmp_path: Path, world_at: WorldAt, shown: list[bytes]
+) -> None:
+    proxy = tmp_path / "proxy"
+    publish(proxy, "example.com/dep", "v1.0.0", {"dep.go": "package dep\n"})
+    files = {
+        "go.mod": f"{MOD}\nrequire example.com/dep v1.0.0\n",
+        "go.sum": go_sum(proxy, ("example.com/dep", "v1.0.0")),
+        "a/main.go": 'package main\n\nimport _ "example.com/dep"\n\nfunc main() {}\n',
+    }
+    write(tmp_path / "ws", files)
+    env = {**os.environ, "GOMODCACHE": str(tmp_path / "none"), "GOSUMDB": "off"}
+    env["GOPROXY"] = "https://me:s3c/ret@127.0.0.1:1/x"
+    _, results = _build(world_at, shown, tmp_path / "ws", {"a": "."}, env=env)
+    said = f"{results['a']} {b' '.join(shown).decode()}"
+    assert "127.0.0.1:1/x" in said
+    assert "s3c" not in said
+
+
 def test_a_go_mod_for_a_newer_go(tmp_path: Path, world_at: WorldAt, shown: list[bytes]) -> None:
     root = tmp_path / "ws"
     write(root, {"go.mod": "module x\n\ngo 1.99.1\n", "a/main.go": _hello("a")})

@@ -18,7 +18,7 @@ from ..operation import Done, Job, Outcome, World
 from ..process import Finished
 from . import offline
 from .embed import embedded_listings
-from .environment import go_env
+from .environment import fit_to_show, go_env
 from .index import NAMES, WITHOUT, may_lie
 from .packages import FIELDS, Package, closure_of, errors_of, read_packages, standard_of, with_swig
 from .place import Place, as_inputs, find_place, nested_modules, outside, shown, steering_files
@@ -73,7 +73,7 @@ class GoList:
             packages = _packages_in(done)
         is_refused = world.is_offline and offline.is_refused(done.stdout + done.stderr)
         if not is_refused:
-            world.processes.show(done.stderr)
+            world.processes.show(fit_to_show(done.stderr, world))
         mains: dict[str, Package] = {}
         for package in packages.values():
             for argument in package.matches:
@@ -124,7 +124,8 @@ def _outcome(
     closure = closure_of(main, packages)
     errors = errors_of(closure)
     if errors:
-        return ActionFailed(label, "\n".join(errors), _hint(errors, place, world))
+        said = fit_to_show("\n".join(errors).encode(errors="replace"), world).decode()
+        return ActionFailed(label, said, _hint(errors, place, world))
     if main.name != "main":
         return ActionFailed(
             label, f"{main.path} is not a program (wanted package main, got {main.name})"
