@@ -43,10 +43,6 @@ class ActionGraph:
     tasks: Mapping[str, Task]
     services: Mapping[str, Service]
 
-    def task_of_label(self, label: str) -> str | None:
-        """The name of the task that answers to *label*, if any."""
-        return next((task.name for task in self.tasks.values() if str(task.label) == label), None)
-
 
 Expand = Callable[[str, Service], str]
 """Replaces the templates of a string; *Service* gives `{name}` and the place for errors."""

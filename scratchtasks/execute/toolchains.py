@@ -24,7 +24,6 @@ class Toolchain:
     *package* is the project on PyPI that it came from, "" for the machine's own.
     """
 
-    name: str
     path: str
     version: str
     identity: Json

@@ -54,7 +54,6 @@ def _find_go(world: World) -> Toolchain:
     check_version("Go", (int(found[1]), int(found[2])), _OLDEST, _HINT)
     version = said.removeprefix("go version ").rpartition(" ")[0]
     return Toolchain(
-        name="go",
         path=path,
         version=version,
         identity={"version": version, "tools": digests, "library": library_digest(root, world)},
