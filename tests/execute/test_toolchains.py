@@ -100,6 +100,20 @@ def test_find_program_takes_the_first_executable_on_an_absolute_path(
     assert find_program("sh", world_at(root, {})) in ("/bin/sh", "/usr/bin/sh")
 
 
+def test_a_folder_of_path_that_cannot_be_looked_into_is_passed_over(
+    tmp_path: Path, world_at: Callable[..., World]
+) -> None:
+    """As root's own after `su`; to root only a link to itself is closed."""
+    closed, wanted = tmp_path / "root", _program(tmp_path / "open" / "tool")
+    closed.symlink_to("root")
+    world = world_at(tmp_path / "ws", {"PATH": f"{closed}/bin:{wanted.parent}"})
+    assert find_program("tool", world) == str(wanted)
+    assert str(tmp_path) in world.files.looks
+    closed.unlink()
+    first = _program(closed / "bin" / "tool")
+    assert find_program("tool", world) == str(first)
+
+
 def test_find_package_names_its_folder_without_importing_it() -> None:
     assert find_package("certifi") == os.path.dirname(certifi.where())
     assert find_package("no_such_package") is None
