@@ -270,11 +270,11 @@ class Engine:
                     return replace(verdict, fresh=True, result=stamp.result)
             result = self.world.cache.get(key)
             if result is not None:
-                reason = why_stale(stamp, description, first.record, fault, job.deps)
+                reason = why_stale(stamp, description, first.record, fault, job)
                 return replace(verdict, result=result, reason=reason)
             fault = fault or self.world.cache.why_missed(key)
         assert first is not None
-        reason = why_stale(stamp, description, first.record, fault, job.deps)
+        reason = why_stale(stamp, description, first.record, fault, job)
         return replace(first, reason=reason)
 
     def _input_sets(self, base: ActionKey, stamp: Stamp | None) -> Iterator[tuple[Input, ...]]:
