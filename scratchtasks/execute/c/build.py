@@ -68,8 +68,9 @@ def _sources(job: Job, world: World) -> tuple[list[str], tuple[Input, ...]]:
     if others:
         hint = "headers are found by #include; objects and libraries belong into ldflags"
         raise StageError(where, f"srcs: {others[0]!r} is no source of C, C++ or assembly", hint)
-    folder = params["folder"] or "."
-    return [os.path.relpath(path, folder) for path in found.paths], found.inputs
+    names = [os.path.relpath(path, params["folder"] or ".") for path in found.paths]
+    # Compilers take these signs for those of a flag and of a response file.
+    return [f"./{name}" if name[0] in "-@" else name for name in names], found.inputs
 
 
 @dataclass(frozen=True, slots=True)
