@@ -71,8 +71,9 @@ def _run(job: Job, world: World) -> Done:
     inputs = (*matches.inputs, *(item for path in paths for item in _read(path)))
     folder = os.path.join(world.root, params["folder"])
     with empty_folder(world) as out, _made_by_others(job, world, folder) as made:
-        srcs = [os.path.relpath(os.path.join(world.root, path), folder) for path in paths]
-        srcs += made
+        names = [os.path.relpath(os.path.join(world.root, path), folder) for path in paths]
+        # No file is to be taken for a flag by its name.
+        srcs = [*(f"./{name}" if name.startswith("-") else name for name in names), *made]
         argv = [_program(job, world), *_expanded(params["cmd"][1:], out, srcs)]
         env = {"PATH": world.env.get("PATH", os.defpath), **params["env"]}
         program = params["cmd"][0]

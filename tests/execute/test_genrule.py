@@ -45,7 +45,7 @@ def test_it_sees_path_and_its_own_variables_alone(world: World) -> None:
 
 
 def test_sources_are_relative_to_its_folder_and_inputs(world: World) -> None:
-    for name in ("gen/b.txt", "gen/a.txt", "other/c.txt"):
+    for name in ("gen/b.txt", "gen/-a.txt", "other/c.txt"):
         path = Path(world.root, name)
         path.parent.mkdir(exist_ok=True)
         path.write_text(name)
@@ -60,11 +60,11 @@ def test_sources_are_relative_to_its_folder_and_inputs(world: World) -> None:
         files=["other/c.txt"],
     )
     outcome = run(each, world)
-    assert text_of(outcome, world) == "a.txt b.txt ../other/c.txt x{srcs}\n"
+    assert text_of(outcome, world) == "./-a.txt b.txt ../other/c.txt x{srcs}\n"
     assert isinstance(outcome, Done)
     assert set(outcome.inputs) == {
         Input("names", "gen", ".txt"),
-        *(Input(kind, f"gen/{name}.txt") for name in "ab" for kind in ("file", "mode")),
+        *(Input(kind, f"gen/{name}.txt") for name in ("-a", "b") for kind in ("file", "mode")),
         Input("file", "other/c.txt"),
         Input("mode", "other/c.txt"),
     }
