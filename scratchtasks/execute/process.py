@@ -137,8 +137,9 @@ def without_passwords(said: bytes, urls: str = "") -> bytes:
     text = said.decode("utf-8", "surrogateescape")
     for url in re.split(r"[,|]", urls):
         user = re.sub(r"^\w*:?/*", "", url.rpartition("@")[0])
-        text = text.replace(f"{user}@", "") if user else text
-    text = _USER.sub(lambda found: found[1] or f"{found[2]}@", _PIECE.sub(r"\1", text))
+        if user:
+            text = _PIECE.sub(r"\1", text.replace(f"{user}@", ""))
+    text = _USER.sub(lambda found: found[1] or f"{found[2]}@", text)
     return text.encode("utf-8", "surrogateescape")
 
 

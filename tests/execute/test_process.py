@@ -261,6 +261,7 @@ def test_an_interrupted_chore_ends_the_program(processes: Processes, tmp_path: P
         ("ssh://git@host/x ssh://me:word@host/x", "ssh://git@host/x ssh://me@host/x", ""),
         ("https://host/x#y@1.0, https://host/?a@b", "https://host/x#y@1.0, https://host/?a@b", ""),
         ("a.c:1:2: me@host: \udcff", "a.c:1:2: me@host: \udcff", ""),
+        ('invalid port "x"', 'invalid port "x"', "https://host"),
         (
             '"https://me:a/b@host": invalid port ":a"',
             '"https://host": invalid port',
