@@ -35,7 +35,7 @@ class CargoBuild:
     its answer, which is part of the key: versions and features of the whole closure.
     """
 
-    version = 6
+    version = 7
 
     def identity(self, job: Job, world: World) -> Json:
         kit = _kit(job, world)

@@ -162,6 +162,8 @@ class CargoCall:
             *(self._kit.rust.cargo, "build", "--release", "--locked", "--offline", "--quiet"),
             *("--message-format", "json-render-diagnostics"),
             *("--target", self._kit.target.triple, "--target-dir", self.folder.path),
+            # Dep files would have paths from which this folder is taken off: one that has nothing.
+            *("--config", 'build.dep-info-basedir="/none"'),
             *color_flags(self._world),
             *self._flags,
         ]
