@@ -46,7 +46,7 @@ GENRULE = (
           "after a `=` is; `{out}` is the folder to write to, `{srcs}` stands for all sources"),
     Field(key="srcs", check=array(SOURCE), default="[]", wrong=["/usr/share/x"],
           meaning="all else that it reads: globs, labels, other genrules; what those made comes "
-          "last in `{srcs}`, as files of the store: nameless, read-only, not executable"),
+          "last in `{srcs}`, under the names they gave it: read-only, not executable"),
     Field(key="outs", check=array(_OUT, is_full=True, is_set=True), required=True,
           wrong=["../a.sql"], meaning="the files it writes into `{out}`"),
     Field(key="env", check=ENV, default="{}", wrong={"N": 1},

@@ -8,7 +8,7 @@ from scratchtasks.core.digest import Json, key_of
 from scratchtasks.core.frozen import dataclass
 
 from .operation import World
-from .toolchains import find_program, is_file, tool_digests
+from .toolchains import find_program, is_file, is_on_path, tool_digests
 
 _HELPERS = ("as", "ld", "collect2", "cc1", "cc1plus", "lto1", "lto-wrapper")
 
@@ -97,7 +97,7 @@ class _Driver:
         for place in (*own, *filter(os.path.isabs, on_path)):
             for name in (*self._helpers(), *_DRIVERS):
                 path = os.path.join(place, name)
-                if is_file(path, self.world):
+                if is_on_path(path, self.world):
                     yield path
 
     def _wrapped(self) -> list[str]:

@@ -160,8 +160,13 @@ class Engine:
         self._listener.started(
             actions, "; ".join(dict.fromkeys(v.reason for v in verdicts.values()))
         )
-        began, clock = time.perf_counter(), self._file_clock()
-        outcomes = self.operation(actions[0]).run(jobs, self.world)
+        began, clock = time.perf_counter(), 0
+        outcomes: Mapping[str, Outcome]
+        try:
+            clock = self._file_clock()
+            outcomes = self.operation(actions[0]).run(jobs, self.world)
+        except ScratchError as error:
+            outcomes = {action.name: error for action in actions}
         seconds = time.perf_counter() - began
         self.world.files.forget_scan()  # what was seen before it ran may have changed meanwhile
         self._stale.clear()
@@ -269,11 +274,11 @@ class Engine:
                     return replace(verdict, fresh=True, result=stamp.result)
             result = self.world.cache.get(key)
             if result is not None:
-                reason = why_stale(stamp, description, first.record, fault, job.deps)
+                reason = why_stale(stamp, description, first.record, fault, job)
                 return replace(verdict, result=result, reason=reason)
             fault = fault or self.world.cache.why_missed(key)
         assert first is not None
-        reason = why_stale(stamp, description, first.record, fault, job.deps)
+        reason = why_stale(stamp, description, first.record, fault, job)
         return replace(first, reason=reason)
 
     def _input_sets(self, base: ActionKey, stamp: Stamp | None) -> Iterator[tuple[Input, ...]]:
@@ -305,16 +310,19 @@ class Engine:
         if isinstance(outcome, ScratchError):
             return outcome
         inputs = {*verdict.known, *outcome.inputs}
-        record = self.world.files.observe_all(inputs, fresh=True)
-        if self._is_disturbed(name, verdict, record, clock) or not self._is_still(verdict):
-            self._forget(name)
-            return None
-        result = ActionResult(outputs=outcome.outputs, facts=outcome.facts)
-        key = key_with_inputs(verdict.base, record)
-        self.world.cache.put(key, result)
-        if outcome.inputs:
-            self.world.cache.add_input_set(verdict.base, inputs)
-        self._remember(self.actions[name], verdict, key, record, result)
+        try:
+            record = self.world.files.observe_all(inputs, fresh=True)
+            if self._is_disturbed(name, verdict, record, clock) or not self._is_still(verdict):
+                self._forget(name)
+                return None
+            result = ActionResult(outputs=outcome.outputs, facts=outcome.facts)
+            key = key_with_inputs(verdict.base, record)
+            self.world.cache.put(key, result)
+            if outcome.inputs:
+                self.world.cache.add_input_set(verdict.base, inputs)
+            self._remember(self.actions[name], verdict, key, record, result)
+        except ScratchError as error:  # what cannot be read or kept is no neighbour's affair
+            return error
         return result
 
     def _is_disturbed(self, name: str, verdict: Verdict, record: InputRecord, clock: int) -> bool:

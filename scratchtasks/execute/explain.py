@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
-from scratchtasks.core.action import ActionResult, Input, InputRecord
+from scratchtasks.core.action import Input, InputRecord
 from scratchtasks.core.digest import Json, canonical_json
 from scratchtasks.core.errors import printable
 
+from .operation import Job
 from .stamp import Stamp
 
 _SHOWN = 3
@@ -33,25 +33,28 @@ _PARTS = {
 }
 """What actions call those that they need: `rules/image.py` and its neighbours write it."""
 
+_NUMBERED = ("file", "src")
+"""Kinds of which the name is but a number."""
+
 
 def why_stale(
     stamp: Stamp | None,
     description: Mapping[str, Json],
     record: InputRecord,
     fault: str,
-    deps: Mapping[str, ActionResult] = MappingProxyType({}),
+    job: Job | None = None,
 ) -> str:
     """One line, fit for a terminal.
 
     *fault* says what is wrong with the remembered outputs, if anything is.  *record* are values as
-    they are now, of what the stamp's action had read as far as is known.  *deps* are the results of
-    what the action needs, which may know their version.
+    they are now, of what the stamp's action had read as far as is known.  *job* knows what the
+    action needs by name, and the results of that, which may know their version.
     """
     if stamp is None:
         return "it was never built here"
     now = json.loads(canonical_json(description))
     said = (
-        *_dep_changes(stamp.description.get("deps"), now.get("deps"), deps),
+        *_dep_changes(stamp.description.get("deps"), now.get("deps"), job),
         *_pin_changes(stamp.description.get("identity"), now.get("identity")),
         *_differences(_without_told(stamp.description), _without_told(now)),
     )
@@ -73,14 +76,17 @@ def _without_told(description: Mapping[str, Any]) -> dict[str, Any]:
     return rest
 
 
-def _dep_changes(before: Any, after: Any, deps: Mapping[str, ActionResult]) -> Iterator[str]:
+def _dep_changes(before: Any, after: Any, job: Job | None) -> Iterator[str]:
     """What is said of the results of other actions, which are known by digest alone."""
     before, after = before or {}, after or {}
+    names, deps = (job.action.deps, job.deps) if job else ({}, {})
     for alias in sorted({*before, *after}):
         if before.get(alias) == after.get(alias):
             continue
         kind, _, name = alias.partition(":")
         what = _PARTS.get(alias.partition("@")[0]) or f"{kind} {name}".rstrip()
+        if kind in _NUMBERED and alias in names:
+            what = f"what {names[alias]} gives"
         # A root file system has those of its layers, whichever part of it is another one.
         is_layer = kind == "layer" and alias in deps
         versions = deps[alias].facts.get("versions") if is_layer else None

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from scratchtasks.core.action import Action
 from scratchtasks.core.errors import NotInStore, ScratchError
@@ -72,10 +71,9 @@ def _needed(names: Iterable[str], actions: Mapping[str, Action], world: World) -
 
 
 def _is_with_zig(verdict: Verdict, world: World) -> bool:
-    """Whether a crate behind *verdict* has C in it that zig compiles: its key says so."""
+    """Whether a crate behind *verdict* has C in it that zig compiles."""
     if isinstance(verdict.error, NotInStore):
         return "ziglang" in world.pins  # it was looked for, and would be fetched
-    identity: Any = verdict.description.get("identity") or {}
-    tools = identity.get("c")
-    compiler = tools[0] if isinstance(tools, list) and tools else None
-    return isinstance(compiler, list) and compiler[:1] == ["zig"]
+    from .rust.build import is_with_zig
+
+    return verdict.job is not None and is_with_zig(verdict.job, world)

@@ -1,12 +1,13 @@
 """Run a command of the user's own and keep the files it writes."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.descriptor import Descriptor
-from scratchtasks.core.digest import Json
+from scratchtasks.core.digest import Json, key_of
 from scratchtasks.core.errors import ActionFailed, StageError, ToolchainMissing
 
 from .globs import match
@@ -23,7 +24,7 @@ class Genrule:
     Fact `modes`: 0755 or 0644 for each output, by name, for blobs have none.
     """
 
-    version = 4
+    version = 5
 
     def identity(self, job: Job, world: World) -> Json:
         """The bytes of the program, so that a new generator means new files."""
@@ -69,11 +70,10 @@ def _run(job: Job, world: World) -> Done:
     paths = sorted({*matches.paths, *files})
     inputs = (*matches.inputs, *(item for path in paths for item in _read(path)))
     folder = os.path.join(world.root, params["folder"])
-    with empty_folder(world) as out:
-        srcs = [os.path.relpath(os.path.join(world.root, path), folder) for path in paths]
-        for made in params["made"]:
-            blob = job.deps[made["dep"]].outputs[made["output"]]
-            srcs.append(world.store.path(blob.digest))
+    with empty_folder(world) as out, _made_by_others(job, world, folder) as made:
+        names = [os.path.relpath(os.path.join(world.root, path), folder) for path in paths]
+        # No file is to be taken for a flag by its name.
+        srcs = [*(f"./{name}" if name.startswith("-") else name for name in names), *made]
         argv = [_program(job, world), *_expanded(params["cmd"][1:], out, srcs)]
         env = {"PATH": world.env.get("PATH", os.defpath), **params["env"]}
         program = params["cmd"][0]
@@ -84,6 +84,27 @@ def _run(job: Job, world: World) -> Done:
         if finished.code != 0:
             raise ActionFailed(where, f"{program} exited with {finished.code}")
         return _kept(where, params["outs"], out, inputs, world)
+
+
+@contextmanager
+def _made_by_others(job: Job, world: World, folder: str) -> Iterator[list[str]]:
+    """What other rules made, by the names that those gave it, relative to *folder*; gone after
+    the block.
+
+    The rule alone says where: some programs write down what their sources are called.
+    """
+    import shutil
+
+    wanted: Any = job.action.params["made"]
+    place = os.path.join(world.scratch, "tmp", key_of(str(job.action.label))[:16])
+    paths = [os.path.join(place, str(n), made["output"]) for n, made in enumerate(wanted)]
+    try:
+        for path, made in zip(paths, wanted, strict=True):
+            world.store.link(job.deps[made["dep"]].outputs[made["output"]], path)
+        start = os.path.realpath(folder)  # where `..` leads from
+        yield [os.path.relpath(os.path.realpath(path), start) for path in paths]
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _read(path: str) -> tuple[Input, Input]:

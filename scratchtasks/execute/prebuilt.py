@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import ScratchError, StageError
+from scratchtasks.core.errors import StageError
 
 from .elf import WrongMachine, ship
-from .operation import Done, Job, Outcome, World
+from .operation import Done, Job, Outcome, World, each_alone
 
 _MACHINE_HINT = (
     "image.platforms says what the image is for; `{architecture}` in the path stands for each"
@@ -35,19 +35,17 @@ class Prebuilt:
         return ""
 
     def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
-        return {job.action.name: _outcome(job, world) for job in jobs}
+        return each_alone(jobs, lambda job: _taken(job, world))
 
 
-def _outcome(job: Job, world: World) -> Outcome:
-    action = job.action
+def _taken(job: Job, world: World) -> Done:
+    action, path = job.action, _file_of(job, world)
     assert action.platform is not None
     try:
-        path = _file_of(job, world)
-        return Done(outputs={"binary": ship(path, action.platform, str(action.label), world.store)})
+        blob = ship(path, action.platform, str(action.label), world.store)
     except WrongMachine as error:
-        return WrongMachine(error.where, error.what, _MACHINE_HINT)
-    except ScratchError as error:
-        return error
+        raise WrongMachine(error.where, error.what, _MACHINE_HINT) from None
+    return Done(outputs={"binary": blob})
 
 
 def _file_of(job: Job, world: World) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import threading
 import time
@@ -32,6 +33,13 @@ _DRAIN = 1.0
 
 _GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL."""
+
+
+_USER = re.compile(r"(https?://)[^\s/?#'\"`]+@|(\w://[^\s/?#:@'\"`]*):[^\s/?#'\"`]*@")
+"""In a URL: of https a user may be a token, of ssh it is only `git`."""
+
+_PIECE = re.compile(r'(invalid (?:port|URL escape)) ".*?"')
+"""Where something is no URL, Go tells which part of it is to blame: part of a password."""
 
 
 class Cancelled(Exception):
@@ -121,6 +129,18 @@ class Processes:
         self._cancelled = True
         for child in tuple(self._children):
             child.stopping = True
+
+
+def without_passwords(said: bytes, urls: str = "") -> bytes:
+    """What a program that fetches *said*, without the passwords in URLs, and those of *urls*, which
+    may be none: they are separated by commas or bars, as in GOPROXY."""
+    text = said.decode("utf-8", "surrogateescape")
+    for url in re.split(r"[,|]", urls):
+        user = re.sub(r"^\w*:?/*", "", url.rpartition("@")[0])
+        if user:
+            text = _PIECE.sub(r"\1", text.replace(f"{user}@", ""))
+    text = _USER.sub(lambda found: found[1] or f"{found[2]}@", text)
+    return text.encode("utf-8", "surrogateescape")
 
 
 class _Child:

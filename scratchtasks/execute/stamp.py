@@ -5,6 +5,7 @@ Kept as the action cache keeps entries, with a checksum: nobody waits until they
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from scratchtasks.core.action import (
@@ -68,6 +69,18 @@ def write_stamp(scratch: str, action: Action, stamp: Stamp) -> None:
     # stamp (measured).  Without one the cache is asked, which is right as well.
     discard(path)
     write_entry(path, _place(action), value)
+
+
+def remove_stamps(scratch: str, action: Action) -> None:
+    """Remove *action*'s stamp, and those of what it had made by actions of its own, for the same
+    platform: the objects of sources, which may be gone.  Raises: StoreError."""
+    path, name = stamp_path(scratch, action), action.label.name
+    folder, last = os.path.split(path)
+    discard(path)
+    with suppress(FileNotFoundError):
+        for each in os.listdir(folder):
+            if each.startswith(f"{name}#") and each.endswith(last.removeprefix(name)):
+                discard(os.path.join(folder, each))
 
 
 def _place(action: Action) -> str:

@@ -7,10 +7,11 @@ to do starts no subprocess.
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import ActionFailed, ToolchainMissing
+from scratchtasks.core.errors import ActionFailed, StoreError, ToolchainMissing
 from scratchtasks.core.frozen import dataclass
 
 from .operation import World
@@ -24,7 +25,6 @@ class Toolchain:
     *package* is the project on PyPI that it came from, "" for the machine's own.
     """
 
-    name: str
     path: str
     version: str
     identity: Json
@@ -39,9 +39,26 @@ def find_program(name: str, world: World) -> str | None:
     """
     for folder in world.env.get("PATH", os.defpath).split(os.pathsep):
         path = os.path.join(folder, name)
-        if os.path.isabs(folder) and is_file(path, world) and os.access(path, os.X_OK):
+        if os.path.isabs(folder) and is_on_path(path, world) and os.access(path, os.X_OK):
             return path
     return None
+
+
+def is_on_path(path: str, world: World) -> bool:
+    """Whether *path*, in an absolute folder of PATH, is a file.
+
+    Not where nobody may look, as in root's own folders after `su`: whoever starts a program
+    passes over those.
+    """
+    try:
+        return is_file(path, world)
+    except StoreError:
+        # What may be looked at tells when it is opened.
+        while (path := os.path.dirname(path)) != "/":
+            with suppress(StoreError):
+                world.files.look(path)
+                break
+        return False
 
 
 def find_package(name: str) -> str | None:

@@ -58,7 +58,6 @@ def find_zig(world: World, where: str) -> Toolchain:
             identity = ["zig", version, digest]
             is_packaged = packaged_as(os.path.dirname(path), _PROJECT, world)
             return Toolchain(
-                name="zig",
                 path=path,
                 version=version,
                 identity=identity,

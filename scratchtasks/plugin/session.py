@@ -22,9 +22,9 @@ from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
 from scratchtasks.execute.plan import Batch, Chain, Plan, plan, run_batches, run_probes
 from scratchtasks.execute.process import Processes
-from scratchtasks.execute.stamp import read_stamp, stamp_path
+from scratchtasks.execute.stamp import read_stamp, remove_stamps, stamp_path
 from scratchtasks.store.actions import ActionCache
-from scratchtasks.store.atomic import discard, write_atomic
+from scratchtasks.store.atomic import write_atomic
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.collect import remove_leftovers
 from scratchtasks.store.files import FileStates
@@ -336,7 +336,7 @@ class Session:
         """
         self.lock()
         for name in task.actions:
-            discard(stamp_path(self.world.scratch, self.graph.actions[name]))
+            remove_stamps(self.world.scratch, self.graph.actions[name])
         if self.is_image(task):
             self.exports.clean(task)
 

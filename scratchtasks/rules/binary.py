@@ -1,4 +1,4 @@
-"""What the rules for binaries share: their shape and the list of them."""
+"""What the rules for binaries share: what they are given, and what they give."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,6 @@ from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.label import Label
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.target import Service
-
-BINARY_MEDIA_TYPE = "application/vnd.scratchtasks.binary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""c_binary: C and C++ sources, compiled and linked in one action; headers come from dep files."""
+"""c_binary: C and C++ sources, linked by one action, which knows the actions that compile them."""
 
 from scratchtasks.core.action import Action
 from scratchtasks.core.target import CBinary

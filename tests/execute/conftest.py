@@ -17,6 +17,8 @@ from scratchtasks.store.actions import ActionCache
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 from scratchtasks.store.proven import ProvenFolder
+from scratchtasks.store.signature import Content
+from scratchtasks.store.trees import SavedTree, Trees
 
 
 @pytest.fixture
@@ -25,8 +27,44 @@ def shown() -> list[bytes]:
     return []
 
 
+_LARGE = 1 << 20
+"""Bytes. Compilers, their libraries, and what they link are larger."""
+
+
+class Compilers:
+    """What large files and Go's standard library hold, as far as a test has read them.
+
+    To hash Rust's 600 MB takes longer than a small crate: it is done once for all tests, and, as
+    in a run of doit, again where stat moved.  Nothing in *tests*, the folder of them all, counts.
+    """
+
+    def __init__(self, tests: str) -> None:
+        self._tests = f"{tests}/"
+        self._contents: dict[str, Content] = {}
+        self._trees: dict[str, SavedTree] = {}
+        self._last: FileStates | None = None
+
+    def tell(self, files: FileStates) -> None:
+        """Have *files*, which are new, know what was read so far."""
+        if self._last is not None:
+            for path, (signature, value, *_) in self._last._entries.items():
+                if signature[:1] > (_LARGE,) and not path.startswith(self._tests):
+                    self._contents[path] = Content(value, signature, settled=True)
+            for root, tree in self._last.trees.saved().items():
+                if not root.startswith(self._tests):
+                    self._trees[root] = tree
+        files.learn(self._contents)
+        files.trees = Trees({**self._trees, **files.trees.saved()})
+        self._last = files
+
+
+@pytest.fixture(scope="session")
+def seen_compilers(tmp_path_factory: pytest.TempPathFactory) -> Compilers:
+    return Compilers(str(tmp_path_factory.getbasetemp()))
+
+
 @pytest.fixture
-def world_at(shown: list[bytes]) -> Callable[..., World]:
+def world_at(shown: list[bytes], seen_compilers: Compilers) -> Callable[..., World]:
     """Makes a World for a root folder, which is created; *env* replaces the environment."""
 
     def make(root: Path | str, env: Mapping[str, str] | None = None) -> World:
@@ -34,6 +72,7 @@ def world_at(shown: list[bytes]) -> Callable[..., World]:
         os.makedirs(scratch, exist_ok=True)
         seen = dict(os.environ) if env is None else env
         files = FileStates(str(root), os.path.join(scratch, "files"), env=seen)
+        seen_compilers.tell(files)
         store = ContentStore(os.path.join(scratch, "blobs"), files)
         return World(
             root=str(root),

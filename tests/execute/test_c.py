@@ -283,6 +283,19 @@ def test_a_dynamic_result_is_refused(world: World) -> None:
     )
 
 
+@pytest.mark.parametrize("cc", ["gcc", ""])
+def test_a_source_may_be_called_like_a_flag(cc: str, zig_world: World) -> None:
+    say = "#include <stdio.h>\nint main(void) { puts(__FILE__); return f(); }\n"
+    sources = {"-f.c": "int f(void) { return 0; }\n", "@say.c": f"int f(void);\n{say}"}
+    write(zig_world.root, {f"tools/hello/{name}": text for name, text in sources.items()})
+    action = c_action(srcs=["-f.c", "@*.c"], cflags=[], cc=cc)
+    (said,) = execute(build(zig_world, action), zig_world)
+    assert said.removeprefix("./") == "@say.c"
+    assert verdict(zig_world, action).fresh
+    write(zig_world.root, {"tools/hello/@say.c": f"{sources['@say.c']}int more = 1;\n"})
+    assert not verdict(zig_world, action).fresh
+
+
 @pytest.mark.parametrize(
     ("compilers", "message"),
     [

@@ -56,6 +56,18 @@ CASES = {
         cflags=("-Ia", "-Ib"),
         change={"a/words": say("new")},
     ),
+    "a tab and another blank in a name": Case(
+        files={
+            "src/main.c": main('#include "a\tb\u3000c.h"'),
+            "src/a\tb\u3000c.h": say("old"),
+        },
+        change={"src/a\tb\u3000c.h": say("new")},
+    ),
+    "a backslash in a name": Case(
+        files={"src/main.c": main('#include "a\\b.h"'), "b/a\\b.h": say("old"), "a/z": ""},
+        cflags=("-Ia", "-Ib"),
+        change={"b/a\\b.h": say("new")},
+    ),
     "a name with any suffix": Case(
         files={"src/main.c": main('#include "w.txt"'), "b/w.txt": say("old"), "a/z": "", "b/z": ""},
         cflags=("-iquote", "a", "-isystem", "b"),

@@ -1,6 +1,8 @@
 """Verdicts and builds: what runs, what is a hit, what is fresh, and why."""
 
 import os
+import shutil
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scratchtasks.core.action import Action
-from scratchtasks.core.errors import ActionFailed, ScratchError
+from scratchtasks.core.errors import ActionFailed, ScratchError, StoreError
 from scratchtasks.core.label import Label
 from scratchtasks.core.platform import Platform
 from scratchtasks.execute.operation import World
@@ -298,6 +300,37 @@ def test_a_run_of_many_keeps_what_succeeded(ledger: Ledger) -> None:
     assert engine.build("//:b") == results["//:b"]
     told = [(name, how) for name, how, _ in two.notes.told if how != "started"]
     assert told == [("//:a", "failed"), ("//:b", "ran")]
+
+
+def test_what_it_read_and_cannot_be_read_again_is_no_neighbours_affair(ledger: Ledger) -> None:
+    more = ledger.with_actions(action("a", late=["x"]), action("c", "y"))
+
+    def change() -> None:
+        os.unlink(f"{ledger.world.root}/x")
+        os.symlink("x", f"{ledger.world.root}/x")
+
+    more.concat.during = change
+    engine = more.engine()
+    found = engine.run(["//:a", "//:c"])
+    message = f"{ledger.world.root}/x: cannot be read: too many levels of symbolic links"
+    assert str(found["//:a"]) == message
+    assert found["//:c"] is engine.build("//:c")
+    with pytest.raises(StoreError) as caught:
+        engine.build("//:a")
+    assert str(caught.value) == message
+    assert [how for _, how, _ in more.notes.told] == ["started", "started", "failed", "ran"]
+
+
+def test_where_nothing_can_be_run_each_of_many_says_so(ledger: Ledger) -> None:
+    more = ledger.with_actions(action("a", "x"), action("c", "y"))
+    engine = more.engine()
+    assert [engine.verdict(f"//:{name}").word for name in "ac"] == ["stale", "stale"]
+    shutil.rmtree(ledger.world.scratch)
+    Path(ledger.world.scratch).write_text("")
+    told = [(name, str(error)) for name, error in engine.run(["//:a", "//:c"]).items()]
+    clock = f"{ledger.world.scratch}/clock.{os.getpid()}.{threading.get_ident()}"
+    message = f"{clock}: cannot be written: file exists"
+    assert told == [("//:a", message), ("//:c", message)]
 
 
 def test_what_can_no_longer_be_read_is_for_the_next_run_to_judge(ledger: Ledger) -> None:

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from scratchtasks.core.action import ActionResult, Input
+from scratchtasks.core.action import Action, ActionResult, Input
 from scratchtasks.core.digest import ActionKey, Json
+from scratchtasks.core.label import Label
 from scratchtasks.execute.explain import why_stale
+from scratchtasks.execute.operation import Job
 from scratchtasks.execute.stamp import Stamp
 
 FILE, NAMES = Input("file", "a/b.go"), Input("names", "a", ".go")
@@ -115,7 +117,7 @@ PINNED: dict[str, Json] = {
         ),
         (
             {"deps": {"layer:certs": "1", "layer:etc": "1", "file:0@linux/amd64": "1"}},
-            "binary api@linux/amd64 changed; file 0@linux/amd64 changed; "
+            "binary api@linux/amd64 changed; what //gen:words gives changed; "
             "what `go list` tells changed",
         ),
         (
@@ -131,4 +133,6 @@ def test_what_is_made_of_others_is_told_in_words(changed: dict[str, Json], reaso
         "layer:certs": ActionResult(outputs={}, facts={"versions": versions}),
         "rootfs": ActionResult(outputs={}, facts={"versions": {"certs": versions}}),
     }
-    assert why_stale(stamp, {**PINNED, **changed}, RECORD, "", deps) == reason
+    names = {"file:0@linux/amd64": "//gen:words"}
+    action = Action(label=Label("", "x"), mnemonic="X", op="x", params={}, deps=names)
+    assert why_stale(stamp, {**PINNED, **changed}, RECORD, "", Job(action, deps)) == reason

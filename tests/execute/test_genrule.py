@@ -1,7 +1,7 @@
 """Genrules: what their commands see, and what is kept of what they write."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def test_it_sees_path_and_its_own_variables_alone(world: World) -> None:
 
 
 def test_sources_are_relative_to_its_folder_and_inputs(world: World) -> None:
-    for name in ("gen/b.txt", "gen/a.txt", "other/c.txt"):
+    for name in ("gen/b.txt", "gen/-a.txt", "other/c.txt"):
         path = Path(world.root, name)
         path.parent.mkdir(exist_ok=True)
         path.write_text(name)
@@ -60,11 +60,11 @@ def test_sources_are_relative_to_its_folder_and_inputs(world: World) -> None:
         files=["other/c.txt"],
     )
     outcome = run(each, world)
-    assert text_of(outcome, world) == "a.txt b.txt ../other/c.txt x{srcs}\n"
+    assert text_of(outcome, world) == "./-a.txt b.txt ../other/c.txt x{srcs}\n"
     assert isinstance(outcome, Done)
     assert set(outcome.inputs) == {
         Input("names", "gen", ".txt"),
-        *(Input(kind, f"gen/{name}.txt") for name in "ab" for kind in ("file", "mode")),
+        *(Input(kind, f"gen/{name}.txt") for name in ("-a", "b") for kind in ("file", "mode")),
         Input("file", "other/c.txt"),
         Input("mode", "other/c.txt"),
     }
@@ -91,6 +91,27 @@ def test_what_another_rule_made_is_a_source(world: World) -> None:
     each = job("cp", "{srcs}", "{out}/o", made=[{"dep": "src:0", "output": "x"}])
     each = Job(each.action, {"src:0": ActionResult(outputs={"x": made})})
     assert text_of(run(each, world), world) == "made"
+
+
+def test_what_other_rules_made_keeps_its_name_in_every_checkout(
+    tmp_path: Path, world_at: Callable[..., World]
+) -> None:
+    said = []
+    for name in ("one", "another"):
+        world = world_at(tmp_path / name)
+        # Its folder may be a link, and `..` leads from where that leads to.
+        Path(world.root, "a/b").mkdir(parents=True)
+        Path(world.root, "gen").symlink_to("a/b")
+        blobs = [world.store.put_bytes(text, "text/plain") for text in (b"one ", b"two ")]
+        wanted = [{"dep": f"src:{n}", "output": "sub/x.json"} for n in range(2)]
+        each = job("sh", "-c", 'echo $(cat "$@") "$@" > "$0"', "{out}/o", "{srcs}", made=wanted)
+        deps = {f"src:{n}": ActionResult(outputs={"sub/x.json": b}) for n, b in enumerate(blobs)}
+        said.append(text_of(run(Job(each.action, deps), world), world).split())
+        assert os.listdir(os.path.join(world.scratch, "tmp")) == []
+        assert [world.store.read(blob.digest) for blob in blobs] == [b"one ", b"two "]
+    place = said[0][2].removesuffix("/0/sub/x.json")
+    assert place.startswith("../../.scratch/tmp/")
+    assert said == [["one", "two", f"{place}/0/sub/x.json", f"{place}/1/sub/x.json"]] * 2
 
 
 def test_it_tells_which_of_its_files_are_programs(world: World) -> None:

@@ -1,6 +1,7 @@
 """Go binaries as they come out: same bytes anywhere, one go command, failures kept apart."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -132,6 +133,36 @@ def test_a_header_that_is_in_nothing_but_the_build_id_counts(
         assert built[0] == built[1], name
         programs.append(built[0])
     assert len(set(programs)) == 4
+
+
+def test_swigs_files_count_though_go_names_none_of_them(
+    tmp_path: Path, world_at: WorldAt, shown: list[bytes]
+) -> None:
+    """Without cgo their text is in nothing; that they are there links runtime/cgo."""
+    root, copy = tmp_path / "ws", tmp_path / "copy"
+    write(root, {"go.mod": MOD, "a/main.go": _hello("a")})
+    programs = []
+    for text in ("", "%module x\n", "//go:build ignore\n\n%module x\n"):
+        if text:
+            write(root, {"a/x.swig": text})
+        built = []
+        shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".scratch"))
+        for place in (root, copy):
+            run, results = _build(world_at, shown, place, {"a": "."})
+            built.append(_bytes(run, results["a"]))
+        shutil.rmtree(copy)
+        assert built[0] == built[1]
+        programs.append(built[0])
+    assert programs[0] == programs[2] != programs[1]
+
+
+def test_a_folder_may_begin_with_a_dot(
+    tmp_path: Path, world_at: WorldAt, shown: list[bytes]
+) -> None:
+    write(tmp_path, {"go.mod": MOD, ".cmd/a/main.go": _hello("a"), "..b/main.go": _hello("b")})
+    run, results = _build(world_at, shown, tmp_path, {".cmd/a": ".", "..b": "."})
+    said = [_output(tmp_path, _bytes(run, results[folder])) for folder in (".cmd/a", "..b")]
+    assert said == ["a\n", "b\n"]
 
 
 def test_programs_of_one_module_are_made_by_one_go_command_each_way(
@@ -277,6 +308,25 @@ def test_without_a_go_mod_the_error_says_what_to_do(
         "//api:binary.list: no go.mod in api or a folder above it\n"
         "    hint: go mod init example.com/name"
     )
+
+
+def test_a_proxys_password_is_not_shown(
+    tmp_path: Path, world_at: WorldAt, shown: list[bytes]
+) -> None:
+    proxy = tmp_path / "proxy"
+    publish(proxy, "example.com/dep", "v1.0.0", {"dep.go": "package dep\n"})
+    files = {
+        "go.mod": f"{MOD}\nrequire example.com/dep v1.0.0\n",
+        "go.sum": go_sum(proxy, ("example.com/dep", "v1.0.0")),
+        "a/main.go": 'package main\n\nimport _ "example.com/dep"\n\nfunc main() {}\n',
+    }
+    write(tmp_path / "ws", files)
+    env = {**os.environ, "GOMODCACHE": str(tmp_path / "none"), "GOSUMDB": "off"}
+    env["GOPROXY"] = "https://me:s3c/ret@127.0.0.1:1/x"
+    _, results = _build(world_at, shown, tmp_path / "ws", {"a": "."}, env=env)
+    said = f"{results['a']} {b' '.join(shown).decode()}"
+    assert "127.0.0.1:1/x" in said
+    assert "s3c" not in said
 
 
 def test_a_go_mod_for_a_newer_go(tmp_path: Path, world_at: WorldAt, shown: list[bytes]) -> None:

@@ -145,7 +145,7 @@ def test_the_packages_of_a_program_are_looked_at_and_no_others(
 
 
 def _go(root: Path) -> Toolchain:
-    return Toolchain(name="go", path=f"{root}/bin/go", version="", identity="")
+    return Toolchain(path=f"{root}/bin/go", version="", identity="")
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scratchtasks.core.errors import ActionFailed, ToolchainMissing
-from scratchtasks.execute.process import Cancelled, Processes
+from scratchtasks.execute.process import Cancelled, Processes, without_passwords
 
 ENV = {"PATH": os.defpath, "WORD": "wörd"}
 
@@ -251,3 +251,25 @@ def test_an_interrupted_chore_ends_the_program(processes: Processes, tmp_path: P
     with pytest.raises(KeyboardInterrupt):
         processes.run(_sh("echo $$ >pid; exec sleep 60"), cwd=str(tmp_path), env=ENV)
     assert not _is_alive(_pid_in(tmp_path / "pid"))
+
+
+@pytest.mark.parametrize(
+    ("said", "shown", "urls"),
+    [
+        ("`https://me:pa@ss@host:1/x.git#x@1.0`", "`https://host:1/x.git#x@1.0`", ""),
+        ("sparse+http://token@host/i/", "sparse+http://host/i/", ""),
+        ("ssh://git@host/x ssh://me:word@host/x", "ssh://git@host/x ssh://me@host/x", ""),
+        ("https://host/x#y@1.0, https://host/?a@b", "https://host/x#y@1.0, https://host/?a@b", ""),
+        ("a.c:1:2: me@host: \udcff", "a.c:1:2: me@host: \udcff", ""),
+        ('invalid port "x"', 'invalid port "x"', "https://host"),
+        (
+            '"https://me:a/b@host": invalid port ":a"',
+            '"https://host": invalid port',
+            "https://me:a/b@host,off",
+        ),
+        ('"https://https/me:a b@host/x"', '"https://https/host/x"', "off,https//me:a b@host"),
+    ],
+)
+def test_passwords_are_not_shown(said: str, shown: str, urls: str) -> None:
+    made = without_passwords(said.encode(errors="surrogateescape"), urls)
+    assert made.decode(errors="surrogateescape") == shown

@@ -324,3 +324,16 @@ def test_a_crate_at_the_root_does_not_read_what_builds_write(tmp_path: Path, wor
     assert execute(Run(world, rust_actions("")).build(), tmp_path / "program") == "main.rs\n"
     write(root, {"dist/w/index.json": "2"})
     assert Run(world, rust_actions("")).verdict().fresh
+
+
+def test_a_registrys_password_is_not_shown(tmp_path: Path, world_at: WorldAt) -> None:
+    url = "http://me:s3cret@127.0.0.1:1/index/"
+    config = f'[source.crates-io]\nreplace-with = "o"\n[source.o]\nregistry = "sparse+{url}"\n'
+    files = {"s/Cargo.toml": manifest("s", 'itoa = "1"'), "s/src/main.rs": "fn main() {}\n"}
+    write(tmp_path, {**files, "s/.cargo/config.toml": f"{config}[net]\nretry = 0\n"})
+    (tmp_path / "s/Cargo.lock").write_text("version = 4\n")
+    run = Run(world_at(tmp_path), rust_actions("s"))
+    assert str(run.verdict().error).startswith("//s:binary: cargo metadata failed")
+    said = b" ".join(run.shown).decode()
+    assert "`http://127.0.0.1:1/index/config.json`" in said
+    assert "s3cret" not in said

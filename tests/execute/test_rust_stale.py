@@ -123,6 +123,17 @@ def test_a_library_that_is_linked(tmp_path: Path, world_at: WorldAt, files: dict
     check(tmp_path, world_at, {**files, "s/src/main.rs": main}, made(1), made(2))
 
 
+def test_dep_files_that_cargos_configuration_makes_relative(
+    tmp_path: Path, world_at: WorldAt
+) -> None:
+    files = {
+        "s/.cargo/config.toml": '[build]\ndep-info-basedir = "."\n',
+        "s/src/main.rs": "mod said;\n" + PRINTS.replace("SAID", "said::X"),
+    }
+    texts = (f"pub const X: u8 = {number};\n" for number in range(2))
+    check(tmp_path, world_at, files, *writes("s/src/said.rs", *texts))
+
+
 @pytest.mark.parametrize(
     ("file", "says"),
     [

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from scratchtasks.core.action import Action, ActionResult, Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import digest_of, key_of
 from scratchtasks.core.label import Label
-from scratchtasks.execute.stamp import Stamp, read_stamp, stamp_path, write_stamp
+from scratchtasks.core.platform import Platform
+from scratchtasks.execute.stamp import Stamp, read_stamp, remove_stamps, stamp_path, write_stamp
 
 ACTION = Action(label=Label("p", "n"), mnemonic="", op="x", params={})
 OTHER = Action(label=Label("p", "o"), mnemonic="", op="x", params={})
@@ -69,3 +71,23 @@ def test_any_file_name_comes_back(
     wanted = stamp(*(Input("file", name) for name in names))
     write_stamp(scratch, ACTION, wanted)
     assert read_stamp(scratch, ACTION) == wanted
+
+
+def test_those_of_objects_go_with_that_of_their_binary(scratch: str) -> None:
+    names = ("binary", "binary#1", "binary#2", "binary.x", "binary.x#1")
+    platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
+    made = [
+        replace(ACTION, label=Label("p", name), platform=platform)
+        for name in names
+        for platform in platforms
+    ]
+    for action in made:
+        write_stamp(scratch, action, stamp())
+    for _ in range(2):
+        remove_stamps(scratch, made[0])
+        left = [action for action in made if read_stamp(scratch, action)]
+        gone = [action for action in made if action not in left]
+        assert {action.label.name for action in gone} == {"binary", "binary#1", "binary#2"}
+        assert {action.platform for action in gone} == {platforms[0]}
+    shutil.rmtree(scratch)
+    remove_stamps(scratch, made[0])

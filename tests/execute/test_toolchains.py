@@ -1,19 +1,22 @@
 """Finding programs, and which Go is taken."""
 
+import errno
 import os
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import certifi
 import pytest
 
-from scratchtasks.core.errors import ActionFailed, ToolchainMissing
+from scratchtasks.core.errors import ActionFailed, StoreError, ToolchainMissing
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.target import CBinary, Pin
 from scratchtasks.execute.extras import packaged_toolchains
+from scratchtasks.execute.golang import toolchain
 from scratchtasks.execute.golang.environment import go_env
 from scratchtasks.execute.golang.toolchain import find_go
 from scratchtasks.execute.operation import World
@@ -100,6 +103,41 @@ def test_find_program_takes_the_first_executable_on_an_absolute_path(
     assert find_program("sh", world_at(root, {})) in ("/bin/sh", "/usr/bin/sh")
 
 
+def test_a_folder_of_path_that_cannot_be_looked_into_is_passed_over(
+    tmp_path: Path, world_at: Callable[..., World]
+) -> None:
+    """As root's own after `su`; to root only a link to itself is closed."""
+    closed, wanted = tmp_path / "root", _program(tmp_path / "open" / "tool")
+    closed.symlink_to("root")
+    world = world_at(tmp_path / "ws", {"PATH": f"{closed}/bin:{wanted.parent}"})
+    assert find_program("tool", world) == str(wanted)
+    assert str(tmp_path) in world.files.looks
+    closed.unlink()
+    first = _program(closed / "bin" / "tool")
+    assert find_program("tool", world) == str(first)
+
+
+def test_a_go_that_may_be_started_and_not_read(
+    fake_go: FakeGo, tmp_path: Path, world_at: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mode 0711; root may read it all the same."""
+    program = fake_go(tmp_path / "goroot", "go version go1.99.1 linux/amd64")
+
+    def refuse(name: str, mode: str = "r", *_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+
+    def refuse_fd(name: Any, *more: Any, **named: Any) -> int:
+        return refuse(name) if name == str(program) else real(name, *more, **named)
+
+    real = os.open
+    monkeypatch.setattr(os, "open", refuse_fd)
+    monkeypatch.setattr(toolchain, "open", refuse, raising=False)
+    world = world_at(tmp_path / "ws", {"PATH": str(program.parent)})
+    with pytest.raises(StoreError) as caught:
+        find_go(world)
+    assert str(caught.value) == f"{program}: cannot be read: permission denied"
+
+
 def test_find_package_names_its_folder_without_importing_it() -> None:
     assert find_package("certifi") == os.path.dirname(certifi.where())
     assert find_package("no_such_package") is None
@@ -134,7 +172,7 @@ def test_the_machines_go_is_found_and_asked_once_for_all_runs(
     for _ in range(2):
         world = world_at(tmp_path / "ws", env)
         found = find_go(world)
-        assert (found.name, found.path, found.version) == ("go", str(program), "go1.99.1")
+        assert (found.path, found.version) == (str(program), "go1.99.1")
         identities.append(find_go(world).identity)
         world.files.save()
     assert identities[0] == identities[1]

@@ -7,12 +7,12 @@ from typing import Any
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json
-from scratchtasks.core.errors import ActionFailed, ConfigError, ScratchError, StageError
+from scratchtasks.core.errors import ActionFailed, ConfigError, StageError
 from scratchtasks.core.frozen import dataclass
 
 from ..elf import ship
 from ..globs import match
-from ..operation import Done, Job, Outcome, World, empty_folder
+from ..operation import Done, Job, Outcome, World, each_alone, empty_folder
 from ..process import Finished
 from ..zig import zig_at_work
 from .compiler import Compiler, compiler_of, is_cxx, is_source
@@ -34,7 +34,7 @@ class CBuild:
     both: zig), `name`.
     """
 
-    version = 3
+    version = 4
 
     def identity(self, job: Job, world: World) -> Json:
         compiler = compiler_of(job, world, _sources(job, world)[0])
@@ -47,18 +47,15 @@ class CBuild:
         return ""
 
     def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
-        return {job.action.name: _outcome(job, world) for job in jobs}
+        return each_alone(jobs, lambda job: _run(job, world))
 
 
-def _outcome(job: Job, world: World) -> Outcome:
-    try:
-        sources = _sources(job, world)[0]
-        compiler = compiler_of(job, world, sources)
-        cache = zig_at_work(world) if compiler.home else nullcontext()
-        with empty_folder(world) as out, cache:
-            return _Build(job, world, compiler, sources, out).run()
-    except ScratchError as error:
-        return error
+def _run(job: Job, world: World) -> Done:
+    sources = _sources(job, world)[0]
+    compiler = compiler_of(job, world, sources)
+    cache = zig_at_work(world) if compiler.home else nullcontext()
+    with empty_folder(world) as out, cache:
+        return _Build(job, world, compiler, sources, out).run()
 
 
 def _sources(job: Job, world: World) -> tuple[list[str], tuple[Input, ...]]:
@@ -71,8 +68,9 @@ def _sources(job: Job, world: World) -> tuple[list[str], tuple[Input, ...]]:
     if others:
         hint = "headers are found by #include; objects and libraries belong into ldflags"
         raise StageError(where, f"srcs: {others[0]!r} is no source of C, C++ or assembly", hint)
-    folder = params["folder"] or "."
-    return [os.path.relpath(path, folder) for path in found.paths], found.inputs
+    names = [os.path.relpath(path, params["folder"] or ".") for path in found.paths]
+    # Compilers take these signs for those of a flag and of a response file.
+    return [f"./{name}" if name[0] in "-@" else name for name in names], found.inputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,8 +43,10 @@ class Reads:
         # A macro that a flag defines may ask for a header.
         texts["."] = mentions_in(os.fsencode("\n".join(flags.words)))
         found, forced = self._named_in(texts, searched), set(flags.forced())
-        asked = {name for text in texts.values() for name in text.asked}
         named = {name for text in texts.values() for name in text.quoted | text.angled}
+        asked = {name for text in texts.values() for name in text.asked}
+        # clang's dep files have a slash for each backslash: which file that was, they do not tell.
+        asked |= {name for name in named | forced if "\\" in name}
         beside: dict[str, set[str]] = {".": forced}
         for path, text in texts.items():
             names = text.quoted | found if text.computes else text.quoted

@@ -12,11 +12,11 @@ from typing import Any, cast
 from scratchtasks.core.action import Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import Json, canonical_json, digest_of
-from scratchtasks.core.errors import ScratchError, StageError
+from scratchtasks.core.errors import StageError
 from scratchtasks.core.target import Pin, User
 
 from ..layers import tar_identity, tar_layer
-from ..operation import Done, Job, Outcome, World
+from ..operation import Done, Job, Outcome, World, each_alone
 from ..pins import pin_of, pinned_wheel
 from ..sources.pinned import pins_of
 from ..sources.tree import unpack_files
@@ -68,25 +68,22 @@ class Essentials:
 
     def run(self, jobs: Sequence[Job], world: World) -> Mapping[str, Outcome]:
         """Make each layer."""
-        return {job.action.name: self._outcome(job, world) for job in jobs}
+        return each_alone(jobs, lambda job: self._run(job, world))
 
-    def _outcome(self, job: Job, world: World) -> Outcome:
+    def _run(self, job: Job, world: World) -> Done:
         params: Mapping[str, Any] = job.action.params
         kind = params["kind"]
-        try:
-            facts: dict[str, Any] = {"versions": _versions(job, world)}
-            if kind == "certs":
-                extras = {path: read_pem(path, world.root) for path in _extra_of(job)}
-                made = self._certs(extras, job, world)
-                if extras:
-                    facts["expires"] = int(min(map(expiry_of, extras.values(), extras)))
-            elif kind == "zoneinfo":
-                made, facts["zones"] = _zoneinfo(job, world)
-            else:
-                made, facts["users"] = _etc(params)
-            return _layer(made, kind, facts, world)
-        except ScratchError as error:
-            return error
+        facts: dict[str, Any] = {"versions": _versions(job, world)}
+        if kind == "certs":
+            extras = {path: read_pem(path, world.root) for path in _extra_of(job)}
+            made = self._certs(extras, job, world)
+            if extras:
+                facts["expires"] = int(min(map(expiry_of, extras.values(), extras)))
+        elif kind == "zoneinfo":
+            made, facts["zones"] = _zoneinfo(job, world)
+        else:
+            made, facts["users"] = _etc(params)
+        return _layer(made, kind, facts, world)
 
     def _has_expired(self, path: str, world: World) -> bool:
         try:
@@ -155,8 +152,7 @@ def _versions(job: Job, world: World) -> dict[str, str]:
 
 def _source_of(job: Job) -> Mapping[str, str]:
     """Where the layer's content is from when not from a wheel: `rules/essentials.py` writes it."""
-    source: Any = job.action.params.get("source", {})
-    return cast(Mapping[str, str], source)
+    return cast(Mapping[str, str], job.action.params.get("source", {}))
 
 
 def _etc(params: Mapping[str, Any]) -> tuple[list[Made], dict[str, list[int]]]:

@@ -12,7 +12,7 @@ from scratchtasks.core.parallel import map_all
 from scratchtasks.core.platform import Platform
 
 from ..operation import Done, Job, Outcome, World, empty_folder
-from .environment import go_env
+from .environment import fit_to_show, go_env
 from .index import WITHOUT, may_lie
 from .library import look_at_packages
 from .toolchain import find_go
@@ -128,7 +128,7 @@ def _build(
         if _built(packages, folder):
             messages = alone
     for message in dict.fromkeys(messages):
-        world.processes.show(message)
+        world.processes.show(fit_to_show(message, world))
 
 
 def _go_build(
@@ -144,7 +144,7 @@ def _go_build(
     argv = [find_go(world).path, "build", *flags, *packages]
     done = world.processes.run(argv, cwd=cwd, env=env, show_stderr=False)
     if done.code < 0:
-        world.processes.show(done.stderr)
+        world.processes.show(fit_to_show(done.stderr, world))
         raise ActionFailed("go build", f"was ended by signal {-done.code}", "is memory short?")
     return done.stderr
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from scratchtasks.core.platform import Platform
 
 from ..operation import World
+from ..process import without_passwords
 
 _RESPECTED = (
     "GOAUTH",
@@ -63,6 +64,12 @@ def go_env(world: World, platform: Platform, mod: str, work: str, cwd: str) -> d
         # Go takes PWD for the name of its folder when it is one: symlinks are kept as they are.
         "PWD": cwd,
     }
+
+
+def fit_to_show(said: bytes, world: World) -> bytes:
+    """What a go command *said*, without the passwords of proxies: Go hides those of sound URLs."""
+    saved = _saved_settings(world.env)
+    return without_passwords(said, world.env.get("GOPROXY") or saved.get("GOPROXY", ""))
 
 
 def _is_for_go(name: str) -> bool:

@@ -18,9 +18,9 @@ from ..operation import Done, Job, Outcome, World
 from ..process import Finished
 from . import offline
 from .embed import embedded_listings
-from .environment import go_env
+from .environment import fit_to_show, go_env
 from .index import NAMES, WITHOUT, may_lie
-from .packages import FIELDS, Package, closure_of, errors_of, read_packages, standard_of
+from .packages import FIELDS, Package, closure_of, errors_of, read_packages, standard_of, with_swig
 from .place import Place, as_inputs, find_place, nested_modules, outside, shown, steering_files
 from .toolchain import find_go
 
@@ -39,7 +39,7 @@ class GoList:
     packages of the standard library in it, separated by blanks).
     """
 
-    version: int = 3
+    version: int = 4
 
     def identity(self, job: Job, world: World) -> Json:
         """The toolchain, and a go.work from outside.  Raises: ToolchainMissing."""
@@ -67,14 +67,13 @@ class GoList:
         if not listed:
             return outcomes
         done = _go_list(listed[0], list(places.values()), world)
-        packages = {} if done.code else read_packages(done.stdout)
-        ours = (p.folder for p in packages.values() if p.is_local and not p.is_standard)
-        if may_lie(ours):
+        packages = _packages_in(done)
+        if may_lie(package.folder for package in packages.values() if package.is_ours):
             done = _go_list(listed[0], list(places.values()), world, WITHOUT)
-            packages = {} if done.code else read_packages(done.stdout)
+            packages = _packages_in(done)
         is_refused = world.is_offline and offline.is_refused(done.stdout + done.stderr)
         if not is_refused:
-            world.processes.show(done.stderr)
+            world.processes.show(fit_to_show(done.stderr, world))
         mains: dict[str, Package] = {}
         for package in packages.values():
             for argument in package.matches:
@@ -107,6 +106,11 @@ def _go_list(
     )
 
 
+def _packages_in(done: Finished) -> dict[str, Package]:
+    packages = {} if done.code else read_packages(done.stdout)
+    return {path: with_swig(p) if p.is_ours else p for path, p in packages.items()}
+
+
 def _lacking(main: Package | None, packages: Mapping[str, Package]) -> list[str]:
     """The packages behind *main* that Go would have had to fetch."""
     closure = closure_of(main, packages) if main else []
@@ -120,7 +124,8 @@ def _outcome(
     closure = closure_of(main, packages)
     errors = errors_of(closure)
     if errors:
-        return ActionFailed(label, "\n".join(errors), _hint(errors, place, world))
+        said = fit_to_show("\n".join(errors).encode(errors="replace"), world).decode()
+        return ActionFailed(label, said, _hint(errors, place, world))
     if main.name != "main":
         return ActionFailed(
             label, f"{main.path} is not a program (wanted package main, got {main.name})"

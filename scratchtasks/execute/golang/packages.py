@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from scratchtasks.core.frozen import dataclass
@@ -13,6 +14,7 @@ _HEADERS = ("HFiles",)
 package main's.  Source: Go, cmd/go/internal/work, buildActionID."""
 
 _IGNORED = ("IgnoredGoFiles", "IgnoredOtherFiles")
+_SWIG = (".swig", ".swigcxx")
 
 FIELDS = ",".join(
     (
@@ -56,6 +58,11 @@ class Package:
         # A vendored package's module has a version, but no folder of its own.
         return "Version" not in module or "Dir" not in module
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is local, and not of the standard library."""
+        return self.is_local and not self.is_standard
+
     def module_row(self) -> list[str]:
         """Path, version and sum of its module, then those of what replaces it, if anything."""
         replacement = self.module.get("Replace") or {}
@@ -69,6 +76,21 @@ class Package:
 def read_packages(output: bytes) -> dict[str, Package]:
     """The packages that `go list -json=FIELDS` printed, by import path."""
     return {package.path: package for package in map(_package, values_in(output))}
+
+
+def with_swig(package: Package) -> Package:
+    """*package* with what is in its folder for SWIG among its *sources*.
+
+    Without cgo Go names none of it, and yet links what it would need.  Source: Go,
+    cmd/go/internal/load, `Package.load`.
+    """
+    try:
+        names = [name for name in os.listdir(package.folder) if name.endswith(_SWIG)]
+    except OSError:  # gone since Go looked: its listing will say so
+        return package
+    paths = (os.path.normpath(os.path.join(package.folder, name)) for name in sorted(names))
+    found = [path for path in paths if path not in package.ignored]
+    return replace(package, sources=(*package.sources, *found)) if found else package
 
 
 def closure_of(main: Package, packages: Mapping[str, Package]) -> list[Package]:

@@ -31,7 +31,8 @@ class Place:
     def argument(self) -> str:
         """*folder* as go commands take it, relative to *cwd*."""
         relative = os.path.relpath(self.folder, self.cwd)
-        return relative if relative.startswith(".") else f"./{relative}"
+        # A folder may be called `.cmd`, which by itself is an import path.
+        return relative if relative.split("/")[0] in (".", "..") else f"./{relative}"
 
 
 def find_place(job: Job, world: World) -> Place:

@@ -5,6 +5,7 @@ import os
 import re
 
 from scratchtasks.core.errors import ToolchainMissing
+from scratchtasks.store.atomic import read_regular
 
 from ..operation import World
 from ..packaged import find_packaged
@@ -54,7 +55,6 @@ def _find_go(world: World) -> Toolchain:
     check_version("Go", (int(found[1]), int(found[2])), _OLDEST, _HINT)
     version = said.removeprefix("go version ").rpartition(" ")[0]
     return Toolchain(
-        name="go",
         path=path,
         version=version,
         identity={"version": version, "tools": digests, "library": library_digest(root, world)},
@@ -88,9 +88,8 @@ def _find_program(world: World) -> str:
 
 
 def _script(path: str) -> bytes:
-    """The beginning of *path* if it is a script, else nothing."""
-    with open(path, "rb") as file:
-        head = file.read(1024)
+    """The beginning of *path* if it is a script, else nothing.  Raises: StoreError."""
+    head = read_regular(path, 1024) or b""
     return head if head.startswith(b"#!") else b""
 
 

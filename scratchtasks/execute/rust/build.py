@@ -35,7 +35,7 @@ class CargoBuild:
     its answer, which is part of the key: versions and features of the whole closure.
     """
 
-    version = 6
+    version = 7
 
     def identity(self, job: Job, world: World) -> Json:
         kit = _kit(job, world)
@@ -73,6 +73,11 @@ class CargoBuild:
             except ScratchError as error:
                 outcomes |= {job.action.name: error for job in group}
         return outcomes
+
+
+def is_with_zig(job: Job, world: World) -> bool:
+    """Whether zig compiles C of *job*'s crates.  Raises: ScratchError."""
+    return _kit(job, world).tools.is_zig
 
 
 def _facts(job: Job) -> Mapping[str, Any]:
@@ -150,7 +155,7 @@ def _run(jobs: Sequence[Job], world: World) -> dict[str, Outcome]:
     flags, env = feature_flags(jobs[0]), _env(jobs[0])
     kit = _kit(jobs[0], world)
     call = CargoCall(world, kit, crates, cwd, flags, env)
-    with call.folder.locked(), zig_at_work(world) if kit.tools.env else nullcontext():
+    with call.folder.locked(), zig_at_work(world) if kit.tools.is_zig else nullcontext():
         return {
             job.action.name: _outcome(job, made, world)
             for job, made in zip(jobs, call.run(), strict=True)

@@ -10,7 +10,7 @@ from scratchtasks.core.digest import key_of
 from scratchtasks.core.frozen import dataclass
 
 from ..operation import World
-from ..process import Finished
+from ..process import Finished, without_passwords
 from . import offline
 from .config import config_files, is_set, linking, variables
 from .ctools import CTools, c_variables
@@ -162,6 +162,8 @@ class CargoCall:
             *(self._kit.rust.cargo, "build", "--release", "--locked", "--offline", "--quiet"),
             *("--message-format", "json-render-diagnostics"),
             *("--target", self._kit.target.triple, "--target-dir", self.folder.path),
+            # Dep files would have paths from which this folder is taken off: one that has nothing.
+            *("--config", 'build.dep-info-basedir="/none"'),
             *color_flags(self._world),
             *self._flags,
         ]
@@ -175,7 +177,7 @@ class CargoCall:
             self._fetch()
             done = self._start(argv, env)
         if show:
-            self._world.processes.show(done.stderr)
+            self._world.processes.show(without_passwords(done.stderr))
         return done.code, [
             json.loads(line) for line in done.stdout.splitlines() if line[:1] == b"{"
         ]
@@ -189,7 +191,8 @@ class CargoCall:
         argv = [rust.cargo, "fetch", "--locked", "--quiet"]
         for triple in dict.fromkeys((target.triple, rust.host)):
             argv += ["--target", triple]
-        self._world.processes.show(self._start(argv, fetching_env(self._world)).stderr)
+        done = self._start(argv, fetching_env(self._world))
+        self._world.processes.show(without_passwords(done.stderr))
 
     def _start(self, argv: Sequence[str], env: Mapping[str, str]) -> Finished:
         return self._world.processes.run(argv, cwd=self._cwd, env=env, show_stderr=False)

@@ -24,6 +24,7 @@ class CTools:
     programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     identity: Json = None
     env: Mapping[str, str] = field(default_factory=dict)
+    is_zig: bool = False
 
 
 def find_c_tools(world: World, target: Target, platform: Platform, need: str, where: str) -> CTools:
@@ -53,6 +54,7 @@ def find_c_tools(world: World, target: Target, platform: Platform, need: str, wh
         },
         identity=[zig.identity, *flags],
         env=zig_env(world),
+        is_zig=True,
     )
 
 

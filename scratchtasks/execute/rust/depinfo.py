@@ -4,7 +4,8 @@ import os
 import re
 
 _CONTINUED = re.compile(r"\\\r?\n")
-_WORD = re.compile(r"(?:\\.|[^\s\\]|\\(?=$))+", re.DOTALL)
+# No other blank ends a name: clang escapes no tab, and neither of them what else Unicode has.
+_WORD = re.compile(r"(?:\\.|[^ \r\n\\]|\\(?=$))+", re.DOTALL)
 _ESCAPED = re.compile(r"\\([ \t#:\\])|\$(\$)")
 
 

@@ -12,6 +12,7 @@ from scratchtasks.core.errors import ActionFailed, ConfigError, NotInStore, Stag
 
 from ..globs import match
 from ..operation import Done, Job, Outcome, World, each_beside
+from ..process import without_passwords
 from . import closure as made_of
 from . import offline
 from .config import ancestors, config_files, split_inputs
@@ -216,7 +217,7 @@ class _Probe:
         )
         if done.code and self._world.is_offline and offline.is_refused(done.stderr):
             raise self._lacking()
-        self._world.processes.show(done.stderr)
+        self._world.processes.show(without_passwords(done.stderr))
         if done.code:
             hint = ""
             if b"--locked" in done.stderr or b"lock file" in done.stderr:
