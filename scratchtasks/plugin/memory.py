@@ -212,7 +212,7 @@ class Memory:
 def _is_at_work(lock: str) -> bool:
     """Whether a run holds *lock*: then what is on disk is about to change."""
     try:
-        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # it may be a FIFO
     except OSError:
         return True
     try:

@@ -2,8 +2,11 @@
 
 import fcntl
 import os
+import stat
 import threading
 from collections.abc import Callable
+
+from scratchtasks.core.errors import StoreError
 
 from .atomic import storage_error
 from .owner import stat_of_process
@@ -72,8 +75,11 @@ class WorkspaceLock:
     def _locked(self, wait: Callable[[int], None]) -> int:
         """A descriptor that holds the lock; -1 if the file was deleted while we waited for it."""
         os.makedirs(os.path.dirname(self._path), exist_ok=True)
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
         try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                what = "wanted a file, got a FIFO or a device"
+                raise StoreError(self._path, what, "move it elsewhere")
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
