@@ -4,6 +4,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from scratchtasks.core.digest import Digest, digest_of
 from scratchtasks.store.files import FileStates
 from scratchtasks.store.notes import Notes
@@ -58,3 +60,18 @@ def test_a_word_that_can_be_no_path_does_not_move(tmp_path: Path) -> None:
     assert list(states.looks.values()) == [None] * len(words)
     assert moved(words, Notes(states.looks.values())) == []
     assert moved(words, Notes([(0,) * 5] * len(words))) == [0, 1, 2]
+
+
+def test_many_are_looked_at_alone_where_no_process_may_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    paths = [f"{tmp_path}/{number}" for number in range(9000)]
+    notes = Notes([None] * 4500 + [(0,) * 5] * 4500)
+    both = moved(paths, notes)
+    opened = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, "fork", refuse)
+    assert moved(paths, notes) == both == list(range(4500, 9000))
+    assert os.listdir("/proc/self/fd") == opened
