@@ -359,7 +359,7 @@ def test_tags_are_put_with_more_patience(proxy: Proxy, bench: Bench, team: str) 
     path = f"/v2/{team}/api/manifests/latest"
     proxy.faults.append(Fault(lambda s: s.method == "PUT" and s.path == path, 9, 503))
     image = bench.image(f"{proxy.host}/{team}/api", b"a")
-    bench.push(image)
+    bench.push(image, limits=replace(QUICK, backoff=0.001))
     assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
 
 
