@@ -33,8 +33,14 @@ class _SessionLost(Exception):
 
 
 def has_blob(registry: Registry, repository: Repository, blob: Descriptor) -> bool:
-    """Whether *repository* has *blob*, by one HEAD.  Raises: RegistryError, SinkError."""
-    answer = registry.request(repository, "HEAD", f"blobs/{blob.digest}", wanted=(200, 404))
+    """Whether *repository* has *blob*, by one HEAD; by the start of a GET where HEAD is refused.
+
+    Raises: RegistryError, SinkError.
+    """
+    target = f"blobs/{blob.digest}"
+    answer = registry.request(repository, "HEAD", target, wanted=(200, 404, 405))
+    if answer.status == 405:
+        answer = registry.request(repository, "GET", target, wanted=(200, 404), limit=0)
     told = answer.headers.get("docker-content-digest", "")
     return answer.status == 200 and told in ("", blob.digest)
 

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 _TICK = 0.1
@@ -83,7 +84,10 @@ class Bounded:
         if self.sock is not None:
             self.timeout = self.idle  # which urllib3 gives to the socket now
             deadline.sock = self.sock
-        deadline.start()
+        # No thread can be had at the end of Python 3.12.0 and 3.12.1, where tags that a Ctrl-C has
+        # left half moved are put back, nor where no process may be started: then *idle* has to do.
+        with suppress(RuntimeError):
+            deadline.start()
         try:
             super().request(*args, **options)  # type: ignore[misc]
         except BaseException:

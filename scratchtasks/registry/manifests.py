@@ -41,19 +41,29 @@ class Manifest:
     data: bytes
 
 
-def digest_at(registry: Registry, repository: Repository, reference: str) -> Digest | None:
+def digest_at(
+    registry: Registry, repository: Repository, reference: str, tries: int | None = None
+) -> Digest | None:
     """The digest of the manifest at *reference* (a tag or digest), None when there is none.
 
-    One HEAD request; a GET more only if the registry does not tell the digest.
+    One HEAD request; a GET more only if the registry does not tell the digest, or refuses HEAD.
+    *tries* as in Registry.request.
 
     Raises: RegistryError, SinkError.
     """
-    target = f"manifests/{reference}"
-    answer = registry.request(repository, "HEAD", target, wanted=(200, 404), headers=_ACCEPT)
+    answer = registry.request(
+        repository,
+        "HEAD",
+        f"manifests/{reference}",
+        wanted=(200, 404, 405),
+        headers=_ACCEPT,
+        tries=tries,
+    )
     if answer.status == 404:
         return None
+    told = answer.headers.get("docker-content-digest", "") if answer.status == 200 else ""
     try:
-        return parse_digest(answer.headers.get("docker-content-digest", ""))
+        return parse_digest(told)
     except StoreError:
         found = fetch_manifest(registry, repository, reference)
         return digest_of(found.data) if found else None

@@ -156,12 +156,7 @@ def _check_ours(folder: str) -> list[str]:
     if misplaced is not None:
         path, what = misplaced
         raise SinkError(path, f"wanted a folder of an OCI layout, got {what}", "move it elsewhere")
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise read_error(folder, error) from error
+    names = _names_in(folder)
     # Temporary files alone are an export that was killed before it wrote `oci-layout`.
     if "oci-layout" in names or all(name.startswith(TEMP_PREFIX) for name in names):
         return names
@@ -209,12 +204,18 @@ def _strays(folder: str, blobs: Sequence[Descriptor]) -> Iterator[str]:
     """Blobs that the image does not name, and unfinished files, wherever they lie."""
     wanted = {hex_of(blob.digest) for blob in blobs}
     inside = f"{folder}/blobs/sha256"
+    yield from [f"{inside}/{name}" for name in _names_in(inside) if name not in wanted]
+    yield from [f"{folder}/{n}" for n in _names_in(folder) if n.startswith(TEMP_PREFIX)]
+
+
+def _names_in(folder: str) -> list[str]:
+    """The names in *folder*, [] when it is missing.  Raises: StoreError when it cannot be read."""
     try:
-        yield from [f"{inside}/{name}" for name in os.listdir(inside) if name not in wanted]
+        return os.listdir(folder)
     except FileNotFoundError:
-        pass
-    names = os.listdir(folder)
-    yield from [f"{folder}/{name}" for name in names if name.startswith(TEMP_PREFIX)]
+        return []
+    except OSError as error:
+        raise read_error(folder, error) from error
 
 
 def _write(path: str, data: bytes) -> None:

@@ -129,6 +129,26 @@ def remove(path: str) -> bool:
     return True
 
 
+def remove_tree(path: str) -> None:
+    """Delete *path* and, if it is a folder, all that is in it, though some may not be written to:
+    an image's, say.  Raises: OSError.
+    """
+    if not os.path.isdir(path) or os.path.islink(path):
+        remove(path)
+        return
+    import shutil
+
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        os.chmod(path, 0o700)
+        for folder, names, _ in os.walk(path):
+            for inner in (os.path.join(folder, name) for name in names):
+                if not os.path.islink(inner):
+                    os.chmod(inner, 0o700)
+        shutil.rmtree(path)
+
+
 def make_folder(path: str) -> None:
     """Make the folder *path* unless it is there, and those above it.  Raises: StoreError."""
     try:

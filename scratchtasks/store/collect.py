@@ -15,7 +15,7 @@ from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import StoreError
 
 from .actions import TOUCH, read_entry
-from .atomic import TEMP_PREFIX, read_error, remove, storage_error, temp_beside
+from .atomic import TEMP_PREFIX, read_error, remove, remove_tree, storage_error, temp_beside
 
 _YOUNG = 3600
 """Seconds. A blob that no entry names may be one whose entry is about to be written."""
@@ -162,17 +162,8 @@ def _remove_whole(path: str) -> int:
     size = size_of(path)
     gone = temp_beside(path)
     os.rename(path, gone)
-    _remove_tree(gone)
+    remove_tree(gone)
     return size
-
-
-def _remove_tree(path: str) -> None:
-    import shutil
-
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        remove(path)
 
 
 def size_of(folder: str) -> int:
@@ -254,4 +245,4 @@ def _remove_old(entries: Iterable[os.DirEntry[str]]) -> None:
         except FileNotFoundError:
             continue
         if age > _STALE:
-            _remove_tree(entry.path)
+            remove_tree(entry.path)

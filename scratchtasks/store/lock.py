@@ -75,10 +75,10 @@ class WorkspaceLock:
     def _locked(self, wait: Callable[[int], None]) -> int:
         """A descriptor that holds the lock; -1 if the file was deleted while we waited for it."""
         os.makedirs(os.path.dirname(self._path), exist_ok=True)
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):  # a FIFO holds no pid and cannot be cut
-                what = "wanted a file, got a FIFO, socket or device"
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                what = "wanted a file, got a FIFO or a device"
                 raise StoreError(self._path, what, "move it elsewhere")
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -60,19 +60,23 @@ def moved(
         return _moved(paths, notes, stat, 0, len(paths))
     half = len(paths) // 2
     here, there = os.pipe()
-    child = os.fork()
-    if not child:
-        _answer(there, paths, notes, stat, half)
-    os.close(there)
-    found = array("L")
-    try:
-        first = _moved(paths, notes, stat, 0, half)
-        with open(here, "rb") as pipe:
+    with open(here, "rb") as pipe:
+        try:
+            child = os.fork()
+        except OSError:  # no more processes for this user, or in this container
+            os.close(there)
+            return _moved(paths, notes, stat, 0, len(paths))
+        if not child:
+            _answer(there, paths, notes, stat, half)
+        os.close(there)
+        try:
+            first = _moved(paths, notes, stat, 0, half)
             data = pipe.read()
-    finally:
-        _, status = os.waitpid(child, 0)
+        finally:
+            _, status = os.waitpid(child, 0)
     if status:
         return [*first, *_moved(paths, notes, stat, half, len(paths))]
+    found = array("L")
     found.frombytes(data)
     return [*first, *found]
 

@@ -15,6 +15,7 @@ from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError
 from scratchtasks.oci import media
 from scratchtasks.registry.client import Registry
+from scratchtasks.registry.connection import Deadline
 from scratchtasks.registry.errors import RegistryError
 from scratchtasks.registry.manifests import (
     Manifest,
@@ -152,6 +153,17 @@ def test_what_is_put_is_what_is_fetched(proxy: Proxy, team: str) -> None:
         assert fetch_manifest(client, api, "latest") == manifest
         assert fetch_manifest(client, api, digest_of(manifest.data)) == manifest
         assert fetch_manifest(client, api, "absent") is None
+
+
+def test_a_request_is_made_where_no_thread_can_be_had(
+    proxy: Proxy, team: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: Deadline) -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    monkeypatch.setattr(Deadline, "start", refuse)
+    with Registry({}, limits=QUICK) as client:
+        assert digest_at(client, parse_repository(f"{proxy.host}/{team}/api"), "latest") is None
 
 
 def test_a_page_instead_of_an_answer_is_no_yes(proxy: Proxy, team: str) -> None:

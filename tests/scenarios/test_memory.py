@@ -279,6 +279,19 @@ def test_damaged_outputs_are_seen(site: Site) -> None:
         assert {hashlib.sha256(path.read_bytes()).hexdigest() for path in blobs} == {*whole}, name
 
 
+def test_a_fifo_for_a_lock_is_told_and_not_waited_for(site: Site) -> None:
+    settle(site)
+    fifo(lock := site.root / ".scratch/lock")
+    assert not looks(site)
+    shutil.rmtree(site.root / "dist/web")
+    ran = site.run()
+    lock.unlink()
+    assert ran.code == 3, str(ran)
+    what = f"{lock}: wanted a file, got a FIFO or a device\n    hint: move it elsewhere\n"
+    assert ran.err.endswith(what), str(ran)
+    site.doit()
+
+
 @pytest.mark.parametrize("part", ["", "/blobs", "/blobs/sha256"])
 def test_a_link_in_the_place_of_a_layout_is_seen(part: str, site: Site) -> None:
     """What a folder was moved to is the same to the last bit; but no run would write there."""

@@ -376,3 +376,22 @@ def test_a_kill_in_the_first_export_or_in_remove_does_not_stick(bench: Bench) ->
                 break
             steps += 1
         assert steps >= 8
+
+
+def test_a_folder_that_nobody_may_list_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench.image(b"one")
+    bench.export(made)
+    inside, listdir = f"{bench.folder}/blobs/sha256", os.listdir
+
+    def refuse(path: str) -> list[str]:
+        if path == inside:
+            raise PermissionError(13, "Permission denied", path)
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    for act in (lambda: bench.export(made), lambda: bench.fault(made)):
+        with pytest.raises(StoreError) as caught:
+            act()
+        assert str(caught.value) == f"{inside}: cannot be read: permission denied"

@@ -6,6 +6,7 @@ import resource
 import socket
 import subprocess
 import sys
+import tempfile
 from contextlib import chdir
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from scratchtasks.core.errors import StoreError
 from scratchtasks.store import atomic
-from scratchtasks.store.atomic import read_regular, storage_error, write_atomic
+from scratchtasks.store.atomic import read_regular, remove_tree, storage_error, write_atomic
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -157,3 +158,26 @@ def test_what_is_another_users_is_told(number: int) -> None:
         f"/x: cannot be written: {os.strerror(number).lower()}\n"
         "    hint: is it another user's, of a run under sudo? `chown` gives it back to you"
     )
+
+
+def test_a_tree_that_may_not_be_written_to_is_removed() -> None:
+    """As an image's folders are that a killed trial has left; not below tmp_path, where only its
+    owner may go."""
+    folder = tempfile.mkdtemp()
+    inner = Path(folder, "read-only", "inner")
+    inner.mkdir(parents=True)
+    (inner / "file").touch()
+    (inner / "link").symlink_to("/")
+    inner.chmod(0o555)
+    inner.parent.chmod(0o500)
+    me = os.geteuid()
+    if me == 0:  # who may write to everything
+        for path in (folder, inner.parent, inner, inner / "file"):
+            os.chown(path, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        remove_tree(str(inner.parent))
+    finally:
+        os.seteuid(me)
+    assert os.listdir(folder) == []
+    os.rmdir(folder)

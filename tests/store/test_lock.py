@@ -160,12 +160,12 @@ def test_a_file_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     )
 
 
-def test_a_fifo_in_its_place_is_an_error(tmp_path: Path) -> None:
+def test_a_fifo_in_its_place_is_told(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "lock")
     with pytest.raises(StoreError) as caught:
         WorkspaceLock(str(tmp_path / "lock")).acquire(unexpected)
     assert str(caught.value) == (
-        f"{tmp_path}/lock: wanted a file, got a FIFO, socket or device\n    hint: move it elsewhere"
+        f"{tmp_path}/lock: wanted a file, got a FIFO or a device\n    hint: move it elsewhere"
     )
 
 

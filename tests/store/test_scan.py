@@ -120,3 +120,18 @@ def test_a_scan_that_is_shared_with_a_forked_process_misses_nothing(
         change(paths[number])
         assert moved(paths, notes) == list(range(number + 1))
     assert len(forks) == count + 1
+
+
+def test_many_are_looked_at_alone_where_no_process_may_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    paths = [f"{tmp_path}/{number}" for number in range(9000)]
+    notes = Notes([None] * 4500 + [(0,) * 5] * 4500)
+    both = moved(paths, notes)
+    opened = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, "fork", refuse)
+    assert moved(paths, notes) == both == list(range(4500, 9000))
+    assert os.listdir("/proc/self/fd") == opened

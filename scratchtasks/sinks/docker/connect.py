@@ -53,6 +53,7 @@ def _version(found: Endpoint, env: Mapping[str, str]) -> str:
     # The SDK would ask by itself, but leaves sockets open when the answer is none.
     if found.host.startswith("unix://"):
         with socket.socket(socket.AF_UNIX) as trial:
+            trial.settimeout(TIMEOUT)  # else one that takes no more connections hangs us
             trial.connect(found.host.removeprefix("unix://"))
     asking = _client(found, env, _ANY_VERSION)
     try:

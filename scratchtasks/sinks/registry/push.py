@@ -209,8 +209,7 @@ class _Run:
                     self._workers,
                 )
         except BaseException:
-            faults = [undo(self._registry, moved) for moved in self._moved.values()]
-            self._stuck += filter(None, faults)
+            self._stuck += undo(self._registry, self._moved.values())
             raise
 
     def _moves_now(self) -> list[tuple[ImagePlan, TagMove]]:

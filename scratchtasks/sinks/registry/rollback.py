@@ -6,7 +6,7 @@ what a tag means is held here before it moves.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -16,6 +16,7 @@ from scratchtasks.core.digest import Digest, digest_of, parse_digest
 from scratchtasks.core.errors import SinkError, StoreError
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.registry.client import Registry
+from scratchtasks.registry.errors import RegistryError
 from scratchtasks.registry.manifests import (
     Manifest,
     delete_manifest,
@@ -81,19 +82,32 @@ def _named_by(manifest: Manifest) -> list[Digest]:
     return names
 
 
-def undo(registry: Registry, moved: Moved) -> str:
-    """Put the tag back where it was, or take it away if it is new, unless it is not *ours* by now.
+def undo(registry: Registry, moves: Iterable[Moved]) -> list[str]:
+    """Put each tag back where it was, or take it away if it is new, unless it is not *ours* by now.
 
-    Returns: why that was not possible, and what remains to be done by hand; "" if nothing does.
+    A registry that gave no answer for one tag is not asked for those that follow: each would wait
+    for its own time-out.
+
+    Returns: why that was not possible, and what remains to be done by hand.
     """
-    was = moved.move.was
+    silent: dict[str, SinkError] = {}
+    # One after the other: at the interpreter's end, after a Ctrl-C, no pool takes any more.
+    return [fault for moved in moves if (fault := _undo(registry, moved, silent))]
+
+
+def _undo(registry: Registry, moved: Moved, silent: dict[str, SinkError]) -> str:
+    was, host, insistence = moved.move.was, moved.repository.host, registry.limits.insistence
     try:
-        now = digest_at(registry, moved.repository, moved.move.tag)
+        if host in silent:
+            raise silent[host]
+        now = digest_at(registry, moved.repository, moved.move.tag, insistence)
         # Some registries tell for a while after a tag was set what it meant before.
         is_late = moved.is_sure and now == was
         if now != moved.ours and not is_late:
             return ""  # it never moved, or somebody else moved it since
     except SinkError as error:
+        if isinstance(error, RegistryError) and error.is_silence:
+            silent[host] = error
         return f"{moved} may have moved to {moved.ours}: {error.where}: {error.what}"
     try:
         fault = _take_away(registry, moved) if was is None else _put_back(registry, moved, was)

@@ -6,5 +6,6 @@
 `namespace.py` runs them without: on what `composed.py` puts together in memory, or on the private
 copy that `root.py` unpacks into a folder of `private.py`; `qemu.py` finds an emulator for other
 architectures.
-`guard.py` and `enter.py` are programs of their own, which import nothing of scratchtasks.
+`guard.py` and `enter.py` are programs of their own, which import nothing of scratchtasks but, the
+first, `probe.py`.
 """

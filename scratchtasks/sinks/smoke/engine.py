@@ -22,8 +22,8 @@ from scratchtasks.store.files import FileStates
 from ..docker import Engine, Loadable, connect, load
 from ..docker.endpoint import is_here
 from ..docker.faults import sdk_errors
-from .guard import KEPT, PAUSES, ask, keep
 from .leftovers import REPOSITORY, own_labels, own_tag, sweep
+from .probe import KEPT, MOST_PROCESSES, PAUSES, ask, keep
 from .root import read_file
 from .trial import Outcome, Trial, Unusable, is_satisfied, stopped_before
 
@@ -170,6 +170,8 @@ def _run(
             extra_hosts=dict(hosts),
             healthcheck={"test": ["NONE"]},
             read_only=wanted.read_only,
+            pids_limit=MOST_PROCESSES,
+            oom_score_adj=1000,  # where memory is short, the first to go
             labels=own_labels(),
             log_config=LogConfig(type="json-file", config=_LOG),  # others cannot be read back
             use_config_proxy=False,  # config.json's, with its password: no other way has it

@@ -14,7 +14,7 @@ as JSON:
               they are found and the probe succeeds
 
 A process of its own, with one thread, because only such a one may join another's namespaces.  It
-imports the standard library only, and as little of it as will do: it starts in 30 ms.
+imports `probe.py` and the standard library, as little as will do: it starts in 30 ms.
 Source: setns(2), user_namespaces(7), ioctl_ns(2); bwrap(1).
 """
 
@@ -29,18 +29,9 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-KEPT = 1 << 20
-"""Bytes of each output stream that are kept, from its end."""
-
-PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2)
-"""Seconds between two probes, growing: a program may print a line for each."""
-
-_CONNECT = 0.25
-"""Seconds for a connection on this machine.  One that is asked for just when a sandbox's loopback
-comes up is lost, and the kernel would ask again after a whole second."""
+from .probe import KEPT, MOST_PROCESSES, PAUSES, ask, keep
 
 _PATIENCE = 5.0
 """Seconds for an answer."""
@@ -56,69 +47,11 @@ _NS_GET_USERNS = 0xB701
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _FILE = re.compile("--file\0\x01([0-9]+)\0")
-_INTERIM = re.compile(rb"HTTP/1\.1 1(?!01)[0-9]{2}\b")
 _SIOCSIFADDR = 0x8916
 _ADDRESS = "192.0.2.1"
 """Of documentation (RFC 5737), here of a sandbox: who listens on loopback only cannot be reached in
 a container either."""
 _PORTS = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
-
-
-def keep(tail: bytearray, chunk: bytes) -> None:
-    """Append *chunk* to *tail*, and let go of what is more than KEPT bytes from its end."""
-    tail += chunk
-    if len(tail) > 2 * KEPT:
-        del tail[:-KEPT]
-
-
-def ask(hosts: Sequence[str], port: int, path: str, seconds: float) -> str:
-    """The status of `GET path` at the first of *hosts* that answers HTTP, or why none does.
-
-    Redirects are not followed.  *seconds* bound each try.
-    """
-    reason = ""
-    for host in hosts:
-        line = None
-        try:
-            patience = min(seconds, _CONNECT)
-            with socket.create_connection((host, port), timeout=patience) as connection:
-                line = b""
-                connection.settimeout(seconds)
-                request = f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n"
-                connection.sendall(f"{request}User-Agent: smoke\r\n\r\n".encode())
-                line = _status_line(connection, time.monotonic() + seconds)
-        except OSError as error:
-            said = (error.strerror or str(error)).lower()
-            if line is not None:
-                return said  # somebody is there: waiting at another address would hide that
-            reason = reason or said
-            continue
-        match = re.fullmatch(rb"HTTP/1\.[01] ([0-9]{3})(?: .*)?\r?", line)
-        if match:
-            return match[1].decode()
-        # Docker's proxy takes a connection before anybody listens, and drops it.
-        reason = "an answer that is not HTTP" if line else "no answer"
-    return reason
-
-
-def _status_line(connection: socket.socket, deadline: float) -> bytes:
-    """The first line of the answer, without those that only announce one (`103 Early Hints`)."""
-    data = b""
-    while True:
-        line, end, _ = data.partition(b"\n")
-        if end and _INTERIM.match(line) is None:
-            return line
-        _, end, rest = data.partition(b"\r\n\r\n")
-        if end:
-            data = rest
-            continue
-        if len(data) >= 4096:
-            return line
-        connection.settimeout(max(0.01, deadline - time.monotonic()))
-        chunk = connection.recv(4096)
-        if not chunk:
-            return line
-        data += chunk
 
 
 def in_memory(data: bytes) -> int:
@@ -143,6 +76,8 @@ class Guard:
         self._inside = -1
         self._neighbour = 0
         self._neighbour_pipe = -1
+        self._pauses = iter(PAUSES)
+        self._next_look = 0.0
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> dict[str, Any]:
@@ -176,7 +111,7 @@ class Guard:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            is_over = self._pump(left, ended)
+            is_over = self._pump(min(left, PAUSES[-1]), ended)
             self._meet(go, deadline)
         self._selector.unregister(ended)
         if self._neighbour and not is_over:
@@ -186,8 +121,8 @@ class Guard:
         return {
             "code": code if is_over else None,
             "started": code is not None or not is_over,
-            "answer": self._answer,
-            "fault": self._fault,
+            "answer": self._heard("answer"),
+            "fault": self._heard("fault"),
             **{name: bytes(tail[-KEPT:]).decode("latin-1") for name, tail in self._output.items()},
         }
 
@@ -222,6 +157,7 @@ class Guard:
             self._inside = os.pidfd_open(pid)
         except ProcessLookupError:
             return  # it has ended, and so will the program
+        _restrain(pid)
         answers, answer = os.pipe()
         guard = os.getpid()
         self._neighbour = os.fork()
@@ -242,31 +178,28 @@ class Guard:
                 return int(said[key])
         return None
 
-    @property
-    def _answer(self) -> str:
-        """The neighbour's last word that is no fault."""
-        answers = self._lines("answer")
-        return answers[-1] if answers else ""
-
-    @property
-    def _fault(self) -> str:
-        """Why the neighbour cannot probe, or ""."""
-        return "".join(self._lines("fault"))
-
-    def _lines(self, kind: str) -> list[str]:
-        lines = (line.partition(": ") for line in bytes(self._answers).decode().splitlines())
-        return [said for found, _, said in lines if found == kind]
+    def _heard(self, kind: str) -> str:
+        """The neighbour's last `answer`, or the `fault` for which it cannot probe; or ""."""
+        words = [line.partition(": ") for line in bytes(self._answers).decode().splitlines()]
+        return next((said for found, _, said in reversed(words) if found == kind), "")
 
     def _is_done(self, deadline: float) -> bool:
         probe = self._order["probe"]
-        if not probe or self._fault:
-            return bool(self._fault)
-        return self._answer == str(probe[2]) and (
-            not any(self._order["patterns"]) or self._has_said(deadline - time.monotonic())
+        if not probe or self._heard("fault"):
+            return bool(self._heard("fault"))
+        return self._heard("answer") == str(probe[2]) and (
+            not any(self._order["patterns"]) or self._has_said(deadline)
         )
 
-    def _has_said(self, seconds: float) -> bool:
-        """Whether a child finds the patterns within *seconds*: see `matching.py`."""
+    def _has_said(self, deadline: float) -> bool:
+        """Whether a child finds the patterns before *deadline*: see `matching.py`.
+
+        False without a look soon after the last one: output comes in any number of pieces.
+        """
+        seconds = deadline - (now := time.monotonic())
+        if now < self._next_look:
+            return False
+        self._next_look = now + next(self._pauses, PAUSES[-1])
         guard, pid = os.getpid(), os.fork()
         if pid == 0:
             die_with(guard)
@@ -373,6 +306,27 @@ def _probe(port: int, path: str, status: int, answer: int, deadline: float) -> N
         time.sleep(max(0.0, min(left, next(pauses, PAUSES[-1]))))
 
 
+def _restrain(pid: int) -> None:
+    """Let *pid* and its children be MOST_PROCESSES; of the machine's root Linux does not ask it."""
+    import resource
+
+    try:
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NPROC)
+        most = MOST_PROCESSES if hard == resource.RLIM_INFINITY else min(hard, MOST_PROCESSES)
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (most, most))
+    except OSError:
+        pass  # it has ended, or bubblewrap runs as root here
+
+
+def _go_first() -> None:
+    """Let the kernel end us and ours before all others where memory is short."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("1000")
+    except OSError:
+        pass
+
+
 def _allow_files(count: int) -> None:
     """Raise the limit of open files so that *count* more may be open, as far as that is allowed."""
     import resource
@@ -387,6 +341,7 @@ def _allow_files(count: int) -> None:
 def main() -> None:
     """Do what stdin says.  Whoever started us ends, so do we."""
     die_with(os.getppid())
+    _go_first()
     try:
         order = json.loads(sys.stdin.buffer.readline())
         _allow_files(len(order["files"]))
@@ -394,7 +349,3 @@ def main() -> None:
     except OSError as error:
         said = {"fault": str(error)}
     json.dump(said, sys.stdout)
-
-
-if __name__ == "__main__":
-    main()

@@ -26,8 +26,10 @@ from .qemu import emulator_for
 from .root import unpack
 from .trial import Outcome, Trial, Unusable, stopped_before
 
-_GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
-_ENTER = os.path.join(os.path.dirname(__file__), "enter.py")
+_HERE = os.path.dirname(__file__)
+_ROOT = os.path.normpath(os.path.join(_HERE, "../../.."))
+_GUARD = "import sys; sys.path.append(sys.argv[1]); from scratchtasks.sinks.smoke.guard import main"
+_ENTER = os.path.join(_HERE, "enter.py")
 _QEMU = "/.qemu"
 _CAPABILITIES = (
     "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
@@ -185,7 +187,7 @@ def _run(
         "files": composed.files if composed is not None else [],
     }
     given = json.dumps(order).encode() + b"\n" + (composed.data if composed is not None else b"")
-    argv = [sys.executable, "-I", "-S", _GUARD]
+    argv = [sys.executable, "-I", "-S", "-c", f"{_GUARD}; main()", _ROOT]
     done = processes.run(argv, cwd="/", env={}, show_stderr=False, stdin=given)
     try:
         said: dict[str, Any] = json.loads(done.stdout)

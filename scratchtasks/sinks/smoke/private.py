@@ -2,11 +2,12 @@
 
 import fcntl
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from scratchtasks.store.atomic import remove_tree
 
 _PREFIX = "smoke-"
 _YOUNG = 60
@@ -46,12 +47,8 @@ def _remove_unused(path: str) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if time.time() - os.fstat(lock).st_mtime > _YOUNG:
-            for folder, names, _ in os.walk(path):
-                for inner in (os.path.join(folder, name) for name in names):
-                    if not os.path.islink(inner):
-                        os.chmod(inner, 0o700)  # the image's folders may be unwritable
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
     except OSError:
-        return  # in use
+        return  # in use, or not to be removed
     finally:
         os.close(lock)

@@ -105,6 +105,18 @@ def test_the_socket_is_of_another_group(tmp_path: Path) -> None:
     )
 
 
+def test_a_socket_that_takes_no_more_connections(tmp_path: Path) -> None:
+    path = f"{tmp_path}/d.sock"
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(path)
+        listener.listen(0)
+        first.connect(path)
+        assert _refusal(f"unix://{path}") == (
+            f"docker: no engine answers at unix://{path} (from DOCKER_HOST): "
+            "Resource temporarily unavailable\n    hint: start Docker, or set DOCKER_HOST"
+        )
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [

@@ -235,6 +235,18 @@ def test_a_registry_that_does_not_tell_digests(proxy: Proxy, bench: Bench, team:
     assert [seen.method for seen in proxy.seen] == ["HEAD", "GET"]
 
 
+def test_a_registry_that_refuses_to_be_asked_by_head(proxy: Proxy, bench: Bench, team: str) -> None:
+    proxy.faults.append(Fault(lambda seen: seen.method == "HEAD", times=999, status=405))
+    image = bench.image(f"{proxy.host}/{team}/api", bytes(3 << 20))
+    bench.push(image)
+    assert digest_in(proxy.upstream, f"{team}/api", "latest") == image.top.digest
+    bench.push(bench.image(f"{proxy.host}/{team}/api", bytes(3 << 20), b"new", tags=("2",)))
+    assert proxy.count("POST") == 2 + 2  # configs and layers: what is there is not sent again
+    proxy.seen.clear()
+    bench.push(image)
+    assert [seen.method for seen in proxy.seen] == ["HEAD", "GET"]
+
+
 def test_a_registry_that_is_not_there(bench: Bench, proxy: Proxy, team: str) -> None:
     image = bench.image(f"127.0.0.1:1/{team}/api", b"x")
     with pytest.raises(SinkError) as error:

@@ -342,12 +342,37 @@ def test_a_new_tag_is_taken_away_by_a_registry_that_deletes_nothing_but_tags(ben
         assert not {"1", "2"} & set(small.manifests)
 
 
+def test_a_registry_that_dies_among_the_tags_is_waited_for_once(
+    proxy: Proxy, bench: Bench, team: str
+) -> None:
+    names = [f"{proxy.host}/{team}/{name}" for name in "abcd"]
+    bench.push(*(bench.image(name, b"old") for name in names))
+    new = [bench.image(name, b"new") for name in names]
+    last = f"PUT /v2/{team}/d/manifests/latest"
+    seen: list[str] = []
+
+    def is_dead(request: Seen) -> bool:
+        if str(request) == last or seen:
+            seen.append(request.method)
+        return bool(seen)
+
+    proxy.faults.append(Fault(is_dead, times=99, after=0))
+    with pytest.raises(SinkError) as error:
+        bench.push(*new, limits=replace(QUICK, workers=1, attempts=2, insistence=3))
+    asked = f"HEAD {proxy.host}/v2/{team}/a/manifests/latest: the connection was dropped"
+    assert str(error.value).splitlines()[1:5] == [
+        f"    {name}:latest may have moved to {image.top.digest}: {asked}"
+        for name, image in zip(names, new, strict=True)
+    ]
+    assert seen == ["PUT"] * 3 + ["HEAD"] * 3
+
+
 def test_tags_are_put_with_more_patience(proxy: Proxy, bench: Bench, team: str) -> None:
     # Twice as often as anything else: what fails here leaves a push half done.
     path = f"/v2/{team}/api/manifests/latest"
     proxy.faults.append(Fault(lambda s: s.method == "PUT" and s.path == path, 9, 503))
     image = bench.image(f"{proxy.host}/{team}/api", b"a")
-    bench.push(image)
+    bench.push(image, limits=replace(QUICK, backoff=0.001))
     assert digest_in(proxy.host, f"{team}/api", "latest") == image.top.digest
 
 

@@ -153,7 +153,7 @@ def _neighbours() -> list[int]:
     parents = dict(_parents())
     guards = [pid for pid, parent in parents.items() if parent == os.getpid()]
     found = [pid for pid, parent in parents.items() if parent in guards]
-    return [pid for pid in found if b"guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in found if b"smoke.guard" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def _parents() -> Iterator[tuple[int, int]]:

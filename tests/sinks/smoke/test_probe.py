@@ -1,12 +1,14 @@
 """What the probe makes of an answer, and of none."""
 
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 
 import pytest
 
-from scratchtasks.sinks.smoke.guard import ask
+from scratchtasks.sinks.smoke.probe import ask
 
 
 def asked(answer: bytes | None, hosts: tuple[str, ...] = ("127.0.0.1",)) -> str:
@@ -51,3 +53,27 @@ def test_an_answer(answer: bytes, status: str) -> None:
 
 def test_a_server_that_never_answers_is_told_of_and_no_other_address() -> None:
     assert asked(None, ("127.0.0.2", "127.0.0.1", "::1")) == "timed out"
+
+
+GUARD = """
+import io, os, time
+from scratchtasks.sinks.smoke.guard import Guard
+looks, fork = [], os.fork
+os.fork = lambda: looks.append(time.monotonic()) or fork()
+guard = Guard({"probe": [80, "/", 200], "patterns": ["", "ready"], "files": []}, io.BytesIO())
+guard._answers += b"answer: 200\\n"
+began = time.monotonic()
+while time.monotonic() < began + 0.5:
+    assert not guard._is_done(began + 60)
+guard._output["stderr"] += b"ready\\n"
+while not guard._is_done(began + 60):
+    pass
+print(len(looks))
+"""
+
+
+def test_patterns_are_not_looked_for_after_each_piece_of_output() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GUARD], check=True, stdout=subprocess.PIPE, text=True
+    )
+    assert 2 <= int(done.stdout) <= 7  # after 0, 10, 20, 50, 100, 200 and 200 ms

@@ -59,6 +59,17 @@ def test_the_users_proxy_is_not_the_program_s(
                 stdout=r"^http_proxy=\nHTTP_PROXY=\n$")  # fmt: skip
 
 
+def test_a_program_without_end_does_not_take_the_machine_with_it(bench: Bench, way: Way) -> None:
+    """A bound to its processes, in a container by its control group; where memory is short, it goes
+    before all else."""
+    places = ["/proc/self/limits", "/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"]
+    bound = r'pids.max: "8192\\n" fine' if way == "docker" else r"Max processes +8192 +8192 "
+    args = [word for place in places for word in ("cat", place)]
+    args += ["cat", "/proc/self/oom_score_adj"]
+    wanted = rf'(?s){bound}.*oom_score_adj: "1000\\n" fine'
+    bench.smoke(bench.image(), way, *args, stdout=wanted)
+
+
 def test_the_program_finds_what_it_finds_in_production(bench: Bench, way: Way) -> None:
     """User, home, folders, rights and hosts, in one trial; Docker is the measure."""
     own: dict[str, Any] = {"uid": 1001, "gid": 1001}
