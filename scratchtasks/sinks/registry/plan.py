@@ -147,8 +147,7 @@ def make_plan(
     store: ContentStore,
     siblings: Sequence[PushImage] = (),
 ) -> Plan:
-    """What *images* still need, by HEAD requests alone: of what is there already, one for each tag
-    and for each platform of an index.
+    """What *images* still need, by HEAD requests alone: one for each tag that is right already.
 
     *siblings* are images that are not pushed now but may be in the same registries: blobs that
     they share with *images* are mounted from there.
@@ -159,11 +158,10 @@ def make_plan(
     named = [ImagePlan(image, _repository(image)) for image in images]
     _check_conflicts(named)
     workers = registry.limits.workers
-    places = [(each.repository, tag) for each in named for tag in each.image.tags]
-    places += [(each.repository, m.digest) for each in named for m in _below_top(each.image)]
-    unique = list(dict.fromkeys(places))
+    tags = [(image.repository, tag) for image in named for tag in image.image.tags]
+    unique = list(dict.fromkeys(tags))
     found = dict(
-        zip(unique, map_all(lambda p: digest_at(registry, *p), unique, workers), strict=True)
+        zip(unique, map_all(lambda t: digest_at(registry, *t), unique, workers), strict=True)
     )
     planned = map_all(lambda image: _image_plan(image, found, registry), named, workers)
     plan = Plan(tuple(planned), _blob_steps(planned, registry, siblings))
@@ -205,15 +203,13 @@ def _image_plan(
     is_there = len(moves) < len(digests) or (
         digest_at(registry, repository, top.digest) == top.digest
     )
-    # Clean-up policies that delete what has no tag may leave an index without its platforms.
-    missing = [m for m in _below_top(image.image) if found[repository, m.digest] is None]
+    if is_there and not moves:
+        return ImagePlan(image.image, repository)
+    below = {m.digest: m for m in image.image.manifests if m.digest != top.digest}
+    missing = [m for m in below.values() if digest_at(registry, repository, m.digest) is None]
+    # Whoever has deleted a platform of an index may have left the index.
     manifests = () if is_there and not missing else (*missing, top)
     return ImagePlan(image.image, repository, manifests, moves)
-
-
-def _below_top(image: PushImage) -> Iterable[Descriptor]:
-    """The manifests of *image* that its index names, each once; none if it has no index."""
-    return {m.digest: m for m in image.manifests if m.digest != image.top.digest}.values()
 
 
 def _blob_steps(

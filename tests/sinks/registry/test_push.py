@@ -9,8 +9,6 @@ from pathlib import Path
 
 from scratchtasks.core.digest import digest_of
 from scratchtasks.registry.client import Registry
-from scratchtasks.registry.manifests import delete_manifest
-from scratchtasks.registry.reference import parse_repository
 from scratchtasks.sinks.registry.plan import make_plan
 from tests.registry.proxy import Fault, Proxy
 from tests.registry.servers import digest_in
@@ -53,27 +51,6 @@ def test_nothing_changed_costs_one_head_per_tag(proxy: Proxy, bench: Bench, team
         f"HEAD /v2/{team}/api/manifests/1.2",
         f"HEAD /v2/{team}/api/manifests/latest",
     ]
-
-
-def test_a_platform_that_a_clean_up_took_is_seen_and_put_back(
-    proxy: Proxy, bench: Bench, team: str
-) -> None:
-    image = bench.image(f"{proxy.host}/{team}/api", b"a", platforms=(AMD64, ARM64))
-    bench.push(image)
-    proxy.seen.clear()
-    bench.push(image)
-    wanted = ["latest", *(manifest.digest for manifest in image.manifests)]
-    asked = sorted(f"HEAD /v2/{team}/api/manifests/{each}" for each in wanted)
-    assert sorted(map(str, proxy.seen)) == asked
-    lost = image.manifests[1].digest
-    with Registry({}) as client:
-        assert delete_manifest(client, parse_repository(image.repository), lost)
-    proxy.seen.clear()
-    bench.push(image)
-    assert [str(seen) for seen in proxy.seen if seen.method != "HEAD"] == [
-        f"PUT /v2/{team}/api/manifests/{each}" for each in (lost, image.top.digest)
-    ]
-    assert digest_in(proxy.host, f"{team}/api", lost) == lost
 
 
 def test_a_changed_layer_is_all_that_is_sent(proxy: Proxy, bench: Bench, team: str) -> None:
