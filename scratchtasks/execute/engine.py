@@ -14,13 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal, Protocol
 
-from scratchtasks.core.action import (
-    Action,
-    ActionResult,
-    Input,
-    InputRecord,
-    key_with_inputs,
-)
+from scratchtasks.core.action import Action, ActionResult, Input, InputRecord, key_with_inputs
 from scratchtasks.core.digest import ActionKey, Digest, Json, canonical_json, digest_of, key_of
 from scratchtasks.core.errors import ActionFailed, ScratchError, StoreError
 from scratchtasks.core.span import span
