@@ -261,21 +261,21 @@ def test_credentials_are_taken_out_of_any_text() -> None:
     ("settings", "text"),
     [
         ({"PIP_INDEX_URL": "https://u:hunter/2@127.0.0.1:1/simple"},
-         "pip: ended with status 1: ValueError: an index or a proxy is no URL"),
+         "pip: ended with status 1: ValueError: is an index or a proxy no URL?"),
         ({"PIP_INDEX_URL": "https://u:hunter#2@127.0.0.1:1/simple"},
-         "pip: ended with status 1: ValueError: an index or a proxy is no URL"),
+         "pip: ended with status 1: ValueError: is an index or a proxy no URL?"),
         ({"PIP_INDEX_URL": "u:hunter2@127.0.0.1:1/simple"},
          "127.0.0.1:1/simple/tzdata/: cannot be reached "
-         "(InvalidSchema: an index or a proxy is no URL)"),
+         "(InvalidSchema: is an index or a proxy no URL?)"),
         ({"PIP_INDEX_URL": "https:/u:hunter2@127.0.0.1:1/simple"},
          "https:/127.0.0.1:1/simple/tzdata/: cannot be reached "
-         "(InvalidURL: an index or a proxy is no URL)"),
+         "(InvalidURL: is an index or a proxy no URL?)"),
         ({"PIP_INDEX_URL": "https://u:hunter 2@127.0.0.1:1/simple"},
          "https://127.0.0.1:1/simple/tzdata/: cannot be reached "
          "(ConnectionError: [Errno 111] Connection refused)"),
         ({"PIP_INDEX_URL": "https://h.invalid/simple", "PIP_PROXY": "http://u:hunter/2@127.0.0.1:1"},
          "https://h.invalid/simple/tzdata/: cannot be reached "
-         "(InvalidURL: an index or a proxy is no URL)"),
+         "(InvalidURL: is an index or a proxy no URL?)"),
     ],
 )  # fmt: skip
 def test_what_is_not_quite_a_url_gives_no_secret_away(
