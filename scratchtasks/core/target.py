@@ -296,8 +296,9 @@ class Declared:
     cache_limit: int = 10 * 1024**3
     """Bytes `.scratch/` may hold before `doit cache` collects."""
     plain_http: tuple[str, ...] = ()
-    engine: str = "docker"
     """Registries that are spoken to without TLS."""
+    engine: str = "docker"
+    """Where `load` loads, as `[load] engine` has it."""
     debian: DebianMirror = DEBIAN
     locked: frozenset[str] = frozenset()
     """Names of the pins that are in scratch.lock; others of *pins* are built in."""
