@@ -108,7 +108,19 @@ def without_credentials(text: str) -> str:
     """
     import re
 
-    return re.sub(r"((?:\w+:)?/+)\S*@|[^\s'\"/]+:\S*@", r"\1", text)
+    return re.sub(r"\S+", lambda word: _without_credentials(word[0]), text)
+
+
+def _without_credentials(word: str) -> str:
+    head, at, rest = word.rpartition("@")
+    colon, slash = head.find(":"), head.find("/")
+    if not at or colon == slash:  # neither is there
+        return word
+    if slash < 0 or 0 <= colon < slash - 1 or "@" in head[: max(colon, 0)]:
+        # `user:password@` without a scheme, perhaps in quotes
+        return head[: max(head.rfind(quote, 0, colon) for quote in "'\"") + 1] + rest
+    path = head[slash:]
+    return head[: len(head) - len(path.lstrip("/"))] + rest
 
 
 def printable(text: str, keep: str = "") -> str:
