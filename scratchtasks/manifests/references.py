@@ -9,7 +9,7 @@ get their parts: `digest` the digest; else `tag` what stands after the last colo
 `{{ .repository }}:{{ .tag }}` gives `repository@sha256:…`; `registry` the host, or "" for a local
 image, which has none.  Without a neighbour to take the digest, which a chart may have a default
 for, it is told.  A mapping that merges the one with the reference (`<<: *base`) and has a neighbour
-of its own gets the same parts; lists of merged mappings are not looked into.
+of its own gets the same parts; lists of mappings, and what is merged through others, are left.
 
 Kustomize joins `newName`, `newTag` and `digest`; what is lacking there is added.
 """
