@@ -1,1 +1,1 @@
-"""One module for each benchmark: `run(options)` gives its tables."""
+"""One module for each benchmark: `run_tables(options)` gives its tables."""

@@ -1,15 +1,12 @@
 """Where a value stands in a file, and how faults and values are put into words."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import field
-from typing import TypeVar
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors, did_you_mean
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.target import Genrule
-
-T = TypeVar("T")
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST = 60
@@ -72,25 +69,6 @@ class Spot:
             told.append(ConfigError(self.origin, f"and {rest:,} more"))
         if told:
             raise ConfigErrors(tuple(told))
-
-
-def gather(makers: Iterable[Callable[[], T]]) -> tuple[T, ...]:
-    """What *makers* return, in order; all are called even when some fail.
-
-    Raises: ConfigErrors with the faults of all of them, in order.
-    """
-    made: list[T] = []
-    faults: list[ConfigError] = []
-    for make in makers:
-        try:
-            made.append(make())
-        except ConfigErrors as error:
-            faults.extend(error.errors)
-        except ConfigError as error:
-            faults.append(error)
-    if faults:
-        raise ConfigErrors(tuple(faults))
-    return tuple(made)
 
 
 def quoted(text: str, longest: int = _LONGEST) -> str:

@@ -85,7 +85,7 @@ def _permissions(value: object, spot: Spot) -> str:
     text = _written(value, spot)
     kinds, bits = text[:-9], text[-9:]
     is_known = all(bit in (letter, "-") for bit, letter in zip(bits, "rwxrwxrwx", strict=False))
-    if len(bits) != 9 or not is_known or not (kinds == "-" or set(kinds) <= set(_PERMISSIONS)):
+    if not kinds or not is_known or not (kinds == "-" or set(kinds) <= set(_PERMISSIONS)):
         raise spot.wanted(PERMISSIONS.wants, text, "as Go shows it: dtrwxrwxrwx is 1777")
     return text
 

@@ -103,15 +103,24 @@ def count_of(number: int, noun: str, plural: str = "") -> str:
 def without_credentials(text: str) -> str:
     """*text* with user names and passwords taken out of its URLs: secrets never reach a message.
 
-    A password may hold an `@` of its own, as browsers and pip read it: the last one ends it.  A
-    slash in it, or a scheme that lacks its own, makes no URL, and pieces of that are what Python
-    tells then: they are taken out too.
+    A password may hold an `@` of its own, as browsers and pip read it: the last one ends it.  It
+    may hold a slash, too, and the scheme or a slash behind it may be missing.
     """
     import re
 
-    text = re.sub(r"((?:\w+:)?/+)\S*@|[^\s'\"/]+:\S*@", r"\1", text)
-    no_url = r"\b(ValueError|InvalidURL|InvalidProxyURL|InvalidSchema): .*"
-    return re.sub(no_url, r"\1: an index or a proxy is no URL", text)
+    return re.sub(r"\S+", lambda word: _without_credentials(word[0]), text)
+
+
+def _without_credentials(word: str) -> str:
+    head, at, rest = word.rpartition("@")
+    colon, slash = head.find(":"), head.find("/")
+    if not at or colon == slash:  # neither is there
+        return word
+    if slash < 0 or 0 <= colon < slash - 1 or "@" in head[: max(colon, 0)]:
+        # `user:password@` without a scheme, perhaps in quotes
+        return head[: max(head.rfind(quote, 0, colon) for quote in "'\"") + 1] + rest
+    path = head[slash:]
+    return head[: len(head) - len(path.lstrip("/"))] + rest
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -16,8 +16,10 @@ _INVERSE = {
     "alnum": r"\x00-/:-@\[-`{-\U0010ffff", "digit": r"\x00-/:-\U0010ffff",
     "space": r"\x00-\x08\x0e-\x1f!-\U0010ffff", "word": r"\x00-/:-@\[-^`{-\U0010ffff",
 }  # fmt: skip
+_FOLDED = (r"{-\U0010ffff", r"{-\u012f\u0132-\u017e\u0180-\u2129\u212b-\U0010ffff")
+"""In what is no word, without the letters that `(?i)` makes the same as i, s and k."""
 _GROUP = re.compile(r"\(\?(?:P?<[A-Za-z0-9_]+>|([imsU]*)(?:-([imsU]+))?([:)]))")
-_REPEAT = re.compile(r"[*+?]|\{([0-9]{1,4})(?:,([0-9]{0,4}))?\}")
+_REPEAT = re.compile(r"[*+?]|\{([0-9]+)(?:,([0-9]*))?\}")
 _HEX = re.compile(r"\\x(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{2}))")
 _CLASS = re.compile(r"\[:(\^?)([a-z]+):\]")
 _SPACE = r"\t\n\f\r "
@@ -51,8 +53,8 @@ class _Translator:
         self._text = text
         self._at = 0
         self._out: list[str] = []
-        # For each open group: whether `^` and `$` mean lines, and what `(?i)` has opened in it.
-        self._groups: list[tuple[bool, list[str]]] = [(False, [])]
+        # For each open group: the flags that hold, `i` and `m`, and what `(?i)` has opened in it.
+        self._groups: list[tuple[set[str], list[str]]] = [(set(), [])]
 
     def run(self) -> str:
         while self._at < len(self._text):
@@ -64,7 +66,7 @@ class _Translator:
 
     def _atom(self) -> None:
         char = self._text[self._at]
-        is_multi, opened = self._groups[-1]
+        flags, opened = self._groups[-1]
         if char == "\\":
             self._escape()
         elif char == "[":
@@ -83,11 +85,11 @@ class _Translator:
             self._put("|" + "".join(opened), 1)
             return
         elif char == "$":
-            self._put(r"(?=\n|\Z)" if is_multi else r"\Z", 1)
+            self._put(r"(?=\n|\Z)" if "m" in flags else r"\Z", 1)
         elif char == "^":
-            self._put(r"(?:\A|(?<=\n))" if is_multi else r"\A", 1)
-        elif char in "*+?":
-            raise ValueError(f"missing argument to repetition operator: {char}")
+            self._put(r"(?:\A|(?<=\n))" if "m" in flags else r"\A", 1)
+        elif repeat := _REPEAT.match(self._text, self._at):
+            raise ValueError(f"missing argument to repetition operator: {repeat[0]}")
         else:
             self._put(re.escape(char) if char in "{}" else char, 1)
         self._repeat()
@@ -114,25 +116,25 @@ class _Translator:
             raise ValueError(f"invalid nested repetition operator: {match[0]}{again[0]}")
 
     def _open(self) -> None:
-        is_multi = self._groups[-1][0]
+        flags = self._groups[-1][0]
         if not self._text.startswith("(?", self._at):
             self._put("(?:", 1)
-            self._groups.append((is_multi, []))
+            self._groups.append((flags, []))
             return
         match = _GROUP.match(self._text, self._at)
         if match is None or match[0] == "(?)":
             raise ValueError(f"invalid or unsupported Perl syntax: {self._text[self._at :][:4]}")
         on, off = match[1] or "", match[2] or ""
-        is_multi = ("m" in on or is_multi) and "m" not in off
+        flags = flags.union(on).difference(off)
         plain = "".join(flag for flag in on if flag in "is")
         minus = "".join(flag for flag in off if flag in "is")
         prefix = f"(?{plain}{'-' + minus if minus else ''}:"
         self._put(prefix, len(match[0]))
         if match[3] == ")":  # for the rest of the group that is open
             opened = [*self._groups[-1][1], prefix]
-            self._groups[-1] = (is_multi, opened)
+            self._groups[-1] = (flags, opened)
         else:
-            self._groups.append((is_multi, []))
+            self._groups.append((flags, []))
 
     def _close_flags(self) -> None:
         self._out.append(")" * len(self._groups[-1][1]))
@@ -156,12 +158,15 @@ class _Translator:
             return f"\\U{code:08x}", len(match[0])
         known = _IN_CLASS if is_in_class else _OUTSIDE
         if char and char in known:
-            return known[char], 2
+            return self._folded(known[char]), 2
         is_known = char and char in "afnrtv"
         is_punctuation = char.isascii() and char.isprintable() and not char.isalnum() and char
         if not char or not (is_known or is_punctuation):
             raise ValueError(f"invalid or unsupported escape sequence: \\{char}")
         return (f"\\{char}" if is_known else re.escape(char)), 2
+
+    def _folded(self, known: str) -> str:
+        return known.replace(*_FOLDED) if "i" in self._groups[-1][0] else known
 
     def _class(self) -> None:
         start, first = self._at, len(self._out)
@@ -180,7 +185,7 @@ class _Translator:
                 known = _INVERSE if match[1] else _CLASSES
                 if match[2] not in known:
                     raise ValueError(f"invalid or unsupported character class: {match[0]}")
-                self._put(known[match[2]], len(match[0]))
+                self._put(self._folded(known[match[2]]), len(match[0]))
             elif char == "\\":
                 self._put(*self._escaped(is_in_class=True))
             else:

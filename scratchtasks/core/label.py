@@ -1,11 +1,7 @@
 """Labels: `//services/api:image`, Bazel's way to name a target or a file of the workspace."""
 
-import re
-
 from .errors import GraphError
 from .frozen import dataclass
-
-_NAME = re.compile(r"[^\s:=*%\\][^\s:=*%\\]*")
 
 
 @dataclass(frozen=True, slots=True, order=True)

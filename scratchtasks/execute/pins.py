@@ -27,6 +27,8 @@ _COMPRESSIONS = (0, 8)
 """None, and deflate: what other ways raise for damage is anything but a BadZipFile."""
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+_NO_URL = re.compile(r"\b(ValueError|Invalid(?:Proxy)?URL|(?:Invalid|Missing)Schema): .*")
+"""How pip's traceback ends then, with pieces of it, of a password that holds a slash too."""
 _PIP_GOT = re.compile(r"^\s*Got\s+([0-9a-f]{64})\s*$", re.MULTILINE)
 
 
@@ -134,10 +136,10 @@ def _refusal(pin: Pin, output: str) -> StageError:
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     if errors[-1:] == ["Exception:"]:  # a traceback follows, whose last line tells
         errors = []
-    last = without_credentials((errors or lines)[-1])
+    last = _NO_URL.sub(r"\1: is an index or a proxy no URL?", (errors or lines)[-1])
     return StageError(
         f"{pin.name} {pin.version}",
-        f"cannot be fetched: pip says {last!a}",
+        f"cannot be fetched: pip says {without_credentials(last)!a}",
         f"is the index reachable? try: pip download --no-deps {pin.name}=={pin.version}",
     )
 

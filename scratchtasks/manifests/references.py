@@ -8,19 +8,20 @@ A Helm chart joins an image from several values, so the neighbours of `repositor
 get their parts: `digest` the digest; else `tag` what stands after the last colon, so that
 `{{ .repository }}:{{ .tag }}` gives `repository@sha256:…`; `registry` the host, or "" for a local
 image, which has none.  Without a neighbour to take the digest, which a chart may have a default
-for, it is told.
+for, it is told.  A mapping that merges the one with the reference (`<<: *base`) and has a neighbour
+of its own gets the same parts; lists of mappings, and what is merged through others, are left.
 
 Kustomize joins `newName`, `newTag` and `digest`; what is lacking there is added.
 """
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 
 from scratchtasks.core.errors import ConfigError, ConfigErrors, did_you_mean
 from scratchtasks.core.frozen import dataclass
 
-from .scalars import Scalar, Span, scalars
+from .scalars import Gap, Scalar, Span, scalars
 
 _REFERENCE = re.compile(r"scratch://(\S*(?:\{\{.*)?)", re.DOTALL)
 _MENTION = re.compile(r"(?<![A-Za-z0-9+.])scratch://[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*")
@@ -53,7 +54,8 @@ class Reference:
     *span* is the value with its quotes, in characters from the start of the text, and *is_block*
     says that quotes would be part of it; *neighbours* are the values that change with it, as *key*
     is Helm's `repository` or Kustomize's `newName`; one that is not there may be added in the
-    *gap*.  *aliases* are the same name once more, by YAML's `*alias`.
+    *gap*.  *aliases* are the same name once more, by YAML's `*alias`; *heirs* likewise, where a
+    mapping merges this one (`<<: *base`): what it has from here are the *inherited* keys.
     """
 
     name: str
@@ -62,8 +64,10 @@ class Reference:
     is_block: bool = False
     key: str = ""
     neighbours: Mapping[str, Scalar] = field(default_factory=dict)
-    gap: tuple[int, str] = (0, "")
+    gap: Gap = (0, "")
     aliases: tuple["Reference", ...] = ()
+    heirs: tuple["Reference", ...] = ()
+    inherited: Collection[str] = ()
 
     @property
     def where(self) -> str:
@@ -121,6 +125,12 @@ def survey(text: str, origin: str) -> Iterator[Reference | Mention]:
 
 def _reference(name: str, scalar: Scalar, place: Place) -> Reference:
     wanted = _NEIGHBOURS.get(scalar.key, ())
+    inherited = {scalar.key, *wanted} & scalar.mapping.keys()
+    heirs = [
+        Scalar("", scalar.span, scalar.key, mapping, gap=gap)
+        for mapping, gap in scalar.heirs
+        if wanted and scalar.key not in mapping
+    ]
     return Reference(
         name=name,
         place=place,
@@ -130,6 +140,7 @@ def _reference(name: str, scalar: Scalar, place: Place) -> Reference:
         neighbours={key: scalar.mapping[key] for key in wanted if key in scalar.mapping},
         gap=scalar.gap,
         aliases=tuple(_reference(name, each, place) for each in scalar.aliases),
+        heirs=tuple(replace(_reference(name, each, place), inherited=inherited) for each in heirs),
     )
 
 
@@ -191,13 +202,15 @@ def resolve(text: str, origin: str, lookup: Callable[[str], str]) -> str:
             errors.append(ConfigError(reference.where, error.what, error.hint))
             continue
         edits |= _edits(reference, image, text)
-        own = _parts(image, reference)[reference.key]
+        own = _parts(image, reference)
         for alias in reference.aliases:
             changed = _edits(alias, image, text)
-            if _parts(image, alias)[alias.key] == own:
+            if _parts(image, alias)[alias.key] == own[reference.key]:
                 del changed[alias.span]  # which stays an alias
             edits |= changed
-        for each in (reference, *reference.aliases):
+        for heir in reference.heirs:
+            edits |= _edits(heir, image, text, own)
+        for each in (reference, *reference.aliases, *reference.heirs):
             for beside in each.neighbours.values():
                 if beside.span in edits:  # but not what repeats it elsewhere, a label say
                     old = text[slice(*beside.span)]
@@ -206,8 +219,9 @@ def resolve(text: str, origin: str, lookup: Callable[[str], str]) -> str:
         raise ConfigErrors(tuple(errors))
     pieces, done = [], 0
     for (first, last), value in sorted((kept | edits).items()):
-        pieces += [text[done:first], value]
-        done = last
+        if first >= done:  # else it is the content of a block that has been replaced whole
+            pieces += [text[done:first], value]
+            done = last
     return "".join([*pieces, text[done:]])
 
 
@@ -222,19 +236,24 @@ def _check_name(name: str, known: Collection[str]) -> None:
         raise ConfigError("", f"unknown image {name!r}", hint)
 
 
-def _edits(reference: Reference, image: str, text: str) -> dict[Span, str]:
-    """What is to stand where in *text* so that *reference*, with its neighbours, means *image*."""
+def _edits(
+    reference: Reference, image: str, text: str, merged: Mapping[str, str] | None = None
+) -> dict[Span, str]:
+    """What is to stand where in *text* so that *reference*, with its neighbours, means *image*.
+
+    An heir has what it *merged*, unless it says otherwise.
+    """
     edits = {}
     added = ""
     at, joint = reference.gap
     for key, part in _parts(image, reference).items():
-        if key == reference.key:
+        if key == reference.key and merged is None:
             span = reference.span
             edits[span] = part if reference.is_block else _written(part, text, span)
         elif key in reference.neighbours:
             span = reference.neighbours[key].span
             edits[span] = _written(part, text, span)
-        else:
+        elif merged is None or merged.get(key) != part:
             is_flow = joint == ", "  # maybe JSON
             added += (f'"{key}": "{part}"' if is_flow else f"{key}: {part}") + joint
     return edits | ({(at, at): added} if added else {})
@@ -242,7 +261,7 @@ def _edits(reference: Reference, image: str, text: str) -> dict[Span, str]:
 
 def _parts(image: str, reference: Reference) -> dict[str, str]:
     """What the value of *reference* and its neighbours get so that they are joined to *image*."""
-    key, there = reference.key, reference.neighbours.keys()
+    key, there = reference.key, {*reference.neighbours, *reference.inherited}
     name, at, digest = image.rpartition("@")
     before, _, after = image.rpartition(":")
     parts = {key: image}

@@ -7,7 +7,7 @@ Source: YAML 1.2, chapters 6 to 9; PyYAML's tokens and their marks.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.frozen import dataclass
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Span = tuple[int, int]
 """Offsets in characters: the first, and the one after the last."""
+
+Gap = tuple[int, str]
+"""An offset, and what has to follow what is put there."""
 
 _DOCUMENT = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
 _MAX_DEPTH = 1000  # of brackets and blocks: a scanner's time per token grows with it
@@ -33,11 +36,12 @@ _BLOCK_SCALAR = re.compile(
 class Scalar:
     """A value on its own: *value* as YAML reads it, *span* with its quotes.
 
-    *key* names it where it is a mapping's value, and *mapping* has all plain, quoted, aliased and
-    empty (first = last) values of that mapping, by key; *gap* is where one more key fits into it,
-    and what has to follow that one's value.  The span of a block scalar
-    (*is_block*) is what stands below its `|` or `>`, from the first letter to the last where that
-    is one line.  *aliases* are the values that repeat this one by its anchor.
+    *key* names it where it is a mapping's value, and *mapping* has all single values of that
+    mapping by key, empty ones too (first = last); *gap* is where one more key fits into it, and
+    what has to follow that one's value.  The span of a block scalar (*is_block*) is what stands
+    below its `|` or `>`, from the first letter to the last where that is one line; in *mapping* it
+    has its head, too.  *aliases* are the values that repeat this one by its anchor; *heirs* are the
+    mappings that merge its own (`<<: *base`), each with its gap.
     """
 
     value: str
@@ -45,8 +49,11 @@ class Scalar:
     key: str = ""
     mapping: dict[str, "Scalar"] = field(default_factory=dict, repr=False, compare=False)
     is_block: bool = False
-    gap: tuple[int, str] = (0, "")
+    gap: Gap = (0, "")
     aliases: list["Scalar"] = field(default_factory=list, repr=False, compare=False)
+    heirs: list[tuple[dict[str, "Scalar"], Gap]] = field(
+        default_factory=list, repr=False, compare=False
+    )
 
 
 def scalars(text: str, word: str) -> Iterator[Scalar]:
@@ -100,6 +107,8 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
     brace = -2
     anchor = ""  # of the value that comes next
     anchored: dict[str, Scalar] = {}
+    heirs: list[list[tuple[dict[str, Scalar], Gap]]] = [[]]  # of each of *mappings*
+    bases: dict[str, list[tuple[dict[str, Scalar], Gap]]] = {}  # the same, by a mapping's anchor
     for token in tokens:
         start, end = token.start_mark.index, token.end_mark.index
         span = (base + start, base + end)
@@ -116,23 +125,27 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
                 if isinstance(token, yaml.AnchorToken):
                     anchor = token.value
                     anchored.pop(anchor, None)
+                    bases.pop(anchor, None)
                 continue
             case yaml.AliasToken() if not is_key:
                 found = mappings[-1][key] = Scalar("", span, key, mappings[-1], gap=gap)
                 is_empty = False
                 if token.value in anchored:
                     anchored[token.value].aliases.append(found)
+                if key == "<<" and token.value in bases:
+                    bases[token.value].append((mappings[-1], gap))
             case yaml.ScalarToken() if is_key:
                 key, is_key = token.value, False
             case yaml.ScalarToken():
                 is_block = not token.plain and text[start] not in "'\""
                 if is_block:
-                    if is_empty:
-                        del mappings[-1][key]
-                    span = _moved(_body(text, start, end, token.value), base)
-                found = Scalar(token.value, span, key, mappings[-1], is_block, gap)
-                if not is_block:
-                    mappings[-1][key] = found
+                    first, last = _body(text, start, end, token.value)
+                    span = (base + first, base + last)
+                found = Scalar(token.value, span, key, mappings[-1], is_block, gap, heirs=heirs[-1])
+                mappings[-1][key] = found
+                if is_block:
+                    whole = (base + start, base + len(text[:last].rstrip()))
+                    mappings[-1][key] = replace(found, span=whole)
                 if anchor:
                     anchored[anchor] = found
                 yield found
@@ -142,6 +155,7 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
             case yaml.BlockEndToken() | yaml.FlowMappingEndToken() | yaml.FlowSequenceEndToken():
                 brackets -= not isinstance(token, yaml.BlockEndToken)
                 mappings.pop()
+                heirs.pop()
                 if not mappings:
                     raise _NotYaml
                 key, is_empty = "", False
@@ -151,6 +165,9 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
                 if isinstance(token, opening):
                     brackets += not isinstance(token, blocks)
                     mappings.append({})
+                    heirs.append([])
+                    if anchor:
+                        bases[anchor] = heirs[-1]
                     if len(mappings) > _MAX_DEPTH:
                         raise _NotYaml
                 key, is_key, is_empty = "", False, False
@@ -169,10 +186,6 @@ def _body(text: str, start: int, end: int, value: str) -> Span:
     content = value.strip()
     found = text.find(content, first, end) if content else -1
     return (first, end) if found < 0 else (found, found + len(content))
-
-
-def _moved(span: Span, by: int) -> Span:
-    return span[0] + by, span[1] + by
 
 
 def _scan_lines(text: str, base: int, word: str) -> Iterator[Scalar]:

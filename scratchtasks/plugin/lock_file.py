@@ -19,7 +19,8 @@ class LockFile:
     """
 
     def __init__(self, root: str, name: str = LOCK) -> None:
-        self._path = os.path.realpath(os.path.join(root, name))  # a link stays one
+        # Through a link: several workspaces may share one, and each would get its own.
+        self._path = os.path.realpath(os.path.join(root, name))
         self.text = self._read()
         self.pins = None if self.text is None else parse_lockfile(self.text)
 

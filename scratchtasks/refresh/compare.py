@@ -9,10 +9,12 @@ from scratchtasks.core.target import Service
 
 from .alarms import root_alarms, zone_alarms
 from .proposal import Alarm
-from .roots import RootsDiff, diff_roots, expiring, roots_of
+from .roots import Root, RootsDiff, diff_roots, expiring, roots_of
+from .tzif import parse_tzif
 from .zones import ZonesDiff, diff_zones, zone_ids
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +54,9 @@ def meaning_of(
 ) -> Meaning:
     """What all swaps mean, and what their services name that would disappear.
 
-    What was pinned until now may have been deleted upstream and be nowhere in the store: then a
-    note says that it cannot be compared, and everything that is named counts as having been there.
+    What was pinned until now may have been deleted upstream and be nowhere in the store, or not be
+    sound: then a note says that it cannot be compared, and everything that is named counts as
+    having been there.
 
     Raises: ScratchError when what is to be pinned cannot be fetched or read.
     """
@@ -62,7 +65,7 @@ def meaning_of(
     zone_diffs: dict[str, ZonesDiff] = {}
     for swap in zones:
         files = swap.new()
-        before = _or_note(swap, notes)
+        before = _or_note(_old_zones, swap, notes)
         if before is not None:
             zone_diffs[swap.name] = diff_zones(before, files, now)
         known = _named(swap.services) if before is None else zone_ids(before)
@@ -70,8 +73,7 @@ def meaning_of(
     root_diffs: dict[str, RootsDiff] = {}
     for pems in roots:
         after = roots_of(pems.new(), pems.name)
-        ders = _or_note(pems, notes)
-        have = None if ders is None else roots_of(ders, pems.was)
+        have = _or_note(_old_roots, pems, notes)
         if have is None:
             root_diffs[pems.name] = RootsDiff(expiring=expiring(after, now, warn_days))
         else:
@@ -85,12 +87,24 @@ def meaning_of(
     )
 
 
-def _or_note(swap: Swap[T], notes: list[str]) -> T | None:
+def _or_note(read: Callable[[Swap[T]], R], swap: Swap[T], notes: list[str]) -> R | None:
     try:
-        return swap.old()
+        return read(swap)
     except ScratchError as error:
-        notes.append(f"{swap.was} cannot be compared with: {error.what}")
+        why = f"{error.where}: {error.what}".removeprefix(f"{swap.was}: ")
+        notes.append(f"{swap.was} cannot be compared with: {why}")
         return None
+
+
+def _old_zones(swap: ZonesSwap) -> Mapping[str, bytes]:
+    files = swap.old()
+    for zone in zone_ids(files):
+        parse_tzif(files[zone], zone)
+    return files
+
+
+def _old_roots(swap: RootsSwap) -> tuple[Root, ...]:
+    return roots_of(swap.old(), swap.was)
 
 
 def _named(services: Iterable[Service]) -> set[str]:

@@ -24,6 +24,9 @@ _MAX_PAGE = 32 << 20
 UNKNOWN_PIP = 70
 """The exit status when this pip has no such insides (EX_SOFTWARE)."""
 
+_NO_URL = "is an index or a proxy no URL?"
+"""Instead of Python's words, which are pieces of it, of a password that holds a slash too."""
+
 
 def main(names: Sequence[str]) -> int:
     """Print, as JSON, each index's answer about each of *names*."""
@@ -32,6 +35,9 @@ def main(names: Sequence[str]) -> int:
     except (ImportError, AttributeError, TypeError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return UNKNOWN_PIP
+    except ValueError:
+        sys.stderr.write(f"ValueError: {_NO_URL}\n")
+        return 1
     sys.stdout.write(json.dumps(answers))
     return 0
 
@@ -96,15 +102,17 @@ def _read(response: Any) -> dict[str, Any]:
 
 
 def _why(error: Exception) -> str:
-    text = without_credentials(f"{type(error).__name__}: {error}")
+    kind = type(error).__name__
+    if isinstance(error, ValueError):  # InvalidURL, InvalidProxyURL, InvalidSchema, MissingSchema
+        return f"cannot be reached ({kind}: {_NO_URL})"
+    text = without_credentials(str(error))
     # The last cause says it best: "[Errno 111] Connection refused", "certificate verify failed".
     inner = re.findall(
         r"(\[Errno[^\]]*\][^'\")]*|certificate verify failed[^'\")]*|timed out"
         r"|too many \d+ error responses)",
         text,
     )
-    kind, _, said = text.partition(": ")
-    return f"cannot be reached ({kind}: {inner[-1].strip() if inner else said[-200:]})"
+    return f"cannot be reached ({kind}: {inner[-1].strip() if inner else text[-200:]})"
 
 
 if __name__ == "__main__":

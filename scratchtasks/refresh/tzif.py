@@ -57,7 +57,7 @@ def parse_tzif(data: bytes, where: str) -> Zone:
     try:
         zone = _parse(data)
     except (struct.error, IndexError, MalformedRule, UnicodeDecodeError) as error:
-        reason = str(error)[:80] or "cut short"
+        reason = "cut short" if isinstance(error, struct.error) else str(error)[:80]
         raise StageError(where, f"is no sound TZif file ({reason})") from None
     return zone
 

@@ -1,12 +1,16 @@
 """Every benchmark that needs no peer runs in its short form: outputs right, results complete."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from scratchtasks.config.default_pins import DEFAULT_PINS
+from tests.refresh.wheels import wheel
 
 ROOT = Path(__file__).parents[2]
 SHORT = {
@@ -34,7 +38,10 @@ PROFILED = {
 def benchmarks(*args: str) -> subprocess.CompletedProcess[str]:
     """Run the command line with *args*."""
     argv = [sys.executable, "-m", "benchmarks", *args]
-    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    # Each tree has a store of its own, and would ask PyPI for the same two wheels.
+    (wheels,) = {wheel(f"{pin.name}-{pin.version}").parent for pin in DEFAULT_PINS.values()}
+    env = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
 def test_the_short_form_of_each_finds_all_outputs_right(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ date = "2026-10-28"
 
 names = st.from_regex(r"[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,4})?", fullmatch=True)
 versions = st.from_regex(r"[0-9]{1,4}(\.[0-9]{1,3}){0,3}(rc1|\+a1)?", fullmatch=True)
-hashes = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
+hashes = st.binary(min_size=32, max_size=32).map(bytes.hex)
 
 
 @st.composite

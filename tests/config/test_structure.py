@@ -156,6 +156,9 @@ fileExistenceTests:
         (HEAD + "fileExistenceTests: [{name: a, path: /a, permissions: 0755}]\n",
          'cst.yaml: fileExistenceTests[0].permissions: wanted permissions such as "-rwxr-xr-x", '
          'got the string "0755"\n    hint: as Go shows it: dtrwxrwxrwx is 1777'),
+        (HEAD + "fileExistenceTests: [{name: a, path: /a, permissions: rwxr-xr-x}]\n",
+         'cst.yaml: fileExistenceTests[0].permissions: wanted permissions such as "-rwxr-xr-x", '
+         'got the string "rwxr-xr-x"\n    hint: as Go shows it: dtrwxrwxrwx is 1777'),
         (HEAD + "metadataTest: {labels: [{key: a, value: '(', isRegex: true}]}\n",
          "cst.yaml: metadataTest.labels[0].value: not a regular expression of Go's: "
          "missing closing )"),

@@ -39,9 +39,7 @@ def test_repository_and_tag(tag: str, resolved: str) -> None:
     assert f"{image['repository']}:{image['tag']}" == API
 
 
-@pytest.mark.parametrize(
-    "tag", ["tag:\n  - a", "tag: {a: b}", "tag: [a]", "tag: |\n    a", "tags: a"]
-)
+@pytest.mark.parametrize("tag", ["tag:\n  - a", "tag: {a: b}", "tag: [a]", "tags: a"])
 def test_a_tag_that_is_no_single_value_stays(tag: str) -> None:
     before = f"image:\n  repository: scratch://api\n  {tag}\nother: {{tag: b}}\n"
     assert _resolve(before) == before.replace("scratch://api", API)
@@ -142,6 +140,43 @@ def test_what_repeats_a_tag_elsewhere_means_what_it_meant() -> None:
     )
     text = "image: {repository: scratch://api, registry: &host docker.io}\nother: *host\n"
     assert yaml.safe_load(_resolve(text))["other"] == "docker.io"
+
+
+@pytest.mark.parametrize(
+    ("heir", "after"),
+    [
+        ("{<<: *base, tag: v2}", f'{{<<: *base, tag: "{_HEX}"}}'),
+        ("{<<: *base, pullPolicy: Never}", "{<<: *base, pullPolicy: Never}"),
+        ("{<<: *base, repository: other, tag: v2}", "{<<: *base, repository: other, tag: v2}"),
+        ("{<<: *base, digest: ''}",
+         f"{{\"repository\": \"{_REPOSITORY}\", <<: *base, digest: '{_DIGEST}'}}"),
+        ("\n  <<: *base\n  registry: x\n",
+         f'\n  repository: {_REPOSITORY.partition("/")[2]}@sha256\n  <<: *base\n'
+         f'  registry: "{_REPOSITORY.partition("/")[0]}"\n'),
+        ("\n  tag: >-\n    v2\n  <<: *base\n", f'\n  tag: "{_HEX}"\n  <<: *base\n'),
+    ],
+)  # fmt: skip
+def test_what_merges_a_repository_gets_its_own_parts(heir: str, after: str) -> None:
+    base = "base: &base\n  repository: X\n  tag: Y\nweb: Z"
+    before = base.replace("X", "scratch://api").replace("Y", "v1").replace("Z", heir)
+    assert _resolve(before) == base.replace("X", f"{_REPOSITORY}@sha256").replace(
+        "Y", f'"{_HEX}"'
+    ).replace("Z", after)
+
+
+def test_what_merges_a_repository_alone_may_have_the_tag() -> None:
+    before = "base: &base {repository: scratch://api}\nweb: {<<: *base, tag: v2}\n"
+    assert yaml.safe_load(_resolve(before)) == {
+        "base": {"repository": API},
+        "web": {"repository": f"{_REPOSITORY}@sha256", "tag": _HEX},
+    }
+
+
+def test_a_mapping_of_something_else_by_that_name_is_not_merged() -> None:
+    before = (
+        "a: &x {repository: scratch://api}\nb: {<<: *x, c: *x}\nd: &x [1]\ne: {<<: *x, tag: v2}\n"
+    )
+    assert _resolve(before) == before.replace("scratch://api", API)
 
 
 def test_an_alias_of_something_else_by_that_name_stays() -> None:

@@ -94,3 +94,29 @@ def test_a_local_id_is_a_name_and_a_tag() -> None:
     assert yaml.safe_load(_resolve(before, LOCAL))["images"] == [
         {"newName": "sha256", "newTag": _LOCAL_HEX, "digest": ""}
     ]
+
+
+@pytest.mark.parametrize("images", [IMAGES, LOCAL])
+def test_what_stands_beside_it_may_be_a_block(images: dict[str, str]) -> None:
+    before = (
+        "images:\n"
+        "- newName: scratch://api\n"
+        "  newTag: |-  # of before\n"
+        "    v1\n"
+        "  digest: >-\n"
+        "    sha256:\n"
+        "    00\n"
+        "\n"
+        "# the last\n"
+        "- {name: other}\n"
+    )
+    name, _, tag = images["api"].partition(":")
+    entry = f'newName: "{name}"\n  newTag: "{tag}"\n  digest: ""\n'
+    if images is IMAGES:
+        entry = f"newName: {_REPOSITORY}\n  newTag: |-  # of before\n    v1\n  digest: {_DIGEST}\n"
+    assert _resolve(before, images) == f"images:\n- {entry}\n# the last\n- {{name: other}}\n"
+
+
+def test_a_block_beside_it_that_is_a_reference_too_is_written_once() -> None:
+    before = "newName: scratch://api\ndigest: |\n  scratch://web\nz: 1\n"
+    assert _resolve(before) == f"newName: {_REPOSITORY}\ndigest: {_DIGEST}\nz: 1\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scratchtasks.manifests.references import lookup_in, references, resolve
@@ -92,12 +92,15 @@ def test_any_text_keeps_what_is_no_reference(text: str) -> None:
     found = references(text, "x")
     images = {each.name: "registry.example.com/r@sha256:0" for each in found}
     resolved = resolve(text, "x", lookup_in(images))
+    assume(not any(each.heirs for each in found))  # which may add keys
     found = [one for each in found for one in (each, *each.aliases)]
     beside = [value for each in found for value in each.neighbours.values()]
     repeated = {alias.span: text[slice(*each.span)] for each in beside for alias in each.aliases}
     spans = {each.span for each in found} | {each.span for each in beside} | repeated.keys()
     at = done = 0
     for first, last in sorted(spans):
+        if first < done:
+            continue  # the content of a block
         kept = text[done:first]
         assert resolved.startswith(kept, at)
         at += len(kept)

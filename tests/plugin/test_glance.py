@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.test_memory import settle
+from tests.scenarios.memories import settle
 from tests.scenarios.workspaces import QUICK, Ran, Site, site_of
 
 DODO = "from scratchtasks import Workspace\nprint('dodo')\nw = Workspace(services=['*'])\n"

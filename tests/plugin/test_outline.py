@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.test_memory import looks, settle
+from tests.scenarios.memories import looks, settle
 from tests.scenarios.workspaces import QUICK, TWO_SERVICES, Site, site_of
 
 PREBUILT = '[binary]\nrule = "prebuilt"\npath = "tool"\n'

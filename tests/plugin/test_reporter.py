@@ -1,116 +1,24 @@
-"""What a real doit prints with our reporter: plain, live, failing, parallel, interrupted."""
+"""What a real doit prints with our reporter: plain, failing, in parallel; and its summary."""
 
-import os
-import pty
 import re
-import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Mapping
 from pathlib import Path
 
-import pyte
 import pytest
 
 from scratchtasks.plugin.events import Events, Finished, Message, Started, Work
 from scratchtasks.plugin.reporter import ScratchReporter
 from scratchtasks.plugin.summary import summary
 
-_LOADER = """\
-import os, time
-from doit.action import BaseAction
-from doit.cmd_base import DodoTaskLoader
-from doit.exceptions import TaskFailed
-from scratchtasks.plugin.events import *
-from scratchtasks.plugin.reporter import META, ScratchReporter
-from scratchtasks.plugin.signals import install
-
-events = Events()
-
-class Build(BaseAction):
-    out = err = result = task = None
-    values = {}
-    def __init__(self, work, label, outcome, error, is_image, seconds):
-        self.__dict__.update(locals())
-    def execute(self, out=None, err=None):
-        if self.outcome == "hit":
-            events.emit(Finished(self.work, "hit"))
-        else:
-            events.emit(Started((self.work,), "main.go changed"))
-            time.sleep(self.seconds)
-            events.show(f"warning from {self.label}\\n".encode() * (self.outcome == "warns"))
-            if self.outcome == "crashes":
-                return TaskFailed("crashed", ValueError("a bug"))
-            if self.error:
-                return TaskFailed(self.error)
-            events.emit(Finished(self.work, "ran", 1.239))
-        if self.is_image:
-            how = "hit" if self.outcome == "hit" else "ran"
-            events.emit(ImageMade(self.label, "sha256:0", how))
-
-def group():
-    return {"name": None, "meta": {META: {}}}
-
-def build(kind, service, outcome="ran", error="", deps=(), seconds=0.0):
-    label = f"//services/{service}:{kind}"
-    name = f"{label}@linux/amd64"
-    is_image = kind == "image"
-    work = Work(name, label, "Assemble" if is_image else "GoCompile", "linux/amd64")
-    return {"name": service, "task_dep": list(deps), "uptodate": [outcome == "fresh"],
-            "actions": [Build(work, label, outcome, error, is_image, seconds)],
-            "meta": {META: {"label": label, "actions": (name,), "image": is_image}}}
-
-class After(BaseAction):
-    out = err = task = None
-    values = {}
-    def __init__(self, error, result):
-        self.error, self.result = error, result
-    def execute(self, out=None, err=None):
-        return TaskFailed(self.error) if self.error else None
-
-def after(kind, service, error="", result="done", of="image"):
-    of = f"{of}:{service}"
-    return {"basename": kind, "name": service, "task_dep": [of], "uptodate": [False],
-            "actions": [After(error, result)], "meta": {META: {"after": kind, "of": of}}}
-
-class Loader(DodoTaskLoader):
-    def load_doit_config(self):
-        theirs = super().load_doit_config()
-        reporter = ScratchReporter.bound_to(events, os.environ)
-        return {"reporter": reporter, "verbosity": 1, **theirs}
-    def load_tasks(self, cmd, pos_args):
-        if cmd.execute_tasks:
-            install(lambda: None, events)
-        if os.environ.get("LEFT_OUT"):
-            events.emit(Planned(4, 4))
-            return []
-        return super().load_tasks(cmd, pos_args)
-"""
-
-
-def _workspace(folder: Path, dodo: str) -> Path:
-    (folder / "loading.py").write_text(_LOADER)
-    (folder / "dodo.py").write_text(f"from loading import after, build, group\n{dodo}")
-    (folder / "pyproject.toml").write_text(
-        '[tool.doit]\nloader = "test"\ndep_file = "doit.db"\n'
-        '[tool.doit.plugins.loader]\ntest = "loading:Loader"\n'
-        '[tool.doit.plugins.reporter]\nscratch = "scratchtasks.plugin.reporter:ScratchReporter"\n'
-    )
-    return folder
-
-
-def _env(**more: str) -> dict[str, str]:
-    plain = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR")}
-    return {**plain, "PYTHONPATH": os.getcwd(), **more}
+from .reporting import plain_environment, reporting_workspace
 
 
 def _run(folder: Path, *arguments: str, **env: str) -> tuple[int, str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "doit", "run", *arguments],
         cwd=folder,
-        env=_env(**env),
+        env=plain_environment(**env),
         capture_output=True,
         text=True,
         timeout=60,
@@ -134,7 +42,7 @@ def task_image():
 def test_what_ran_is_said_and_the_rest_is_counted(
     tmp_path: Path, parallel: tuple[str, ...]
 ) -> None:
-    code, out, err = _run(_workspace(tmp_path, _MIXED), *parallel)
+    code, out, err = _run(reporting_workspace(tmp_path, _MIXED), *parallel)
     assert (code, out, err) == (
         0,
         "//services/api:binary  GoCompile (linux/amd64)  1.24 s\n"
@@ -145,7 +53,7 @@ def test_what_ran_is_said_and_the_rest_is_counted(
 
 
 def test_up_to_date_tasks_are_named_when_asked(tmp_path: Path) -> None:
-    _, out, _ = _run(_workspace(tmp_path, _MIXED), "-v", "2", "image:old")
+    _, out, _ = _run(reporting_workspace(tmp_path, _MIXED), "-v", "2", "image:old")
     assert out == (
         "//services/old:binary  up to date\n"
         "//services/old:image  up to date\n"
@@ -154,12 +62,12 @@ def test_up_to_date_tasks_are_named_when_asked(tmp_path: Path) -> None:
 
 
 def test_without_images_tasks_are_counted(tmp_path: Path) -> None:
-    _, out, _ = _run(_workspace(tmp_path, _MIXED), "binary")
+    _, out, _ = _run(reporting_workspace(tmp_path, _MIXED), "binary")
     assert out.splitlines()[-1] == "3 tasks, 1 ran, 1 from cache, 1 up to date, N s"
 
 
 def test_what_the_loader_left_out_is_up_to_date(tmp_path: Path) -> None:
-    folder = _workspace(tmp_path, _MIXED)
+    folder = reporting_workspace(tmp_path, _MIXED)
     assert _run(folder, LEFT_OUT="1") == (0, "4 images up to date, N s\n", "")
 
 
@@ -176,7 +84,7 @@ def test_a_failure_is_said_once_without_a_traceback(tmp_path: Path) -> None:
         "    yield build('image', 'web', deps=['binary:web'])\n"
         "    yield build('image', 'old', 'fresh')\n"
     )
-    code, out, err = _run(_workspace(tmp_path, dodo), "--continue")
+    code, out, err = _run(reporting_workspace(tmp_path, dodo), "--continue")
     assert (code, out, err) == (
         2,
         "3 images, 1 up to date, 2 failed, N s\n",
@@ -208,7 +116,7 @@ def task_image():
 def test_where_a_failure_ends_the_run_the_rest_was_not_looked_at(
     options: tuple[str, ...], told: str, tmp_path: Path
 ) -> None:
-    code, out, err = _run(_workspace(tmp_path, _THREE), *options)
+    code, out, err = _run(reporting_workspace(tmp_path, _THREE), *options)
     assert (code != 0, out, err) == (True, f"{told}, N s\n", "error: api: no\n")
 
 
@@ -249,7 +157,7 @@ def task_mine(): return {'actions': ['exit 1']}
 def test_what_is_done_with_images_is_told(
     words: tuple[str, ...], told: str, tmp_path: Path
 ) -> None:
-    _, out, _ = _run(_workspace(tmp_path, _SENT), *words)
+    _, out, _ = _run(reporting_workspace(tmp_path, _SENT), *words)
     assert out.splitlines()[-1] == f"{told}, N s"
 
 
@@ -276,13 +184,13 @@ def task_rootfs():
 def task_load():
     yield after('load', 'api', of='rootfs')
 """
-    _, out, _ = _run(_workspace(tmp_path, dodo), *words)
+    _, out, _ = _run(reporting_workspace(tmp_path, dodo), *words)
     assert out.splitlines()[-1] == f"{told}, N s"
 
 
 def test_a_bug_shows_its_traceback(tmp_path: Path) -> None:
     dodo = "def task_image():\n    yield build('image', 'api', 'crashes')\n"
-    code, out, err = _run(_workspace(tmp_path, dodo))
+    code, out, err = _run(reporting_workspace(tmp_path, dodo))
     assert (code, out) == (1, "1 image, 1 failed, N s\n")
     assert err == "error: crashed\nValueError: a bug\n\n"
 
@@ -293,7 +201,7 @@ def test_users_own_tasks_look_as_they_do_in_doit(tmp_path: Path) -> None:
         "def task_fine(): return {'actions': ['true']}\n"
         "def task_done(): return {'actions': ['true'], 'uptodate': [True]}\n"
     )
-    folder = _workspace(tmp_path, dodo)
+    folder = reporting_workspace(tmp_path, dodo)
     ours = _run(folder, "--continue", "fine", "done", "mine")
     assert ours == _run(folder, "--continue", "-r", "console", "fine", "done", "mine")
     assert ours[0] == 1
@@ -302,26 +210,26 @@ def test_users_own_tasks_look_as_they_do_in_doit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["zero", "executed-only", "json", "error-only", "console"])
 def test_the_stock_reporters_still_work(tmp_path: Path, name: str) -> None:
-    code, out, err = _run(_workspace(tmp_path, _MIXED), "-r", name)
+    code, out, err = _run(reporting_workspace(tmp_path, _MIXED), "-r", name)
     assert code == 0
     assert err == "warning from //services/api:binary\n"  # nobody swallows a compiler's message
     assert ("binary:api" in out) == (name not in ("zero", "error-only"))
 
 
 def test_ours_can_be_chosen_by_name(tmp_path: Path) -> None:
-    code, out, err = _run(_workspace(tmp_path, _MIXED), "-r", "scratch")
+    code, out, err = _run(reporting_workspace(tmp_path, _MIXED), "-r", "scratch")
     assert (code, out.count("image"), err) == (0, 1, "warning from //services/api:binary\n")
 
 
 def test_output_may_go_to_a_file(tmp_path: Path) -> None:
-    code, out, _ = _run(_workspace(tmp_path, _MIXED), "-o", "said.txt")
+    code, out, _ = _run(reporting_workspace(tmp_path, _MIXED), "-o", "said.txt")
     assert (code, out) == (0, "")
     assert (tmp_path / "said.txt").read_text().count("\n") == 3
 
 
 def test_letters_the_terminal_does_not_know_are_no_crash(tmp_path: Path) -> None:
     dodo = "def task_image():\n    yield build('image', 'caf\\u00e9\\x1b[2J')\n"
-    code, out, _ = _run(_workspace(tmp_path, dodo), PYTHONIOENCODING="ascii")
+    code, out, _ = _run(reporting_workspace(tmp_path, dodo), PYTHONIOENCODING="ascii")
     assert (code, out.splitlines()[0]) == (
         0,
         "//services/caf\\xe9?[2J:image  Assemble (linux/amd64)  1.24 s",
@@ -333,109 +241,8 @@ def test_doits_own_complaints_are_one_line(tmp_path: Path) -> None:
         "def task_a(): return {'actions': [(print,)], 'targets': ['x']}\n"
         "def task_image():\n    yield build('image', 'api', 'fresh')\n"
     )
-    code, out, err = _run(_workspace(tmp_path, dodo))
+    code, out, err = _run(reporting_workspace(tmp_path, dodo))
     assert (code, err[:7], out.count("#")) == (2, "error: ", 0)
-
-
-def _on_terminal(
-    folder: Path, *arguments: str, strike: int = 0, env: Mapping[str, str] | None = None
-) -> tuple[int, str]:
-    reader, writer = pty.openpty()
-    doit = subprocess.Popen(
-        [sys.executable, "-m", "doit", "run", *arguments],
-        cwd=folder,
-        env=_env(**{"TERM": "xterm"} | dict(env or {})),
-        stdin=subprocess.DEVNULL,
-        stdout=writer,
-        stderr=writer,
-        start_new_session=True,
-    )
-    os.close(writer)
-    found = bytearray()
-
-    def read() -> None:
-        while True:
-            try:
-                found.extend(os.read(reader, 65536))
-            except OSError:
-                return
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    end = time.monotonic() + 20
-    while strike and b" done" not in found:
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    if strike:
-        doit.send_signal(strike)
-    code = doit.wait(timeout=20)
-    thread.join()
-    os.close(reader)
-    return code, found.decode()
-
-
-_SLOW = """\
-def task_image():
-    yield build("image", "api", "warns", seconds=0.5)
-    yield build("image", "web", "hit")
-"""
-
-
-@pytest.mark.parametrize("parallel", [(), ("-n", "2", "-P", "thread")])
-def test_a_terminal_shows_what_runs_and_keeps_only_what_was_said(
-    tmp_path: Path, parallel: tuple[str, ...]
-) -> None:
-    code, sent = _on_terminal(_workspace(tmp_path, _SLOW), *parallel)
-    assert code == 0
-    assert "//services/api:image  Assemble (linux/amd64)  0." in sent
-    assert "/2 done" in sent
-    assert _kept(sent)[:2] == [
-        "warning from //services/api:image",
-        "//services/api:image  Assemble (linux/amd64)  1.24 s",
-    ]
-    assert re.fullmatch(r"2 images, 1 rebuilt, 1 from cache, [\d.]+ s", _kept(sent)[2])
-    assert len(_kept(sent)) == 3
-
-
-def _kept(sent: str) -> list[str]:
-    """What stands on a terminal in the end, whatever was drawn and taken back before."""
-    screen = pyte.Screen(200, 100)
-    pyte.Stream(screen).feed(sent)
-    return [line.rstrip() for line in screen.display if line.strip()]
-
-
-@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"CI": "true"}])
-def test_dumb_terminals_and_ci_get_plain_lines(tmp_path: Path, env: dict[str, str]) -> None:
-    folder = _workspace(tmp_path, _SLOW)
-    _, sent = _on_terminal(folder, env={"CI": "", **env})
-    assert "\x1b" not in sent
-    assert "done" not in sent
-
-
-def test_errors_are_red_unless_no_color(tmp_path: Path) -> None:
-    dodo = "def task_image():\n    yield build('image', 'api', error='api: no')\n"
-    folder = _workspace(tmp_path, dodo)
-    assert "\x1b[1;31merror:\x1b[0m api: no\r\n" in _on_terminal(folder)[1]
-    assert "\r\nerror: api: no\r\n" in "\r\n" + _on_terminal(folder, env={"NO_COLOR": "1"})[1]
-
-
-@pytest.mark.parametrize("parallel", [(), ("-n", "2", "-P", "thread")])
-def test_an_interrupted_run_leaves_a_clean_terminal(
-    tmp_path: Path, parallel: tuple[str, ...]
-) -> None:
-    folder = _workspace(tmp_path, _SLOW.replace("0.5", "5"))
-    code, sent = _on_terminal(folder, *parallel, strike=signal.SIGINT)
-    assert (code, _kept(sent)) == (130, ["interrupted; finished work is kept"])
-
-
-def test_a_users_noisy_task_has_the_terminal_for_itself(tmp_path: Path) -> None:
-    dodo = _SLOW + (
-        "def task_loud(): return {'actions': ['for i in 1 2 3; do sleep 0.15; echo $i; done'],\n"
-        "                         'verbosity': 2}\n"
-    )
-    folder = _workspace(tmp_path, dodo)
-    _, sent = _on_terminal(folder, "-n", "3", "-P", "thread", "loud", "image")
-    assert [line for line in _kept(sent) if line in "123"] == ["1", "2", "3"]
 
 
 def test_the_summary_names_what_there_was() -> None:

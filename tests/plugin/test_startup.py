@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.scenarios.test_memory import settle
+from tests.scenarios.memories import settle
 from tests.scenarios.workspaces import QUICK, site_of
 
 OURS = {

@@ -7,11 +7,17 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
+from pip._internal.network import session as pip_network
+
 from scratchtasks.refresh import pip_session
 from scratchtasks.refresh.upstream import Ended, RunModule
+
+_user_agent = cache(pip_network.user_agent)
+"""What pip calls itself: it reads the metadata of all that is installed for it, each time."""
 
 
 def in_a_process(env: dict[str, str], folder: Path) -> RunModule:
@@ -33,6 +39,7 @@ def in_here(env: dict[str, str]) -> RunModule:
         out, err = io.StringIO(), io.StringIO()
         with (
             mock.patch.dict(os.environ, env, clear=True),
+            mock.patch.object(pip_network, "user_agent", _user_agent),
             warnings.catch_warnings(action="ignore"),  # pip's own, about its own insides
             redirect_stdout(out),
             redirect_stderr(err),

@@ -87,7 +87,7 @@ def held(release: str) -> str:
 
 
 def gone(release: str) -> str:
-    raise StageError(release, "cannot be fetched: gone")
+    raise StageError(release.replace("-", " "), "cannot be fetched: gone")
 
 
 def meaning(services: Sequence[Service], old: Callable[[str], str] = held) -> Meaning:
@@ -130,6 +130,31 @@ def test_what_was_pinned_is_nowhere_any_more() -> None:
         "certifi 2024.7.4 cannot be compared with: cannot be fetched: gone",
     )
     assert found.zones == {}
+
+
+def test_what_was_pinned_is_not_sound() -> None:
+    """A build holds neither to more than its form, and what is new makes it good."""
+    roots: RootsSwap = Swap(
+        name="image:x:1",
+        was="image:x:1 1",
+        old=lambda: [b"\x30\0"],
+        new=lambda: parse_pem(bundle("certifi-2026.10.18"), "certifi"),
+    )
+    zones: ZonesSwap = Swap(
+        name="tzdata",
+        was="tzdata 2023.3",
+        old=lambda: {**zone_files("tzdata-2026.6"), "Mars/Base": b"TZif2"},
+        new=lambda: zone_files("tzdata-2026.6"),
+    )
+    found = meaning_of([roots], [zones], now=1_795_700_000, warn_days=30)
+    zone_note, root_note = found.notes
+    assert zone_note == (
+        "tzdata 2023.3 cannot be compared with: Mars/Base: is no sound TZif file (cut short)"
+    )
+    assert root_note.startswith(
+        "image:x:1 1 cannot be compared with: certificate 1: cannot be parsed (error parsing asn1"
+    )
+    assert (found.roots, found.zones, found.alarms) == ({}, {}, ())
 
 
 def test_the_same_content_means_nothing() -> None:

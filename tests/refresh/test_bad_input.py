@@ -136,7 +136,7 @@ ZONES = {f"tzdata/zoneinfo/{name}": data for name, data in zone_files("tzdata-20
         (TZDATA, {**ZONES, "tzdata/zoneinfo/bomb": bytes(17 << 20)},
          " is larger than "),
         (TZDATA, {**ZONES, "tzdata/zoneinfo/UTC": b"TZif2 and then nothing"},
-         "UTC: is no sound TZif file (unpack_from requires a buffer of at least 44 bytes"),
+         "UTC: is no sound TZif file (cut short)"),
         (TZDATA, {}, "tzdata 2027.1: has no zones"),
         (CERTIFI, {}, "has no member 'certifi/cacert.pem'"),
         (CERTIFI, {"certifi/cacert.pem": bytes(9 << 20)}, "'certifi/cacert.pem' is larger than"),

@@ -47,6 +47,18 @@ def test_a_lock_that_lacks_a_pin_is_completed(tmp_path: Path, pip_env: dict[str,
     assert (root / "scratch.lock").read_text() == format_lockfile(DEFAULT_PINS)
 
 
+def test_a_lock_that_several_workspaces_share_stays_a_link(
+    tmp_path: Path, pip_env: dict[str, str]
+) -> None:
+    root, shared = make_workspace(tmp_path / "ws", None), tmp_path / "shared.lock"
+    (root / "scratch.toml").write_text(PINNED)
+    shared.write_text(format_lockfile({"tzdata": DEFAULT_PINS["tzdata"]}))
+    (root / "scratch.lock").symlink_to("../shared.lock")
+    assert night(root, pip_env, time.time())[1] == "refreshed"
+    assert (root / "scratch.lock").readlink() == Path("../shared.lock")
+    assert shared.read_text() == format_lockfile(DEFAULT_PINS)
+
+
 @pytest.mark.parametrize("speaks_json", [True, False])
 def test_an_old_index_is_enough(
     speaks_json: bool, index: Index, pip_env: dict[str, str], tmp_path: Path

@@ -177,10 +177,10 @@ def test_version_4_is_read_as_3() -> None:
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        (b"", "unpack_from requires a buffer of at least 44 bytes"),
+        (b"", "cut short"),
         (b"GIF8" + bytes(60), "no TZif at its beginning"),
         (b"TZif1" + bytes(60), "version b'1'"),
-        (FILES["Europe/Paris"][:60], "unpack_from requires a buffer"),
+        (FILES["Europe/Paris"][:60], "cut short"),
         (FILES["Europe/Paris"][:500], "cut short"),
         (FILES["Europe/Paris"].rstrip(b"\n"), "no footer"),
         (footer_only("CET-1CEST"), "CET-1CEST"),

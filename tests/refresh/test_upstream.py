@@ -252,30 +252,44 @@ def test_a_pip_that_fails(ended: Ended, text: str) -> None:
     assert str(caught.value) == text
 
 
-def test_credentials_are_taken_out_of_any_text() -> None:
-    text = "see https://u:p%40s@s@host/x and http://token@host/, not mail@host"
-    assert without_credentials(text) == "see https://host/x and http://host/, not mail@host"
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("see https://u:p%40s@s@host/x and http://token@host/, not mail@host",
+         "see https://host/x and http://host/, not mail@host"),
+        ("('u:p/x@h') \"u:p@h\" //u:p@h https:/u:p@h (https://u@h)\n a://b/c:d@e",
+         "('h') \"h\" //h https:/h (https://h)\n a://e"),
+        ("at 12:30, x:y", "at 12:30, x:y"),
+        # A pattern would try each beginning with each end.
+        ("x" * 200_000, "x" * 200_000),
+        ("a:" * 100_000, "a:" * 100_000),
+        ("/" * 200_000 + "@h", "/" * 200_000 + "h"),
+    ],
+    ids=["urls", "others", "none", "long", "colons", "slashes"],
+)  # fmt: skip
+def test_credentials_are_taken_out_of_any_text(text: str, told: str) -> None:
+    assert without_credentials(text) == told
 
 
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
         ({"PIP_INDEX_URL": "https://u:hunter/2@127.0.0.1:1/simple"},
-         "pip: ended with status 1: ValueError: an index or a proxy is no URL"),
+         "pip: ended with status 1: ValueError: is an index or a proxy no URL?"),
         ({"PIP_INDEX_URL": "https://u:hunter#2@127.0.0.1:1/simple"},
-         "pip: ended with status 1: ValueError: an index or a proxy is no URL"),
+         "pip: ended with status 1: ValueError: is an index or a proxy no URL?"),
         ({"PIP_INDEX_URL": "u:hunter2@127.0.0.1:1/simple"},
          "127.0.0.1:1/simple/tzdata/: cannot be reached "
-         "(InvalidSchema: an index or a proxy is no URL)"),
+         "(InvalidSchema: is an index or a proxy no URL?)"),
         ({"PIP_INDEX_URL": "https:/u:hunter2@127.0.0.1:1/simple"},
          "https:/127.0.0.1:1/simple/tzdata/: cannot be reached "
-         "(InvalidURL: an index or a proxy is no URL)"),
+         "(InvalidURL: is an index or a proxy no URL?)"),
         ({"PIP_INDEX_URL": "https://u:hunter 2@127.0.0.1:1/simple"},
          "https://127.0.0.1:1/simple/tzdata/: cannot be reached "
          "(ConnectionError: [Errno 111] Connection refused)"),
         ({"PIP_INDEX_URL": "https://h.invalid/simple", "PIP_PROXY": "http://u:hunter/2@127.0.0.1:1"},
          "https://h.invalid/simple/tzdata/: cannot be reached "
-         "(InvalidURL: an index or a proxy is no URL)"),
+         "(InvalidURL: is an index or a proxy no URL?)"),
     ],
 )  # fmt: skip
 def test_what_is_not_quite_a_url_gives_no_secret_away(

@@ -4,7 +4,6 @@ And it is not blind either: what means the same costs no more than a look.
 """
 
 import hashlib
-import marshal
 import os
 import re
 import shutil
@@ -17,44 +16,12 @@ from pathlib import Path
 import pytest
 from cryptography.x509 import load_pem_x509_certificate
 
-import scratchtasks
-from scratchtasks.plugin.memo import Memo, read_meanings, read_memo
+from scratchtasks.plugin.memo import Memo
 from scratchtasks.plugin.recall import stale_services
 from tests.images.authority import write_authority
 
+from .memories import WATCHED_RUN, looks, memo_of, settle
 from .workspaces import DODO, LOADER, QUICK, TWO_SERVICES, Site, blob_path, shop, site_of
-
-WATCHED_RUN = """
-import sys
-from doit.doit_cmd import DoitMain
-code = DoitMain().run(sys.argv[1:])
-print("looked" if "scratchtasks.execute.engine" in sys.modules else "remembered")
-sys.exit(code)
-"""
-
-
-def looks(site: Site, *args: str, before: str = "") -> bool:
-    """Run doit with *args*, after the Python code *before*; whether it had to import what decides
-    about actions."""
-    ran = subprocess.run(
-        [sys.executable, "-c", before + WATCHED_RUN, *args],
-        cwd=site.root,
-        env=site.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout.splitlines()[-1] == "looked"
-
-
-def settle(site: Site) -> None:
-    """Run until everything is known and old enough to be believed."""
-    for _ in range(10):
-        time.sleep(0.06)
-        if not looks(site):
-            return
-    raise AssertionError("the memo never settles")
 
 
 @pytest.fixture(scope="module")
@@ -148,70 +115,6 @@ def test_changed_sources_are_seen(template: Site, tmp_path: Path) -> None:
         change(site)
         assert looks(site), name
         assert site.images() != before, name
-    assert site.images() == site.clean_build(tmp_path / "clean")
-
-
-FILES = {
-    "dodo.py": (
-        "from scratchtasks import Workspace, genrule\n"
-        'gen = genrule(name="gen", cmd=["sh", "gen.sh", "{out}", "{srcs}"], srcs=["in/*"],\n'
-        '              outs=["made"])\n'
-        'task_images = Workspace(services=["services/*"], rules=[gen])\n'
-    ),
-    "pyproject.toml": LOADER,
-    "scratch.toml": QUICK,
-    "gen.sh": 'out=$1; shift; cat "$@" > "$out/made"\n',
-    "in/a": "a",
-    "one": "one",
-    "two": "two",
-    "labelled/file": "label",
-    "services/made/service.toml": '[image]\nentrypoint = ["/made"]\n'
-    'files = [{ src = "//:gen", dest = "/made", mode = "0755" }]\n',
-    "services/tree/service.toml": '[image]\nentrypoint = ["/run"]\nfiles = [\n'
-    '    { src = "run", dest = "/run", mode = "0755" }, { src = "tree", dest = "/tree" },\n'
-    '    { src = "//labelled:file", dest = "/file" },\n]\n',
-    "services/tree/tree/plain": "",
-    "services/tree/tree/deep/inner": "",
-}
-
-
-def relink(path: Path, leads_to: str) -> None:
-    path.unlink(missing_ok=True)
-    path.symlink_to(leads_to)
-
-
-def into_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-INPUTS: dict[str, Callable[[Path], object]] = {
-    "an input of a genrule": lambda root: (root / "in/a").write_text("A"),
-    "a new input of a genrule": lambda root: (root / "in/b").write_text("b"),
-    "the script of a genrule": lambda root: (root / "gen.sh").write_text('echo > "$1/made"\n'),
-    "a file with a label": lambda root: (root / "labelled/file").write_text("new"),
-    "where a staged link leads": lambda root: relink(root / "services/tree/tree/link", "deep"),
-    "a link to a folder": lambda root: relink(root / "services/tree/tree/link", "../../made"),
-    "which file is staged": lambda root: relink(root / "services/tree/run", "../../two"),
-    "what a link leads to": lambda root: (root / "two").write_text("2"),
-    "a right": lambda root: (root / "services/tree/tree/deep/inner").chmod(0o755),
-    "a file that is a folder": lambda root: into_folder(root / "services/tree/tree/plain"),
-}
-
-
-def test_all_kinds_of_inputs_are_seen(tmp_path: Path) -> None:
-    site = site_of(tmp_path / "ws", FILES)
-    relink(site.root / "services/tree/run", "../../one")
-    relink(site.root / "services/tree/tree/link", "plain")
-    site.doit()
-    for name, change in INPUTS.items():
-        settle(site)
-        before = site.images()
-        change(site.root)
-        assert looks(site), name
-        assert site.images() != before, name
-    (site.root / "in/a").write_text("by processes")
-    site.doit("-n", "2", "-P", "process")
     assert site.images() == site.clean_build(tmp_path / "clean")
 
 
@@ -353,20 +256,6 @@ def test_what_doit_is_told_to_forget_is_not_remembered(
     site.doit("forget", "image:web")
     site.doit()
     assert site.images() == images
-
-
-def test_a_program_that_was_upgraded_during_a_run_looks_for_itself(tmp_path: Path) -> None:
-    """What the old one found is not what the new one would find."""
-    code = tmp_path / "code/scratchtasks"
-    shutil.copytree(Path(scratchtasks.__file__).parent, code)
-    site = site_of(tmp_path / "ws", FILES)
-    relink(site.root / "services/tree/run", "../../one")
-    site.env["PYTHONPATH"] = str(code.parent)
-    time.sleep(2.1)  # older than any run that may have imported it
-    settle(site)
-    site.write({"gen.sh": FILES["gen.sh"] + f"echo >> '{code}/execute/genrule.py'\n"})
-    assert looks(site)
-    assert looks(site)
 
 
 def test_a_summary_that_was_tampered_with_is_written_anew(site: Site) -> None:
@@ -573,19 +462,6 @@ def _is_ours(path: str, site: Site) -> bool:
     if path.startswith((*own, "/usr/share/locale")) or path.endswith(".zip"):
         return True
     return path in ("/", "/usr", "/tmp") or path in sys.path
-
-
-def memo_of(site: Site) -> tuple[Memo, str, str]:
-    folder = str(site.root / ".scratch/memo")
-    memos = [path for path in Path(folder).iterdir() if "." not in path.name]
-    environment = max(memos, key=lambda path: path.stat().st_mtime_ns).name
-    with open(f"{folder}/{environment}", "rb") as file:
-        file.readline()
-        head = marshal.loads(file.read())[1]
-    memo = read_memo(folder, environment, head)
-    assert memo is not None
-    assert read_meanings(memo, folder, environment)
-    return memo, folder, environment
 
 
 def stale(memo: Memo, site: Site, folder: str, environment: str) -> set[str] | None:

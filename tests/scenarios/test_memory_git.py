@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_memory import looks, settle
+from .memories import looks, settle
 from .test_named import analyzed
 from .workspaces import Site, shop
 

@@ -35,7 +35,7 @@ How = Way | Literal["contents"]
 WAYS: tuple[Way, ...] = ("docker", "bubblewrap", "unshare")
 """In the order in which they are tried; the first that works here decides."""
 
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
