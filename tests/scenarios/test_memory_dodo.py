@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_memory import looks, same_size, settle
+from .memories import looks, same_size, settle
 from .workspaces import DODO, TWO_SERVICES, site_of
 
 
