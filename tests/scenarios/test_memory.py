@@ -20,7 +20,7 @@ from scratchtasks.plugin.memo import Memo
 from scratchtasks.plugin.recall import stale_services
 from tests.images.authority import write_authority
 
-from .memories import WATCHED_RUN, looks, memo_of, settle
+from .memories import WATCHED_RUN, looks, memo_of, same_size, settle
 from .workspaces import DODO, LOADER, QUICK, TWO_SERVICES, Site, blob_path, shop, site_of
 
 
@@ -40,17 +40,6 @@ def site(template: Site) -> Site:
     """The template, at rest; tests leave it changed, but building."""
     settle(template)
     return template
-
-
-def same_size(path: Path, old: str, new: str) -> None:
-    """Change *old* to *new* in place, with the mtime put back."""
-    info = path.stat()
-    text = path.read_text()
-    assert old in text
-    assert len(old) == len(new)
-    with open(path, "r+") as file:
-        file.write(text.replace(old, new))
-    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
 
 
 def replaced(path: Path, old: str, new: str) -> None:
