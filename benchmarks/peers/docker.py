@@ -50,9 +50,13 @@ class Docker:
             **host,
         )
 
-    def watch_starts(self) -> "Starts":
-        """Watch for containers that start, from when this returns; end it after use."""
-        argv = [docker_program(), "events", "--filter", "event=start", "--format", "started"]
+    def watch_starts(self, which: str) -> "Starts":
+        """Watch for a container's start, from when this returns; end it after use.
+
+        *which* is a filter of docker's: others may start in this engine too.
+        """
+        filters = ["--filter", "event=start", "--filter", which]
+        argv = [docker_program(), "events", *filters, "--format", "started"]
         process = subprocess.Popen(argv, env=self.environment(), stdout=subprocess.PIPE)
         time.sleep(0.2)
         return Starts(process)

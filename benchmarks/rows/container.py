@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scratchtasks.sinks.docker.containers import SERVICE
+
 from ..generators.tree import mark_of
 from ..layouts import layers_of
 from ..measure import Contender, interleave
@@ -76,7 +78,7 @@ class DoitUp:
 
     def before(self) -> None:
         """Watch for the container's start."""
-        self._starts = self._site.docker.watch_starts()
+        self._starts = self._site.docker.watch_starts(f"label={SERVICE}={self._name}")
 
     def run(self, _: int) -> None:
         """Up, and the first answer."""

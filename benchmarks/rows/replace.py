@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from scratchtasks.sinks.docker.containers import SERVICE
+
 from ..generators.tree import Edits, mark_of
 from ..layouts import layers_of
 from ..measure import Contender, interleave
@@ -25,10 +27,12 @@ _REST = 2.0
 
 
 class Running:
-    """A container of *image* published at *port*, and whatever replaces it."""
+    """A container of *image* published at *port*, and whatever replaces it: *which* is docker's
+    filter for both."""
 
-    def __init__(self, docker: Docker, image: str) -> None:
+    def __init__(self, docker: Docker, image: str, which: str) -> None:
         self.port = free_port()
+        self._which = which
         self._image = image
         self._images: set[str] = set()
         self._docker = docker
@@ -37,7 +41,7 @@ class Running:
 
     def before(self, _: int) -> None:
         """Watch for the start of the one that replaces it."""
-        self._starts = self._docker.watch_starts()
+        self._starts = self._docker.watch_starts(self._which)
 
     def wait(self) -> None:
         """Until the next container has started, and answered."""
@@ -104,8 +108,11 @@ def run_tables(options: Options) -> list[Table]:
     site, folder = Site(tree.root, docker), BuildFolder(options.work / "build", [built])
     folder.prepare(layers_of(tree.root / "dist" / built)[:-1])
     container, image = "scratchbench-replace", f"scratchbench/{built}:replace"
-    images = {watched: f"{watched}:latest", upped: f"{upped}:latest", built: image}
-    running = {name: Running(docker, reference) for name, reference in images.items()}
+    running = {
+        name: Running(docker, f"{name}:latest", f"label={SERVICE}={name}")
+        for name in (watched, upped)
+    }
+    running[built] = Running(docker, image, f"container={container}")
     published = f"127.0.0.1:{running[built].port}:8080"
 
     def up(_: int) -> None:

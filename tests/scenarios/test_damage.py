@@ -109,7 +109,7 @@ def test_a_fifo_in_the_place_of_the_lock_is_told(built: Site) -> None:
     path = built.root / ".scratch/lock"
     path.unlink()
     os.mkfifo(path)
-    message = f"{path}: wanted a file, got a FIFO, socket or device\n    hint: move it elsewhere\n"
+    message = f"{path}: wanted a file, got a FIFO or a device\n    hint: move it elsewhere\n"
     assert built.doit().summary == "2 images up to date"
     ran = built.run("-a")
     assert (ran.code, ran.out, ran.err) == (3, "", f"ERROR: {message}")
