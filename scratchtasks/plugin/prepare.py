@@ -106,7 +106,7 @@ def _take_options(session: Session, pos_args: list[str]) -> None:
             setattr(session.pushes, option, True)
 
 
-def _load_together(session: Session, cmd: Any, users_tasks: Sequence[Task] = ()) -> None:
+def _load_together(session: Session, cmd: Any, users_tasks: Sequence[Task]) -> None:
     """Have all that is loaded together built before the first of it is: it goes in one archive.
 
     A task of the user's may write what is named behind it, which is built and loaded behind it too.

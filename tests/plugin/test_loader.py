@@ -230,7 +230,7 @@ def test_what_is_loaded_is_built_before(root: Path, monkeypatch: pytest.MonkeyPa
 
     def built(*words: str) -> list[str]:
         cmd = SimpleNamespace(sel_tasks=list(words))
-        _load_together(found, cmd)
+        _load_together(found, cmd, ())
         assert cmd.sel_tasks[-len(words) :] == list(words)
         before: list[str] = cmd.sel_tasks[: -len(words)]
         return before

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.memories import looks, settle
-from tests.scenarios.workspaces import QUICK, TWO_SERVICES, Site, site_of
-
-PREBUILT = '[binary]\nrule = "prebuilt"\npath = "tool"\n'
+from tests.scenarios.workspaces import PREBUILT, QUICK, TWO_SERVICES, Site, site_of
 
 
 @pytest.fixture(scope="module")

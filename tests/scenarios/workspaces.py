@@ -23,6 +23,7 @@ ETC = "//:etc-440ed05f183c"
 
 GO_MOD = "module example.com/shop\n\ngo 1.21\n"
 SERVICE = '[binary]\nrule = "go_binary"\n'
+PREBUILT = '[binary]\nrule = "prebuilt"\npath = "tool"\n'
 
 _RAN = re.compile(r"^(//\S*:\S+)  (\w+)(?: \(\S+\))?  \d", re.MULTILINE)
 _OURS = ("SOURCE_DATE_EPOCH", "GOFLAGS", "GOWORK", "PYTEST_CURRENT_TEST")
