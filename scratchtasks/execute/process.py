@@ -23,7 +23,7 @@ from scratchtasks.core.frozen import dataclass
 if TYPE_CHECKING:
     import selectors
     import subprocess
-    from typing import IO
+    from typing import IO, BinaryIO
 
 _TICK = 0.1
 """Seconds between two looks at the cancel flag and at a child whose pipes are silent."""
@@ -80,9 +80,11 @@ class Processes:
         cwd: str,
         env: Mapping[str, str],
         show_stderr: bool = True,
-        stdin: bytes = b"",
+        stdin: bytes | BinaryIO = b"",
     ) -> Finished:
         """Run *argv* to its end, in *cwd* with exactly *env*; stderr is shown once, at the end.
+
+        *stdin* is what it reads, or the file.
 
         Nothing of the child's process group outlives this call, whichever way it returns.
 
@@ -146,7 +148,9 @@ def without_passwords(said: bytes, urls: str = "") -> bytes:
 class _Child:
     """One process group, from its start to its last member's end."""
 
-    def __init__(self, argv: Sequence[str], cwd: str, env: Mapping[str, str], stdin: bytes) -> None:
+    def __init__(
+        self, argv: Sequence[str], cwd: str, env: Mapping[str, str], stdin: bytes | BinaryIO
+    ) -> None:
         self.argv, self.cwd, self.env, self.stdin = tuple(argv), cwd, env, stdin
         self.stopping = False
         self.code = 0
@@ -275,8 +279,11 @@ def _has_ended(pid: int) -> bool:
 
 
 @contextmanager
-def _as_file(data: bytes) -> Iterator[IO[bytes]]:
+def _as_file(data: bytes | BinaryIO) -> Iterator[IO[bytes]]:
     """*data* as an open file, which a child reads at its own pace."""
+    if not isinstance(data, bytes):
+        yield data
+        return
     if not data:
         with open(os.devnull, "rb") as nothing:
             yield nothing

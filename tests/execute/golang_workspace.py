@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.label import Label
@@ -39,7 +40,7 @@ class Recording(Processes):
         cwd: str,
         env: Mapping[str, str],
         show_stderr: bool = True,
-        stdin: bytes = b"",
+        stdin: bytes | BinaryIO = b"",
     ) -> Finished:
         self.calls.append(tuple(argv))
         return super().run(argv, cwd=cwd, env=env, show_stderr=show_stderr, stdin=stdin)

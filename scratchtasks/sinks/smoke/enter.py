@@ -22,11 +22,12 @@ DOCKER_CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31)
 """What Docker leaves to root: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP,
 NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP."""
 
-_NAMESPACES = 0x10000000 | 0x00020000 | 0x20000000 | 0x40000000 | 0x08000000 | 0x04000000
-"""CLONE_NEWUSER, NEWNS, NEWPID, NEWNET, NEWIPC and NEWUTS."""
+CLONE_NEWUSER, CLONE_NEWNS = 0x10000000, 0x00020000
+_NEW_OTHERS = 0x20000000 | 0x40000000 | 0x08000000 | 0x04000000
+"""CLONE_NEWPID, NEWNET, NEWIPC and NEWUTS."""
 
-_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
-_MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = 32, 4096, 16384, 1 << 19
+MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_SLAVE = 2, 4, 4096, 16384, 1 << 19
+_MS_RDONLY, _MS_NOEXEC, _MS_REMOUNT = 1, 8, 32
 _MNT_DETACH = 2
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 24, 38
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
@@ -46,7 +47,8 @@ def _check(result: int, what: str) -> None:
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def _mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+    """mount(2).  Raises: OSError."""
     args = [text.encode("utf-8", "surrogateescape") for text in (source, target, kind, data)]
     _check(
         _libc.mount(args[0], args[1], args[2], ctypes.c_ulong(flags), args[3]), f"mount {target}"
@@ -57,9 +59,10 @@ def _die_with_parent() -> None:
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
 
 
-def _unshare(uid: int, gid: int) -> None:
+def unshare(namespaces: int, uid: int, gid: int) -> None:
+    """Move to new *namespaces*, in whose user namespace we are *uid*:*gid*.  Raises: OSError."""
     outside = os.geteuid(), os.getegid()
-    _check(_libc.unshare(_NAMESPACES), "unshare")
+    _check(_libc.unshare(namespaces), "unshare")
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{uid} {outside[0]} 1"),
@@ -71,33 +74,34 @@ def _unshare(uid: int, gid: int) -> None:
 
 def _furnish(root: str, order: Mapping[str, Any]) -> None:
     """Mount what belongs into *root*: /proc, /dev, the order's binds; read-only if asked."""
-    _mount("", "/", flags=_MS_REC | _MS_SLAVE)
-    _mount(root, root, flags=_MS_BIND)
+    mount("", "/", flags=MS_REC | MS_SLAVE)
+    mount(root, root, flags=MS_BIND | MS_REC)
     for source, target in order["binds"]:
-        _mount(source, root + target, flags=_MS_BIND)
+        mount(source, root + target, flags=MS_BIND)
     if order["read_only"]:
         for volume in order["volumes"]:
-            _mount(root + volume, root + volume, flags=_MS_BIND)
-        _make_read_only(root)
-    _mount("proc", f"{root}/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+            mount(root + volume, root + volume, flags=MS_BIND)
+        make_read_only(root)
+    mount("proc", f"{root}/proc", "proc", MS_NOSUID | MS_NODEV | _MS_NOEXEC)
     for path in (f"{root}/proc/{name}" for name in KERNEL_S_OWN):
         if os.path.exists(path):
-            _mount(path, path, flags=_MS_BIND)
-            _make_read_only(path)
-    _mount("tmpfs", f"{root}/dev", "tmpfs", _MS_NOSUID, "mode=0755")
+            mount(path, path, flags=MS_BIND)
+            make_read_only(path)
+    mount("tmpfs", f"{root}/dev", "tmpfs", MS_NOSUID, "mode=0755")
     for name in _DEVICES:
         with open(f"{root}/dev/{name}", "x", encoding="ascii"):
             pass
-        _mount(f"/dev/{name}", f"{root}/dev/{name}", flags=_MS_BIND)
+        mount(f"/dev/{name}", f"{root}/dev/{name}", flags=MS_BIND)
     for name, target in _LINKS.items():
         os.symlink(target, f"{root}/dev/{name}")
     os.mkdir(f"{root}/dev/shm")  # noqa: S108  (inside the sandbox)
 
 
-def _make_read_only(mounted: str) -> None:
+def make_read_only(mounted: str) -> None:
+    """Let nobody write to what is *mounted*.  Raises: OSError."""
     # Flags that the mount had outside may not be taken from it.
-    kept = os.statvfs(mounted).f_flag & (_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-    _mount("", mounted, flags=_MS_BIND | _MS_REMOUNT | _MS_RDONLY | kept)
+    kept = os.statvfs(mounted).f_flag & (MS_NOSUID | MS_NODEV | _MS_NOEXEC)
+    mount("", mounted, flags=MS_BIND | _MS_REMOUNT | _MS_RDONLY | kept)
 
 
 def _leave_behind_all_but(root: str) -> None:
@@ -161,7 +165,7 @@ def main(argv: Sequence[str]) -> int:
     status, gate = fds["--json-status-fd"], fds["--block-fd"]
     failed, failure = os.pipe()
     try:
-        _unshare(order["uid"], order["gid"])
+        unshare(CLONE_NEWUSER | CLONE_NEWNS | _NEW_OTHERS, order["uid"], order["gid"])
         _die_with_parent()  # not before: new credentials would undo it
         pid = os.fork()
         if pid == 0:

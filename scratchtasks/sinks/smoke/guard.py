@@ -1,7 +1,12 @@
 """A program: runs a sandbox for a bounded time, probes what runs in it, leaves nothing behind.
 
-It gets an order as one line of JSON on stdin, with data behind it, and prints what came of it
-as JSON:
+Stdin is a file that holds the content of an image's files and, from where the second argument
+says, an order as JSON: trials that are run one after the other, and
+
+    tree      what `tmpfs.plant` is to make for them at the folder `root`; or null
+
+What came of the trials is printed as a JSON list, which ends with the first that was not run to
+its end; or `{"refused": why}` where there can be no such tree.  Of a trial:
 
     program   argv of bubblewrap, or of `enter.py`: both speak bubblewrap's --args FD,
               --json-status-fd FD and --block-fd FD
@@ -9,7 +14,7 @@ as JSON:
     command   argv inside
     seconds   after which all is ended
     probe     [port, path, status] for HTTP, or null
-    files     what follows `--file` in args: paths, and sizes of pieces of the data, in order
+    files     what follows `--file` in args: paths, and pieces [start, size] of the content
     patterns  regular expressions for stdout and stderr; with a probe, the trial is over once
               they are found and the probe succeeds
 
@@ -29,7 +34,7 @@ import struct
 import subprocess
 import sys
 import time
-from typing import Any, BinaryIO
+from typing import Any
 
 from .probe import KEPT, MOST_PROCESSES, PAUSES, ask, keep
 
@@ -65,11 +70,11 @@ def in_memory(data: bytes) -> int:
 
 
 class Guard:
-    """One sandbox, from its start to its end."""
+    """One sandbox, from its start to its end; pieces are those of the file *content*."""
 
-    def __init__(self, order: dict[str, Any], data: BinaryIO) -> None:
+    def __init__(self, order: dict[str, Any], content: int) -> None:
         self._order = order
-        self._data = data
+        self._content = content
         self._output = {"stdout": bytearray(), "stderr": bytearray()}
         self._status = bytearray()
         self._answers = bytearray()
@@ -126,11 +131,12 @@ class Guard:
             **{name: bytes(tail[-KEPT:]).decode("latin-1") for name, tail in self._output.items()},
         }
 
-    def _file(self, source: str | int) -> int:
-        """A descriptor of the file *source*, or of the next *source* bytes of the data."""
+    def _file(self, source: str | list[int]) -> int:
+        """A descriptor of the file *source*, or of that piece of the content."""
         if isinstance(source, str):
             return os.open(source, os.O_RDONLY)
-        return in_memory(self._data.read(source))
+        start, size = source
+        return in_memory(os.pread(self._content, size, start))
 
     def _read(self, fd: int, tail: bytearray) -> None:
         self._selector.register(fd, selectors.EVENT_READ, tail)
@@ -338,14 +344,35 @@ def _allow_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
+def _run_all(order: dict[str, Any], content: int) -> list[dict[str, Any]] | dict[str, str]:
+    if order["tree"] is not None:
+        from .tmpfs import plant
+
+        parent = os.getppid()
+        try:
+            plant(order["root"], order["tree"], content)
+        except OSError as error:
+            return {"refused": str(error)}
+        die_with(parent)  # new credentials have undone it
+        os.ftruncate(content, 0)  # it is in memory, and the tree has it now
+    done = []
+    for trial in order["trials"]:
+        _allow_files(len(trial["files"]))
+        try:
+            done.append(Guard(trial, content).run())
+        except OSError as error:
+            done.append({"fault": str(error)})
+        if done[-1].get("code") is None:
+            break
+    return done
+
+
 def main() -> None:
     """Do what stdin says.  Whoever started us ends, so do we."""
     die_with(os.getppid())
     _go_first()
-    try:
-        order = json.loads(sys.stdin.buffer.readline())
-        _allow_files(len(order["files"]))
-        said = Guard(order, sys.stdin.buffer).run()
-    except OSError as error:
-        said = {"fault": str(error)}
-    json.dump(said, sys.stdout)
+    content = sys.stdin.fileno()
+    os.lseek(content, int(sys.argv[2]), os.SEEK_SET)
+    with open(content, "rb", closefd=False) as file:
+        order = json.load(file)
+    json.dump(_run_all(order, content), sys.stdout)

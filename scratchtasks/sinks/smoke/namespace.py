@@ -1,8 +1,8 @@
 """Trials without a daemon: in bubblewrap, or by unshare(2).
 
-bubblewrap puts the image together in memory (`composed.py`).  unshare has a private copy of it on
-disk, and so has bubblewrap where one trial needs what another has left behind, and for images of
-more files than its arguments can name.
+The image is put together in memory (`tree.py`): by bubblewrap, where its arguments can name all
+files, else on a tmpfs of the guard's.  Only where a machine does not allow that, or memory is too
+small, is there a private copy on disk.
 
 The program is the first process of its own pid, network, ipc, uts and mount namespaces, with the
 image's user, loopback only, a minimal /dev, and the image's own /etc/hosts.  What differs from a
@@ -14,16 +14,18 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from contextlib import suppress
+from functools import partial
+from typing import Any, BinaryIO, Protocol
 
 from scratchtasks.core.errors import SinkError
 from scratchtasks.store.blobs import ContentStore
 
-from .composed import Composed, compose
 from .enter import KERNEL_S_OWN
 from .private import private_folder
 from .qemu import emulator_for
 from .root import unpack
+from .tree import tree_of
 from .trial import Outcome, Trial, Unusable, stopped_before
 
 _HERE = os.path.dirname(__file__)
@@ -31,6 +33,10 @@ _ROOT = os.path.normpath(os.path.join(_HERE, "../../.."))
 _GUARD = "import sys; sys.path.append(sys.argv[1]); from scratchtasks.sinks.smoke.guard import main"
 _ENTER = os.path.join(_HERE, "enter.py")
 _QEMU = "/.qemu"
+_MOST_ARGS = 8500
+"""bubblewrap takes 9,000."""
+
+_MOST_BYTES = 1 << 30
 _CAPABILITIES = (
     "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
     "NET_BIND_SERVICE", "NET_RAW", "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SETFCAP",
@@ -54,7 +60,7 @@ class Processes(Protocol):
         cwd: str,
         env: Mapping[str, str],
         show_stderr: bool = True,
-        stdin: bytes = b"",
+        stdin: bytes | BinaryIO = b"",
     ) -> _Finished: ...
 
     def show(self, message: bytes) -> None: ...
@@ -72,7 +78,8 @@ def run_in_namespaces(
 ) -> Outcome:
     """Run *trial* in the sandbox that *make* (`bubblewrap` or `unshare`) describes.
 
-    The copy of the image is made in *folder* (absolute, made if missing) and removed again.
+    The image appears at *folder* (absolute, made if missing) to the sandbox alone, or has a copy
+    in it that is removed again.
 
     Raises: Unusable when this machine does not let us; SinkError, StoreError (a damaged image);
     whatever *processes* raises.
@@ -81,25 +88,34 @@ def run_in_namespaces(
         raise Unusable("only Linux has namespaces")
     emulator = emulator_for(trial.image.platform, env)
     make(trial, "", emulator, env)  # refuses before the work of unpacking
-    composed = compose(trial, store, where) if make is bubblewrap and not trial.before else None
-    if composed is not None:
-        program, args = make(trial, "", emulator, env, composed)
-        return _run(trial, where, program, args, emulator, processes, composed)
-    with private_folder(folder) as private:
-        if os.statvfs(private).f_flag & os.ST_NOEXEC:
-            raise Unusable(f"{folder} is mounted noexec")
-        root = f"{private}/root"
-        os.mkdir(root)
-        if emulator:  # what it will be mounted on
-            with open(root + _QEMU, "xb"):
-                pass
-        unpack(trial, store, root, where)
-        for step in (*trial.before, trial):
-            program, args = make(step, root, emulator, env)
-            outcome = _run(step, where, program, args, emulator, processes)
-            if step is not trial and (stopped := stopped_before(step, outcome)) is not None:
-                return stopped
-        return outcome
+    steps = (*trial.before, trial)
+
+    def orders(root: str, passwd: bytes) -> list[dict[str, Any]]:
+        return [_order(each, *make(each, root, emulator, env, passwd), emulator) for each in steps]
+
+    with open(os.memfd_create("image"), "w+b") as content:
+        run = partial(_run, steps, where, processes, content)
+        tree = tree_of(trial, store, where, content, _spare_memory())
+        if tree is not None and make is bubblewrap and not trial.before:
+            args, files = tree.bubblewrap_args()
+            if len(args) <= _MOST_ARGS:
+                made = bubblewrap(trial, "", emulator, env, tree.passwd, args)
+                return run([_order(trial, *made, emulator, files)])
+        if tree is not None:
+            os.makedirs(folder, exist_ok=True)
+            grown = [*tree.steps(), *([("file", _QEMU, 0o444, [0, 0])] if emulator else [])]
+            with suppress(Unusable):
+                return run(orders(folder, tree.passwd), folder, grown)
+        with private_folder(folder) as private:
+            if os.statvfs(private).f_flag & os.ST_NOEXEC:
+                raise Unusable(f"{folder} is mounted noexec")
+            root = f"{private}/root"
+            os.mkdir(root)
+            if emulator:  # what it will be mounted on
+                with open(root + _QEMU, "xb"):
+                    pass
+            unpack(trial, store, root, where)
+            return run(orders(root, _passwd(root)))
 
 
 def bubblewrap(
@@ -107,10 +123,11 @@ def bubblewrap(
     root: str,
     emulator: str,
     env: Mapping[str, str],
-    composed: Composed | None = None,
+    passwd: bytes = b"",
+    composed: Sequence[str] = (),
 ) -> tuple[list[str], str]:
-    """The program and its --args for *trial* in the private folder *root*, or in what *composed*
-    describes.
+    """The program and its --args for *trial* in the private folder *root*, or in what the
+    arguments *composed* describe; *passwd* is what the image's /etc/passwd holds.
 
     Raises: Unusable when bubblewrap is not on *env*'s PATH.  Source: bwrap(1).
     """
@@ -126,12 +143,11 @@ def bubblewrap(
     if trial.uid == 0:
         for name in _CAPABILITIES:
             args += ["--cap-add", f"CAP_{name}"]
-    passwd = _passwd(root) if composed is None else composed.passwd
     for name, value in _environment(trial, passwd).items():
         args += ["--setenv", name, value]
     is_fixed = trial.definition.read_only
-    if composed is not None:
-        args += composed.args
+    if composed:
+        args += composed
     else:
         args += ["--ro-bind" if is_fixed else "--bind", root, "/"]
         for volume in trial.volumes if is_fixed else ():
@@ -141,21 +157,21 @@ def bubblewrap(
     args += ["--proc", "/proc", "--dev", "/dev"]
     for name in KERNEL_S_OWN:  # bubblewrap itself forgets /proc/sys where root runs it
         args += ["--ro-bind-try", f"/proc/{name}", f"/proc/{name}"]
-    if composed is not None and is_fixed:
+    if composed and is_fixed:
         args += ["--remount-ro", "/"]
     args += ["--chdir", trial.workdir]
     return [program], "".join(f"{arg}\0" for arg in args)
 
 
 def unshare(
-    trial: Trial, root: str, emulator: str, _env: Mapping[str, str]
+    trial: Trial, root: str, emulator: str, _env: Mapping[str, str], passwd: bytes = b""
 ) -> tuple[list[str], str]:
     """The program and its --args for *trial* in the private folder *root*; see `enter.py`."""
     order = {
         "root": root,
         "uid": trial.uid,
         "gid": trial.gid,
-        "env": _environment(trial, _passwd(root)),
+        "env": _environment(trial, passwd),
         "workdir": trial.workdir,
         "read_only": trial.definition.read_only,
         "volumes": list(trial.volumes),
@@ -164,37 +180,62 @@ def unshare(
     return [sys.executable, "-I", "-S", _ENTER], json.dumps(order)
 
 
-def _run(
+def _spare_memory() -> int:
+    """Bytes that an image's files may take, which are there twice for a moment."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        found = next((line for line in file if line.startswith("MemAvailable:")), "")
+    return min(_MOST_BYTES, int(found.split()[1]) * 1024 // 4) if found else 0
+
+
+def _order(
     trial: Trial,
-    where: str,
     program: Sequence[str],
     args: str,
     emulator: str,
-    processes: Processes,
-    composed: Composed | None = None,
-) -> Outcome:
+    files: Sequence[str | list[int]] = (),
+) -> dict[str, Any]:
+    """What the guard has to know of *trial*."""
     wanted = trial.definition
-    command = [_QEMU, "-0", trial.argv[0], *trial.argv] if emulator else [*trial.argv]
-    order = {
+    return {
         "program": [*program],
         "args": args,
-        "command": command,
+        "command": [_QEMU, "-0", trial.argv[0], *trial.argv] if emulator else [*trial.argv],
         "seconds": wanted.timeout_seconds,
         "probe": (
             [wanted.http_port, wanted.http_path, wanted.http_status] if wanted.http_path else None
         ),
         "patterns": [wanted.stdout, wanted.stderr],
-        "files": composed.files if composed is not None else [],
+        "files": [*files],
     }
-    given = json.dumps(order).encode() + b"\n" + (composed.data if composed is not None else b"")
-    argv = [sys.executable, "-I", "-S", "-c", f"{_GUARD}; main()", _ROOT]
-    done = processes.run(argv, cwd="/", env={}, show_stderr=False, stdin=given)
+
+
+def _run(
+    steps: Sequence[Trial],
+    where: str,
+    processes: Processes,
+    content: BinaryIO,
+    trials: Sequence[Mapping[str, Any]],
+    root: str = "",
+    tree: Sequence[object] | None = None,
+) -> Outcome:
+    """What comes of *steps*, which *trials* describe to the guard.
+
+    Raises: Unusable, as when there can be no *tree* in memory here.
+    """
+    start = content.seek(0, os.SEEK_END)
+    content.write(json.dumps({"trials": trials, "root": root, "tree": tree}).encode())
+    content.flush()
+    argv = [sys.executable, "-I", "-S", "-c", f"{_GUARD}; main()", _ROOT, str(start)]
+    done = processes.run(argv, cwd="/", env={}, show_stderr=False, stdin=content)
     try:
-        said: dict[str, Any] = json.loads(done.stdout)
+        said = json.loads(done.stdout)
     except ValueError:
         reason = _last_line(done.stderr.decode(errors="replace"))
         raise SinkError(where, f"the guard of the sandbox failed: {reason}") from None
-    return _outcome(said)
+    if "refused" in said:
+        raise Unusable(said["refused"])
+    outcome, last = _outcome(said[-1]), steps[len(said) - 1]
+    return outcome if last is steps[-1] else stopped_before(last, outcome) or outcome
 
 
 def _outcome(said: Mapping[str, Any]) -> Outcome:

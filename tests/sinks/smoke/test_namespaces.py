@@ -1,5 +1,6 @@
 """Without a daemon: nothing stays behind, other architectures, and machines that do not let us."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,22 +9,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from scratchtasks.config.structure import parse_structure
 from scratchtasks.core.digest import digest_of
 from scratchtasks.core.errors import SinkError
 from scratchtasks.core.platform import Platform, host_platform
 from scratchtasks.core.target import Smoke, User
 from scratchtasks.execute.process import Cancelled
-from scratchtasks.sinks.smoke.composed import compose
 from scratchtasks.sinks.smoke.enter import KERNEL_S_OWN
 from scratchtasks.sinks.smoke.namespace import bubblewrap, unshare
+from scratchtasks.sinks.smoke.private import private_folder
 from scratchtasks.sinks.smoke.trial import trial_of
 from scratchtasks.sinks.smoke.verdict import WAYS, Way
 
 from .images import APP, PROGRAM, Bench, compile_program
+from .test_structure import tried
+from .test_tree import LARGE
 from .test_ways import WHERE, processes_with
 
 NAMESPACES: tuple[Way, ...] = ("bubblewrap", "unshare")
@@ -40,48 +45,114 @@ def foreign_program(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_no_file_stays_behind_and_the_store_is_untouched(bench: Bench, way: Way) -> None:
     image = bench.image()
     before = {path: path.stat() for path in Path(bench.folder).parent.rglob("sha256/*/*")}
-    bench.smoke(image, way, "write", "/home/app/new", "write", PROGRAM)
-    with pytest.raises(SinkError):
-        bench.smoke(image, way, "exit", "1")
-    assert left_in(bench) == []
-    assert os.path.exists(bench.folder) == (way == "unshare")  # bubblewrap unpacks nothing
+    with nothing_unpacked(bench):
+        bench.smoke(image, way, "write", "/home/app/new", "write", PROGRAM)
+        with pytest.raises(SinkError):
+            bench.smoke(image, way, "exit", "1")
     after = {path: path.stat() for path in Path(bench.folder).parent.rglob("sha256/*/*")}
     assert {path: (s.st_mtime_ns, s.st_mode, s.st_nlink) for path, s in after.items()} == {
         path: (s.st_mtime_ns, s.st_mode, s.st_nlink) for path, s in before.items()
     }
 
 
-def left_in(bench: Bench) -> list[str]:
-    """What is left where private copies are made."""
-    return os.listdir(bench.folder) if os.path.exists(bench.folder) else []
+@contextmanager
+def nothing_unpacked(bench: Bench) -> Iterator[None]:
+    """Holds that nothing is put, not even for a while, where private copies are made."""
+    os.makedirs(bench.folder, exist_ok=True)
+    os.utime(bench.folder, (0, 0))
+    yield
+    assert (os.listdir(bench.folder), os.stat(bench.folder).st_mtime) == ([], 0)
 
 
-LARGE = b"0123456789abcdef" * 8192
-
-
-def test_large_files_are_bound_and_others_are_in_memory(bench: Bench) -> None:
-    image = bench.image([bench.file("srv/large", LARGE), bench.file("srv/small", b"x")])
-    trial = trial_of(image, Smoke(), bench.store, WHERE)
-    composed = compose(trial, bench.store, WHERE)
-    assert composed is not None
-    bound = composed.args.index("/srv/large")
-    blob = bench.store.path(digest_of(LARGE))
-    assert composed.args[bound - 2 : bound] == ["--ro-bind", blob]
-    assert bench.store.path(digest_of(bench.program)) in composed.files  # blobs may not be run
-    assert b"x" in composed.data
-    refused = "read-only file system|permission denied"
-    bench.smoke(
-        image, "bubblewrap", "mode", "/srv/large", "write", "/srv/large", "write", "/srv/small",
-        stdout=rf"^mode /srv/large: 444\nwrite /srv/large: ({refused})\nwrite /srv/small: perm",
-    )  # fmt: skip
-    assert Path(blob).read_bytes() == LARGE
-
-
-def test_more_files_than_bubblewrap_takes_are_unpacked(bench: Bench) -> None:
-    image = bench.image([bench.file(f"srv/{number}", b"x") for number in range(2000)])
-    assert compose(trial_of(image, Smoke(), bench.store, WHERE), bench.store, WHERE) is None
-    bench.smoke(image, "bubblewrap", "cat", "/srv/1999", stdout='"x" fine')
+@contextmanager
+def all_unpacked(bench: Bench) -> Iterator[None]:
+    """Holds that there was a private copy, and is none any more."""
+    os.makedirs(bench.folder, exist_ok=True)
+    os.utime(bench.folder, (0, 0))
+    yield
     assert os.listdir(bench.folder) == []
+    assert os.stat(bench.folder).st_mtime != 0
+
+
+@pytest.mark.parametrize("count", [0, 2000])
+@pytest.mark.parametrize("way", NAMESPACES)
+def test_more_files_than_bubblewrap_takes_are_in_memory_too(
+    bench: Bench, way: Way, count: int
+) -> None:
+    large = bench.file("srv/large", LARGE)
+    small = [bench.file(f"srv/{number}", b"x%d" % number) for number in range(count + 1)]
+    refused = "read-only file system|permission denied"
+    with nothing_unpacked(bench):
+        bench.smoke(
+            bench.image([large, *small]), way, "mode", "/srv/large", "write", "/srv/large",
+            "write", "/srv/0", "write", "/tmp/new", "cat", f"/srv/{count}", "mode", "/etc/secret",
+            stdout=rf"^mode /srv/large: 444\nwrite /srv/large: ({refused})\n"
+            r"write /srv/0: permission denied\nwrite /tmp/new: fine\n"
+            rf'/srv/{count}: "x{count}" fine\n'
+            r"mode /etc/secret: 0\n$",
+        )  # fmt: skip
+        bench.smoke(
+            bench.image([large, *small], volumes=("/data",)), way, "write", "/tmp/new",
+            "write", "/data/new", read_only=True,
+            stdout=r"^write /tmp/new: read-only file system\nwrite /data/new: ",
+        )  # fmt: skip
+    assert Path(bench.store.path(digest_of(LARGE))).read_bytes() == LARGE
+
+
+@pytest.mark.parametrize("way", NAMESPACES)
+def test_what_one_command_leaves_for_the_next_is_in_memory(bench: Bench, way: Way) -> None:
+    setup = [[PROGRAM, "write", "/tmp/left"], [PROGRAM, "exit", "3"]]
+    command = {
+        "name": "the second",
+        "setup": setup,
+        "command": PROGRAM,
+        "args": ["cat", "/tmp/left"],
+        "expectedOutput": ['/tmp/left: "new" fine'],
+    }
+    text = json.dumps({"schemaVersion": "2.0.0", "commandTests": [command]})
+    with nothing_unpacked(bench):
+        assert tried(bench, bench.image(), way, parse_structure(text, "cst.yaml")) == ""
+
+
+@pytest.mark.parametrize("way", NAMESPACES)
+def test_what_memory_cannot_hold_is_unpacked(
+    bench: Bench, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scratchtasks.sinks.smoke.namespace._MOST_BYTES", 1)
+    with all_unpacked(bench):
+        bench.smoke(bench.image(), way, "cat", "/etc/app.toml", stdout='"mine" fine')
+
+
+@pytest.mark.parametrize(("way", "own"), [("bubblewrap", 2), ("unshare", 1)])
+def test_where_the_sandbox_alone_may_have_namespaces_there_is_a_copy(
+    bench: Bench, program: bytes, way: Way, own: int
+) -> None:
+    """Here it has the number that it needs, and the guard wants another."""
+    limit = f'echo {own} >/proc/sys/user/max_user_namespaces && exec "$0" "$@"'
+    files = ",".join(map(str, range(2000)))
+    script = f"bench.smoke(bench.image([bench.file(f'srv/{{n}}', b'x') for n in ({files})]), way)"
+    with all_unpacked(bench):
+        child = in_child(bench, program, way, script, "unshare", "-Ur", "sh", "-c", limit)
+        assert child.wait() == 0
+
+
+def in_child(
+    bench: Bench, program: bytes, way: Way, script: str, *prefix: str
+) -> "subprocess.Popen[bytes]":
+    """A process that runs *script* with a `bench` like *bench*, and *way*; behind *prefix*."""
+    root = Path(bench.folder).parent
+    (root / "binary").write_bytes(program)
+    code = (
+        f"import sys; from pathlib import Path; from {Bench.__module__} import Bench\n"
+        "root, binary, way = sys.argv[1:]\n"
+        f"bench = Bench(Path(root), Path(binary).read_bytes())\n{script}\n"
+    )
+    here = Path(__file__)
+    paths = [str(here.parents[Bench.__module__.count(".")]), str(here.parents[3])]
+    return subprocess.Popen(
+        [*prefix, sys.executable, "-c", code, str(root), str(root / "binary"), way],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
 
 
 @pytest.mark.parametrize("way", NAMESPACES)
@@ -93,13 +164,18 @@ def test_the_image_s_own_hosts_file_is_seen_and_no_other_network(bench: Bench, w
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("count", [0, 2000])
 @pytest.mark.parametrize("way", NAMESPACES)
 @pytest.mark.parametrize("user", [APP, User("root", 0, 0)])
-def test_the_machine_s_settings_cannot_be_written(bench: Bench, way: Way, user: User) -> None:
-    """Of root, too, whose user outside may: no container lets its program do that."""
+def test_the_machine_s_settings_cannot_be_written(
+    bench: Bench, way: Way, user: User, count: int
+) -> None:
+    """Of root, too, whose user outside may: no container lets its program do that.  However the
+    root file system is made, with *count* files."""
+    files = [bench.file(f"srv/{number}", b"x") for number in range(count)]
     args = [arg for name in KERNEL_S_OWN for arg in ("writable", f"/proc/{name}")]
     said = r"^mount: operation not permitted\n<nil>\n$"
-    bench.smoke(bench.image(user=user), way, *args, "remount", "/tmp", stdout=said)
+    bench.smoke(bench.image(files, user=user), way, *args, "remount", "/tmp", stdout=said)
 
 
 @pytest.mark.parametrize("way", NAMESPACES)
@@ -231,23 +307,19 @@ def test_variables_show_in_no_argv(bench: Bench, tmp_path: Path) -> None:
         assert "s3cret" in args
 
 
+@pytest.mark.parametrize("is_copied", [False, True])
 @pytest.mark.parametrize("way", NAMESPACES)
-def test_killed_ourselves_we_leave_no_process(bench: Bench, program: bytes, way: Way) -> None:
-    token = f"{os.getpid()}{NAMESPACES.index(way)}77s"
+def test_killed_ourselves_we_leave_no_process(
+    bench: Bench, program: bytes, way: Way, is_copied: bool
+) -> None:
+    token = f"{os.getpid()}{NAMESPACES.index(way)}{is_copied:d}7s"
     script = (
-        f"import sys; from pathlib import Path; from {Bench.__module__} import Bench\n"
-        "root, binary, way, token = sys.argv[1:]\n"
-        "bench = Bench(Path(root), Path(binary).read_bytes())\n"
-        "bench.smoke(bench.image(), way, 'fork', token, 'sleep', token, timeout_seconds=60)\n"
+        f"bench.smoke(bench.image(), way, *{('fork', token, 'sleep', token)}, timeout_seconds=60)"
     )
-    root = Path(bench.folder).parent
-    (root / "binary").write_bytes(program)
-    here = Path(__file__)
-    paths = [str(here.parents[Bench.__module__.count(".")]), str(here.parents[3])]
-    child = subprocess.Popen(
-        [sys.executable, "-c", script, str(root), str(root / "binary"), way, token],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )
+    if is_copied:
+        module = "scratchtasks.sinks.smoke.namespace"
+        script = f"import {module} as module; module._MOST_BYTES = 1; {script}"
+    child = in_child(bench, program, way, script)
     inside = f"say child here sleep {token}"
     try:
         _eventually(lambda: any(inside in line for line in processes_with(token)))
@@ -255,15 +327,20 @@ def test_killed_ourselves_we_leave_no_process(bench: Bench, program: bytes, way:
         child.send_signal(signal.SIGKILL)
         child.wait()
     _eventually(lambda: processes_with(token) == [])
-    if way == "bubblewrap":
+    if not is_copied:
         assert left_in(bench) == []
         return
     [left] = Path(bench.folder).iterdir()
-    bench.smoke(bench.image(), way, "exit", "0")
-    assert left.exists()  # young: it may be somebody's who is about to lock it
+    with private_folder(bench.folder):
+        assert left.exists()  # young: it may be somebody's who is about to lock it
     os.utime(left, (0, 0))
-    bench.smoke(bench.image(), way, "exit", "4", exit_code=4)
-    assert os.listdir(bench.folder) == []
+    with private_folder(bench.folder):
+        assert not left.exists()
+
+
+def left_in(bench: Bench) -> list[str]:
+    """What is left where private copies are made."""
+    return os.listdir(bench.folder) if os.path.exists(bench.folder) else []
 
 
 @pytest.mark.parametrize("way", NAMESPACES)

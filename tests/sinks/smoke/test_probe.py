@@ -56,11 +56,11 @@ def test_a_server_that_never_answers_is_told_of_and_no_other_address() -> None:
 
 
 GUARD = """
-import io, os, time
+import os, time
 from scratchtasks.sinks.smoke.guard import Guard
 looks, fork = [], os.fork
 os.fork = lambda: looks.append(time.monotonic()) or fork()
-guard = Guard({"probe": [80, "/", 200], "patterns": ["", "ready"], "files": []}, io.BytesIO())
+guard = Guard({"probe": [80, "/", 200], "patterns": ["", "ready"], "files": []}, -1)
 guard._answers += b"answer: 200\\n"
 began = time.monotonic()
 while time.monotonic() < began + 0.5:
