@@ -91,6 +91,7 @@ class Guard:
         status, told = os.pipe()
         gate, go = os.pipe()
         files = [self._file(source) for source in self._order["files"]]
+        os.ftruncate(self._content, 0)  # it takes memory, and is where it is wanted
         args = _FILE.sub(lambda found: f"--file\0{files[int(found[1])]}\0", self._order["args"])
         given = in_memory(args.encode("utf-8", "surrogateescape"))
         options = ("--args", given, "--json-status-fd", told, "--block-fd", gate)
@@ -354,7 +355,6 @@ def _run_all(order: dict[str, Any], content: int) -> list[dict[str, Any]] | dict
         except OSError as error:
             return {"refused": str(error)}
         die_with(parent)  # new credentials have undone it
-        os.ftruncate(content, 0)  # it is in memory, and the tree has it now
     done = []
     for trial in order["trials"]:
         _allow_files(len(trial["files"]))
