@@ -242,8 +242,12 @@ def _parents() -> Iterator[tuple[int, int]]:
 
 
 def _is_connected(pid: int) -> bool:
-    """Whether a connection to port 8080 stands in *pid*'s network.  Source: proc(5)."""
-    lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    """Whether a connection to port 8080 stands in *pid*'s network.  Source: proc(5).
+
+    By IPv6, if who listens began between the tries of one and the other address.
+    """
+    tables = [Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6")]
+    lines = [line for table in tables for line in table.splitlines()[1:]]
     return any(line.split()[2].endswith(":1F90") and line.split()[3] == "01" for line in lines)
 
 
