@@ -60,7 +60,7 @@ class Pinning:
             env = {**world.env, **_OFFLINE_ENV}
             self._session.use_world(replace(world, is_offline=True, env=env))
 
-    def look_again(self) -> None:
+    def heed_other_run(self) -> None:
         """Take scratch.lock as it is now: another run was at work.
 
         Raises: ConfigError where another file that declares the workspace has changed: what was

@@ -89,9 +89,9 @@ def _prepare_run(
     if session.users_tasks != ():  # what they write counts: it is decided after they have run
         planned = Plan(later=tuple(actions))
     elif options.get("num_process"):
-        planned = session.plan(actions, _FEW, with_singles=False)
+        planned = session.together.plan(actions, _FEW, with_singles=False)
     else:
-        planned = session.plan(actions)
+        planned = session.together.plan(actions)
     # Compilers take longer than probes: what was begun is ended before their answer is looked at.
     for chore in (*chores(loads=loads), *([session.loads.begin] if loads else [])):
         session.world.processes.meanwhile(chore)

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -12,7 +11,6 @@ from scratchtasks.analysis import ActionGraph, analyze
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.digest import Digest
 from scratchtasks.core.errors import ScratchError, StoreError
-from scratchtasks.core.parallel import map_all
 from scratchtasks.core.platform import Platform
 from scratchtasks.core.rootfs import Rootfs, rootfs_from_json
 from scratchtasks.core.target import Declared, Pin
@@ -20,7 +18,6 @@ from scratchtasks.core.task import Task, name_of_label
 from scratchtasks.execute.engine import Engine
 from scratchtasks.execute.operation import World
 from scratchtasks.execute.operations import OPERATIONS
-from scratchtasks.execute.plan import Batch, Chain, Plan, plan, run_batches, run_probes
 from scratchtasks.execute.process import Processes
 from scratchtasks.execute.stamp import read_stamp, remove_stamps, stamp_path
 from scratchtasks.store.actions import ActionCache
@@ -37,10 +34,8 @@ from .loads import Loads
 from .pinning import Pinning
 from .pushes import Pushes
 from .templates import Templates
+from .together import Together
 from .trials import Trials
-
-_MANY = 64
-"""Chains that are made side by side: when the last ends, cores wait for it."""
 
 
 class UsersTask(Protocol):
@@ -103,6 +98,7 @@ class Session:
         self.users_tasks: Sequence[UsersTask] | None = ()
         """Those that may run between ours; None if there are some, but nobody knows them."""
         self._executed = 0
+        self.together = Together(self)
         self.loads = Loads(self)
         self.trials = Trials(self)
         self.pushes = Pushes(self)
@@ -148,12 +144,12 @@ class Session:
         if has_waited:
             self.engine.reset()
             self.exports.reset()
-            self.pinning.look_again()
+            self.pinning.heed_other_run()
         ignored = os.path.join(self.world.scratch, ".gitignore")
         if not os.path.lexists(ignored):  # as it is the first run here: nothing in it is source
             write_atomic(ignored, b"*\n")
 
-    def look_again(self) -> None:
+    def heed_users_tasks(self) -> None:
         """Forget what was seen if a task of the user's has run since: it may have written
         anything.  To be called ahead of what is done for one of ours.
         """
@@ -218,7 +214,7 @@ class Session:
 
     def why_stale(self, task: Task) -> str:
         """Why *task* has to run, in plain words; "" when it does not."""
-        self.look_again()
+        self.heed_users_tasks()
         return self.why_unmade(task) or (self.exports.fault(task) if self.is_image(task) else "")
 
     def why_unmade(self, task: Task) -> str:
@@ -249,65 +245,17 @@ class Session:
             for name in task.actions:
                 self.engine.build(name)
         elif not self.exports.has_made(task):
-            self._build_image(task)
+            self.build_image(task)
 
-    def _build_image(self, task: Task) -> None:
+    def build_image(self, task: Task) -> None:
+        """Make the image of *task* of what was built, and put it into `dist/`.
+
+        Raises: ScratchError, Cancelled.
+        """
         (image,) = task.actions
         how: Literal["ran", "hit"] = "ran" if self.engine.verdict(image).result is None else "hit"
         self.engine.build(image)
         self.exports.export(task, how)
-
-    def build_batches(self, batches: Sequence[Batch], workers: int) -> None:
-        """Run *batches* of stale actions, on *workers* threads (0: one for each core).
-
-        Raises: Cancelled.
-        """
-        self.lock()
-        run_batches(self.engine, batches, workers)
-
-    def build_planned(self, names: Sequence[str], workers: int) -> None:
-        """Plan for the actions *names* as they are found now, and make what is best made
-        together, chains on *workers* threads (0: one for each core).
-
-        Raises: Cancelled.
-        """
-        self.lock()
-        planned = self.plan(names)
-        self.build_batches(planned.batches, workers)
-        if planned.groups:
-            self.use_threads(1)
-        for group in planned.groups:
-            self.build_chains(group, workers)
-
-    def plan(
-        self, names: Sequence[str], together: int = _MANY, *, with_singles: bool = True
-    ) -> Plan:
-        """What is best made together of the actions *names*, at most *together* chains a group;
-        *with_singles* as for `execute.plan.plan`."""
-        with self.engine.planning():
-            run_probes(self.engine, names)
-            return plan(self.engine, names, together, with_singles=with_singles)
-
-    def build_chains(self, chains: Sequence[Chain], workers: int) -> None:
-        """Build *chains*, each in its order, on *workers* threads (0: one for each core).
-
-        An image is exported to `dist/` too.  What fails ends its chain, and is told by the task
-        that is to build it.
-
-        Raises: Cancelled.
-        """
-        self.lock()
-
-        def build(chain: Chain) -> None:
-            with suppress(ScratchError):
-                for name in chain:
-                    image = self._image_tasks.get(name)
-                    if image is None:
-                        self.engine.build(name)
-                    elif self.why_stale(image):
-                        self._build_image(image)
-
-        map_all(build, chains, workers)
 
     def names_for(self, kind: str) -> list[str]:
         """Names of the services that `load`, `smoke` or `push` (*kind*) is for."""
@@ -339,11 +287,6 @@ class Session:
             remove_stamps(self.world.scratch, self.graph.actions[name])
         if self.is_image(task):
             self.exports.clean(task)
-
-    @cached_property
-    def _image_tasks(self) -> Mapping[str, Task]:
-        """The tasks of images, by the name of the action that makes the image."""
-        return {task.actions[-1]: task for task in self.graph.tasks.values() if self.is_image(task)}
 
     def is_image(self, task: Task) -> bool:
         """Whether *task* makes an image."""

@@ -132,7 +132,7 @@ class _OurAction(BaseAction):  # type: ignore[misc]
     def execute(self, out: object = None, err: object = None) -> TaskFailed | None:
         """Do it; a TaskFailed holds the message for the user."""
         try:
-            self.session.look_again()
+            self.session.heed_users_tasks()
             self.do()
         except ScratchError as error:
             return TaskFailed(str(error))
@@ -283,16 +283,16 @@ def _hidden_dicts(
         return TogetherAction(session, names, partial(make, what, workers))
 
     if plan.later:
-        action = together(plan.later, session.build_planned, plan.later)
+        action = together(plan.later, session.together.build_planned, plan.later)
         yield _hidden_dict(f"{_HIDDEN}build", action, session.after)
     for number, batches in enumerate(_calls(plan, workers)):
-        action = together(chain.from_iterable(batches), session.build_batches, batches)
+        action = together(chain.from_iterable(batches), session.together.build_batches, batches)
         yield _hidden_dict(f"{_HIDDEN}compile_{number}", action, ())
     for number, chains in enumerate(plan.groups):
         made = dict.fromkeys(chain.from_iterable(chains))
         deps = (dep for name in made for dep in session.graph.actions[name].deps.values())
         needed = sorted({before[dep] for dep in deps if dep in before and dep not in made})
-        action = together(made, session.build_chains, chains)
+        action = together(made, session.together.build_chains, chains)
         yield _hidden_dict(f"{_HIDDEN}assemble_{number}", action, needed)
 
 

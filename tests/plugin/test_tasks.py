@@ -120,7 +120,7 @@ def test_a_group_puts_images_into_dist_once(shop: Session, tmp_path: Path) -> No
 
     shop.events.subscribe(listen)
     image, chain = image_after_all_it_needs(shop)
-    shop.build_chains([chain, ("//services/web:rootfs@linux/amd64",)], 2)
+    shop.together.build_chains([chain, ("//services/web:rootfs@linux/amd64",)], 2)
     assert (tmp_path / "dist/api/index.json").exists()
     assert [(each.label, each.outcome) for each in made] == [("//services/api:image", "ran")]
     # doit's task finds it done, and has it recorded.
@@ -137,7 +137,7 @@ def test_a_group_leaves_failures_to_their_tasks(shop: Session, tmp_path: Path) -
     dist.mkdir()
     (dist / "api").write_text("in the way")
     image, chain = image_after_all_it_needs(shop)
-    shop.build_chains([chain], 1)
+    shop.together.build_chains([chain], 1)
     failed = BuildAction(shop, image).execute()
     assert isinstance(failed, TaskFailed)
     assert failed.message.startswith(f"{dist / 'api'}")
@@ -183,7 +183,7 @@ def test_an_interrupted_action_is_no_traceback(shop: Session) -> None:
 def test_a_failed_batch_leaves_its_failures_to_the_members(shop: Session, tmp_path: Path) -> None:
     (tmp_path / "services/web/main.go").write_text("package main\n\nfunc main() { x() }\n")
     names = tuple(f"//services/{each}:binary@linux/amd64" for each in ("api", "web"))
-    shop.build_batches([names], workers=0)
+    shop.together.build_batches([names], workers=0)
     assert BuildAction(shop, shop.graph.tasks["binary:api"]).execute() is None
     failed = BuildAction(shop, shop.graph.tasks["binary:web"]).execute()
     assert isinstance(failed, TaskFailed)
