@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from scratchtasks.core.action import Action
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.parallel import map_all
@@ -85,6 +86,13 @@ def plan(engine: Engine, names: Sequence[str], together: int, *, with_singles: b
     if shared:
         groups.insert(0, [(name,) for name in shared])
     return Plan(tuple(batches), tuple(map(tuple, groups)))
+
+
+def failures_of(engine: Engine, names: Iterable[str]) -> list[tuple[Action, str]]:
+    """Those of *names* that cannot be made as all is now, each with its error; for one that waits
+    for another the other's."""
+    found = ((name, engine.verdict(name).error) for name in names)
+    return [(engine.actions[name], str(error)) for name, error in found if error is not None]
 
 
 def _batches(engine: Engine, names: Iterable[str]) -> list[Batch]:

@@ -75,6 +75,14 @@ class ImageMade:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreseen:
+    """*failures* are errors that planning has met, in its order, each with the work that it is of:
+    those that wait for one that fails fail with it."""
+
+    failures: tuple[tuple[Work, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """Bytes for the user, untouched: a compiler's stderr."""
 
@@ -89,7 +97,9 @@ class Interrupted:
 
 
 # As text: a run with nothing to do has no spans, and imports none.
-Event: TypeAlias = "Planned | Started | Finished | ImageMade | Message | Interrupted | Span"
+Event: TypeAlias = (
+    "Planned | Foreseen | Started | Finished | ImageMade | Message | Interrupted | Span"
+)
 Listener = Callable[[Event], None]
 
 
@@ -110,6 +120,7 @@ class Events:
         self.exit_code = 0
         """What the run has to exit with since a signal asked it to end; 0 before."""
         self._plan: Planned | None = None
+        self._foreseen: Foreseen | None = None
         self._untold: list[Event] = []
 
     def subscribe(
@@ -118,11 +129,12 @@ class Events:
         """Call *listener* for every event from now on; returns what ends that.
 
         As long as some listener *shows_messages*, Message events are theirs to print.  Spans are
-        told in sessions made after one that *wants_spans* came.  The plan is told to late ones
-        too: doit makes its reporter after the loader has decided.
+        told in sessions made after one that *wants_spans* came.  What was planned is told to late
+        ones too: doit makes its reporter after the loader has decided.
         """
-        if self._plan is not None:
-            listener(self._plan)
+        for early in (self._plan, self._foreseen):
+            if early is not None:
+                listener(early)
         with self._lock:
             self._listeners += (listener,)
             self._showing += (listener,) * shows_messages
@@ -149,6 +161,8 @@ class Events:
             write_all(2, event.data)
         if isinstance(event, Planned):
             self._plan = event
+        elif isinstance(event, Foreseen):
+            self._foreseen = event
         elif isinstance(event, Interrupted):
             self.exit_code = 128 + event.signal
         for listener in () if is_child else self._listeners:
@@ -166,6 +180,10 @@ class Events:
     def started(self, actions: "Sequence[Action]", reason: str) -> None:
         """The engine begins *actions* in one go."""
         self.emit(Started(tuple(map(work_of, actions)), reason))
+
+    def foreseen(self, failures: "Sequence[tuple[Action, str]]") -> None:
+        """Planning has met *failures*, with the error of each."""
+        self.emit(Foreseen(tuple((work_of(action), error) for action, error in failures)))
 
     def finished(
         self, action: "Action", how: Outcome, seconds: float, reason: str, size: int

@@ -14,13 +14,14 @@ from typing import Any, ClassVar, Self, TextIO
 from doit.exceptions import BaseFail, InvalidTask, UnmetDependency
 from doit.reporter import ConsoleReporter
 
-from scratchtasks.core.errors import ScratchError, printable
+from scratchtasks.core.errors import ScratchError, count_of, printable
 
 from .display import Display, duration
 from .events import (
     Event,
     Events,
     Finished,
+    Foreseen,
     ImageMade,
     Message,
     Outcome,
@@ -41,6 +42,9 @@ UNTOLD = "scratchtasks_untold"
 carries over with the task."""
 
 _KEPT = "\n\t"
+
+_MANY = 20
+"""Errors that are told where one ends the run; the rest are counted."""
 
 _WORST_FIRST = ("failed", "", "ran", "hit", "current")
 """Ends of parts of a task: the first that one of them has is that of all together."""
@@ -78,6 +82,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         self._batches: dict[str, set[str]] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._failures: dict[str, str] = {}
+        self._foreseen: tuple[str, ...] = ()
         self._hits = 0
         self._done = 0
         self._total = 0
@@ -177,8 +182,12 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         super().complete_run()
         self._unsubscribe()
         self._leave()
+        rest = self._foreseen[_MANY:]
         for failure in filter(None, self._failures.values()):
-            self._error(failure)  # that of a task to which doit has not come any more
+            if failure not in rest:
+                self._error(failure)  # that of a task to which doit has not come any more
+        if untold := len({*rest} - self._shown_errors):
+            self._show(f"and {count_of(untold, 'more error')}: --continue tells them all\n")
         plan = self._plan
         if plan is not None and plan.count:
             seconds = time.monotonic() - self._events.began
@@ -205,6 +214,8 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
                 self._display.show(data)
             case Planned():
                 self._plan = event
+            case Foreseen(failures):
+                self._foresee(failures)
             case Started(works):
                 self._begin(works)
             case Finished():
@@ -212,6 +223,13 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
             case ImageMade(label=label, outcome=outcome):
                 with self._lock:
                     self._made.setdefault(label, outcome)
+
+    def _foresee(self, failures: tuple[tuple[Work, str], ...]) -> None:
+        with self._lock:
+            for work, error in failures:
+                self._outcomes[work.name] = "failed"
+                self._failures[work.name] = error
+            self._foreseen = tuple(dict.fromkeys(error for _, error in failures))
 
     def _begin(self, works: tuple[Work, ...]) -> None:
         first = works[0]
@@ -307,10 +325,15 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         self._display.footer(f"{self._done}/{self._total} done{hits}")
 
     def _error(self, text: str) -> None:
-        """Print `error: text`, unless it was printed before: many tasks fail for one reason."""
-        if text not in self._shown_errors:
-            self._shown_errors.add(text)
-            self._show(f"{self._display.paint('error:', '1;31')} {printable(text, keep=_KEPT)}\n")
+        """Print `error: text`, unless it was printed before: many tasks fail for one reason.
+
+        With one that was foreseen the others are, in their order: any task may be first to fail.
+        """
+        for each in (*(self._foreseen[:_MANY] if text in self._foreseen else ()), text):
+            if each not in self._shown_errors:
+                self._shown_errors.add(each)
+                each = printable(each, keep=_KEPT)
+                self._show(f"{self._display.paint('error:', '1;31')} {each}\n")
 
     def _show(self, text: str) -> None:
         self._display.show(text.encode("utf-8", "backslashreplace"))

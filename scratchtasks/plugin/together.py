@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.parallel import map_all
 from scratchtasks.core.task import Task
-from scratchtasks.execute.plan import Batch, Chain, Plan, plan, run_batches, run_probes
+from scratchtasks.execute.plan import Batch, Chain, Plan, failures_of, plan, run_batches, run_probes
 
 if TYPE_CHECKING:
     from .session import Session
@@ -30,11 +30,18 @@ class Together:
         self, names: Sequence[str], together: int = _MANY, *, with_singles: bool = True
     ) -> Plan:
         """What is best made together of the actions *names*, at most *together* chains a group;
-        *with_singles* as for `execute.plan.plan`."""
-        engine = self._session.engine
+        *with_singles* as for `execute.plan.plan`.
+
+        What is found to fail is told, unless a task of the user's may mend it yet.
+        """
+        session, engine = self._session, self._session.engine
         with engine.planning():
             run_probes(engine, names)
-            return plan(engine, names, together, with_singles=with_singles)
+            planned = plan(engine, names, together, with_singles=with_singles)
+            failures = failures_of(engine, names) if session.users_tasks == () else ()
+        if failures:
+            session.events.foreseen(failures)
+        return planned
 
     def build_batches(self, batches: Sequence[Batch], workers: int) -> None:
         """Run *batches* of stale actions.  Raises: Cancelled."""

@@ -311,3 +311,47 @@ def test_a_listener_that_left_hears_nothing_and_messages_find_stderr(
     events.show(b"two\n")
     assert heard == [Message(b"one\n")]
     assert capfd.readouterr().err == "two\n"
+
+
+_PLANNED = """\
+import os
+from loading import events
+from scratchtasks.plugin.events import Foreseen, Work
+many = [f"s{number:02}" for number in range(int(os.environ["MANY"]))]
+def error_of(name):
+    return f"//services/{name}:binary: no"
+def work_of(name):
+    return Work(f"//services/{name}:binary@linux/amd64", f"//services/{name}:binary", "GoList")
+def task_image():
+    events.emit(Foreseen(tuple((work_of(name), error_of(name)) for name in many)))
+    yield group()
+    for name in many:
+        yield build("image", name, deps=[f"binary:{name}"])
+def task_binary():
+    yield group()
+    for name in reversed(many):
+        yield build("binary", name, error=error_of(name))
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "3", "-P", "thread"), ("--continue",)])
+@pytest.mark.parametrize("words", [("image",), ("binary", "image")])
+def test_all_that_planning_found_to_fail_is_told_once_in_its_order(
+    words: tuple[str, ...], options: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = reporting_workspace(tmp_path, _PLANNED)
+    code, out, err = _run(folder, *options, *words, MANY="4")
+    errors = [f"error: //services/s{number:02}:binary: no" for number in range(4)]
+    assert (code != 0, err.splitlines()) == (True, errors)
+    assert out == "4 images, 4 failed, N s\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--continue",)])
+def test_of_hundreds_that_fail_one_run_tells_some_and_counts_the_rest(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = reporting_workspace(tmp_path, _PLANNED)
+    _, _, err = _run(folder, *options, "image", MANY="50")
+    errors = [f"error: //services/s{number:02}:binary: no" for number in range(50)]
+    rest = ["and 30 more errors: --continue tells them all"]
+    assert err.splitlines() == (errors if options else errors[:20] + rest)

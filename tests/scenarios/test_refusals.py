@@ -43,6 +43,23 @@ def test_all_that_has_failed_is_told_once(options: tuple[str, ...], tmp_path: Pa
     assert ran.summary == "2 images, 2 failed"
 
 
+@pytest.mark.parametrize(
+    "options", [(), ("-n", "2"), ("-n", "2", "-P", "process"), ("--continue",)]
+)
+def test_what_go_list_refuses_is_told_of_all_services_at_once(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """It is known before anything is built."""
+    site = shop(tmp_path)
+    for name in ("api", "web"):
+        program = f'package main\n\nimport _ "example.com/shop/{name}/gone"\n\nfunc main() {{}}\n'
+        site.write({f"services/{name}/main.go": program})
+    ran = site.run(*options)
+    told = re.findall(r"^error: //services/(.*):binary: .* package example.com/", ran.err, re.M)
+    assert told == ["api", "web"]
+    assert ran.summary == "2 images, 2 failed"
+
+
 @pytest.mark.parametrize("options", [("--continue",), ("--continue", "-n", "4")])
 def test_with_continue_all_others_are_built(options: tuple[str, ...], tmp_path: Path) -> None:
     site = shop(tmp_path)
