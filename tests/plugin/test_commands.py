@@ -121,6 +121,11 @@ def test_cache_shows_what_there_is_and_keeps_what_is_used(root: Path) -> None:
     ("args", "message"),
     [
         (("--limit", "much"), "cache: --limit: wanted a size such as \"5GiB\", got 'much'"),
+        (
+            ("--limit", "1KiB"),
+            "cache: --limit: is for --collect, which was not given\n"
+            "    hint: doit cache --collect --limit '1KiB'",
+        ),
         (("extra",), "cache: takes no arguments, got 'extra'"),
     ],
 )

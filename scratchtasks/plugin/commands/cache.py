@@ -48,6 +48,10 @@ class Cache(DoitCmdBase):  # type: ignore[misc]
         size = parse_size(limit) if limit else session.declared.cache_limit
         if size is None:
             raise InvalidCommand(f'cache: --limit: wanted a size such as "5GiB", got {limit!r}')
+        if limit and not collect:
+            hint = f"doit cache --collect --limit {limit!r}"
+            what = "is for --collect, which was not given"
+            raise InvalidCommand(f"cache: --limit: {what}\n    hint: {hint}")
         try:
             if collect:
                 self.outstream.write(_collected(session, size))
