@@ -139,7 +139,7 @@ class Session:
         except _Nested:
             self._is_nested = True
         else:
-            with suppress(OSError, StoreError):  # another user's, say: they are in nobody's way
+            with suppress(StoreError):  # another user's, say: they are in nobody's way
                 remove_leftovers(self.world.scratch)
         if has_waited:
             self.engine.reset()

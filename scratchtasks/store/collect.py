@@ -7,7 +7,7 @@ holds the workspace lock and tells which blobs current images are made of.
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
 from scratchtasks.core.action import result_from_json
@@ -75,10 +75,11 @@ def collect(scratch: str, limit: int, keep: Set[Digest]) -> Collected:
     """
     try:
         now = time.time()
-        _remove_stale(scratch)
+        faults = _remove_stale(scratch)
         trees = _remove_trees(f"{scratch}/blobs/trees", keep)
         targets = _remove_targets(f"{scratch}/cargo", now)
         done = _Collection(scratch, keep).shrink(limit, now)
+        _raise_first(faults)
         return Collected(done.freed + trees + targets, done.blobs)
     except OSError as error:
         raise storage_error(scratch, error) from error
@@ -215,34 +216,49 @@ def remove_leftovers(scratch: str) -> None:
     """Remove what killed runs were at work on in *scratch* a day ago or more: temporary folders,
     and unfinished blobs and trees.  The caller holds the workspace lock.
 
-    Raises: OSError, StoreError.
+    Raises: StoreError, once all has gone that can: another user's files cannot.
     """
-    _remove_old(_unfinished(scratch, "", "blobs/tmp", "blobs/trees"))
-    _remove_old(_scan(os.path.join(scratch, "tmp")))
+    _raise_first(_leftovers(scratch))
 
 
-def _remove_stale(scratch: str) -> None:
-    remove_leftovers(scratch)
-    _remove_old(_unfinished(scratch, "cargo"))
+def _leftovers(scratch: str) -> list[StoreError]:
+    faults = _remove_old(scratch, "", "blobs/tmp", "blobs/trees")
+    return faults + _remove_old(scratch, "tmp", start="")
+
+
+def _remove_stale(scratch: str) -> list[StoreError]:
+    faults = _leftovers(scratch) + _remove_old(scratch, "cargo")
     for kind in ("actions/results", "actions/inputs"):
         groups = (f"{kind}/{group.name}" for group in _scan(f"{scratch}/{kind}"))
-        _remove_old(_unfinished(scratch, *groups))
-    _remove_old(_scan(f"{scratch}/uploads"))  # where those of killed runs would have gone on
+        faults += _remove_old(scratch, *groups)
+    # Where those of killed runs would have gone on.
+    return faults + _remove_old(scratch, "uploads", start="")
 
 
-def _unfinished(scratch: str, *folders: str) -> Iterator[os.DirEntry[str]]:
-    for folder in folders:
-        for entry in _scan(os.path.join(scratch, folder)):
-            if entry.name.startswith(TEMP_PREFIX):
-                yield entry
-
-
-def _remove_old(entries: Iterable[os.DirEntry[str]]) -> None:
+def _remove_old(scratch: str, *folders: str, start: str = TEMP_PREFIX) -> list[StoreError]:
+    """Remove what is old and has a name with that *start* in *folders* of *scratch*; returns what
+    was in the way, which keeps nothing else back."""
+    faults: list[StoreError] = []
     now = time.time()
-    for entry in entries:
+    for folder in folders:
         try:
-            age = now - entry.stat(follow_symlinks=False).st_mtime
-        except FileNotFoundError:
+            entries = _scan(os.path.join(scratch, folder))
+        except StoreError as error:
+            faults.append(error)
             continue
-        if age > _STALE:
-            remove_tree(entry.path)
+        for entry in entries:
+            try:
+                if entry.name.startswith(start):
+                    age = now - entry.stat(follow_symlinks=False).st_mtime
+                    if age > _STALE:
+                        remove_tree(entry.path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                faults.append(storage_error(entry.path, error))
+    return faults
+
+
+def _raise_first(faults: Sequence[StoreError]) -> None:
+    if faults:
+        raise faults[0]

@@ -1,5 +1,6 @@
 """Collecting frees what was used longest ago and never what an image is made of."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from scratchtasks.core.action import ActionResult, Input
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import ActionKey, key_of
+from scratchtasks.core.errors import StoreError
 from scratchtasks.store.actions import ActionCache
+from scratchtasks.store.atomic import remove_tree
 from scratchtasks.store.blobs import ContentStore
-from scratchtasks.store.collect import Collected, Usage, collect, measure
+from scratchtasks.store.collect import Collected, Usage, collect, measure, remove_leftovers
 from scratchtasks.store.files import FileStates
 
 HOUR = 3600
@@ -185,6 +188,33 @@ def test_unfinished_files_go_after_a_day(disk: Disk) -> None:
     for folder in folders:
         names = os.listdir(os.path.join(disk.scratch, folder))
         assert [name for name in names if name.startswith(".tmp-")] == [".tmp-2-new"]
+
+
+def test_what_cannot_be_removed_keeps_nothing_else_back(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's, say, such as what a run under `sudo` has left."""
+    theirs = os.path.join(disk.scratch, ".tmp-1-theirs")
+    old = [theirs, *(os.path.join(disk.scratch, "tmp", name) for name in "abc")]
+    for path in old:
+        os.makedirs(path)
+        aged(path, 2 * DAY)
+    blob = disk.blob("blob")
+    aged(disk.store.path(blob.digest), 2 * DAY)
+
+    def remove(path: str) -> None:
+        if path == theirs:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        remove_tree(path)
+
+    monkeypatch.setattr("scratchtasks.store.collect.remove_tree", remove)
+    with pytest.raises(StoreError) as told:
+        remove_leftovers(disk.scratch)
+    assert str(told.value).startswith(f"{theirs}: cannot be written: permission denied")
+    assert [path for path in old if os.path.exists(path)] == [theirs]
+    with pytest.raises(StoreError):
+        collect(disk.scratch, 0, set())
+    assert not disk.store.has(blob)
 
 
 @settings(max_examples=30)
