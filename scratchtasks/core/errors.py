@@ -100,29 +100,6 @@ def count_of(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
-def without_credentials(text: str) -> str:
-    """*text* with user names and passwords taken out of its URLs: secrets never reach a message.
-
-    A password may hold an `@` of its own, as browsers and pip read it: the last one ends it.  It
-    may hold a slash, too, and the scheme or a slash behind it may be missing.
-    """
-    import re
-
-    return re.sub(r"\S+", lambda word: _without_credentials(word[0]), text)
-
-
-def _without_credentials(word: str) -> str:
-    head, at, rest = word.rpartition("@")
-    colon, slash = head.find(":"), head.find("/")
-    if not at or colon == slash:  # neither is there
-        return word
-    if slash < 0 or 0 <= colon < slash - 1 or "@" in head[: max(colon, 0)]:
-        # `user:password@` without a scheme, perhaps in quotes
-        return head[: max(head.rfind(quote, 0, colon) for quote in "'\"") + 1] + rest
-    path = head[slash:]
-    return head[: len(head) - len(path.lstrip("/"))] + rest
-
-
 def printable(text: str, keep: str = "") -> str:
     """*text* with control characters, save those to *keep*, as `?`: a name must not steer the
     terminal."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.digest import parse_digest
-from scratchtasks.core.errors import StageError, without_credentials
+from scratchtasks.core.errors import StageError
+from scratchtasks.core.logins import without_logins
 from scratchtasks.core.target import Pin
 from scratchtasks.store.atomic import write_atomic
 
@@ -139,7 +140,7 @@ def _refusal(pin: Pin, output: str) -> StageError:
     last = _NO_URL.sub(r"\1: is an index or a proxy no URL?", (errors or lines)[-1])
     return StageError(
         f"{pin.name} {pin.version}",
-        f"cannot be fetched: pip says {without_credentials(last)!a}",
+        f"cannot be fetched: pip says {without_logins(last)!a}",
         f"is the index reachable? try: pip download --no-deps {pin.name}=={pin.version}",
     )
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from scratchtasks.core.errors import without_credentials
+from scratchtasks.core.logins import without_logins
 
 _ACCEPT = (
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, "
@@ -58,7 +58,7 @@ def _answers(names: Sequence[str]) -> Iterator[dict[str, Any]]:
         for name in names:
             urls = collector.search_scope.get_index_urls_locations(name)
             for url in urls:
-                where = without_credentials(re.sub(r"\s", "%20", url))
+                where = without_logins(re.sub(r"\s", "%20", url))
                 yield {"name": name, "where": where, **before, **_answer(session, url)}
             if not urls:
                 yield {"name": name, "where": "pip", "error": "has no index (no-index is set)"}
@@ -78,7 +78,7 @@ def _answer(session: Any, url: str) -> dict[str, Any]:
     except RequestException as error:
         return {"error": _why(error)}
     except OSError as error:
-        return {"error": f"cannot be read ({without_credentials(str(error))[:200]})"}
+        return {"error": f"cannot be read ({without_logins(str(error))[:200]})"}
 
 
 def _read(response: Any) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _why(error: Exception) -> str:
     kind = type(error).__name__
     if isinstance(error, ValueError):  # InvalidURL, InvalidProxyURL, InvalidSchema, MissingSchema
         return f"cannot be reached ({kind}: {_NO_URL})"
-    text = without_credentials(str(error))
+    text = without_logins(str(error))
     # The last cause says it best: "[Errno 111] Connection refused", "certificate verify failed".
     inner = re.findall(
         r"(\[Errno[^\]]*\][^'\")]*|certificate verify failed[^'\")]*|timed out"

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from scratchtasks.core.errors import ConfigError, ConfigErrors, without_credentials
+from scratchtasks.core.errors import ConfigError, ConfigErrors
 from scratchtasks.core.frozen import dataclass
+from scratchtasks.core.logins import without_logins
 
 from .index import Release, parse_page
 from .pip_session import UNKNOWN_PIP
@@ -119,7 +120,7 @@ def _refusal(ended: Ended) -> ConfigError:
     lines = said.splitlines() or ["nothing"]
     # Of a traceback the last line tells; what pip finds wrong with its configuration takes three.
     told = lines[-1] if "Traceback" in said else " ".join(lines[-3:])
-    told = without_credentials(told)[:300]
+    told = without_logins(told)[:300]
     if ended.code == UNKNOWN_PIP:
         return ConfigError("pip", f"is of a version that cannot be asked ({told})", "update pip")
     return ConfigError("pip", f"ended with status {ended.code}: {told}")

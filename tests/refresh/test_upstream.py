@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pip._internal.commands.download import DownloadCommand
 
-from scratchtasks.core.errors import ConfigErrors, without_credentials
+from scratchtasks.core.errors import ConfigErrors
 from scratchtasks.refresh.index import Release
 from scratchtasks.refresh.upstream import Ended, releases_of
 
@@ -250,25 +250,6 @@ def test_a_pip_that_fails(ended: Ended, text: str) -> None:
     with pytest.raises(ConfigErrors) as caught:
         releases_of(("tzdata",), lambda module, args: ended, 0)
     assert str(caught.value) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("see https://u:p%40s@s@host/x and http://token@host/, not mail@host",
-         "see https://host/x and http://host/, not mail@host"),
-        ("('u:p/x@h') \"u:p@h\" //u:p@h https:/u:p@h (https://u@h)\n a://b/c:d@e",
-         "('h') \"h\" //h https:/h (https://h)\n a://e"),
-        ("at 12:30, x:y", "at 12:30, x:y"),
-        # A pattern would try each beginning with each end.
-        ("x" * 200_000, "x" * 200_000),
-        ("a:" * 100_000, "a:" * 100_000),
-        ("/" * 200_000 + "@h", "/" * 200_000 + "h"),
-    ],
-    ids=["urls", "others", "none", "long", "colons", "slashes"],
-)  # fmt: skip
-def test_credentials_are_taken_out_of_any_text(text: str, told: str) -> None:
-    assert without_credentials(text) == told
 
 
 @pytest.mark.parametrize(
