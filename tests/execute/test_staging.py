@@ -85,6 +85,50 @@ def test_a_mode_is_for_files_and_makes_their_own_no_input(web: Path, world: Worl
     assert {item.kind for item in found.inputs} == {"names", "file", "link"}
 
 
+@pytest.mark.parametrize(
+    ("src", "link", "leads_to"),
+    [
+        ("web/page", "web/page", "elsewhere/page"),
+        ("web/there", "web/there", "elsewhere"),
+        ("web/there/page", "web/there", "elsewhere"),
+        ("web/first/page", "web/first", "elsewhere"),
+        ("s/page", "s/page", "elsewhere/page"),
+        ("web/broken", "web/broken", "elsewhere/none"),
+    ],
+)
+def test_a_link_out_of_the_workspace_is_refused(
+    src: str, link: str, leads_to: str, web: Path, world: World
+) -> None:
+    """Another machine lacks what it leads to, or has it otherwise."""
+    elsewhere = Path(world.root).parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "page").write_text("theirs")
+    (web.parent / "s").mkdir()
+    for folder in ("web", "s"):
+        (web.parent / folder / "page").symlink_to(elsewhere / "page")
+    (web / "there").symlink_to("../../elsewhere")
+    (web / "first").symlink_to("there")
+    (web / "broken").symlink_to(elsewhere / "none")
+    with pytest.raises(StageError) as caught:
+        staged(world, [{"src": src, "dest": "/x"}])
+    assert str(caught.value) == (
+        f"//s:rootfs: cannot stage {src}: {link} is a link out of the workspace, "
+        f"to {elsewhere.parent / leads_to}\n    hint: copy what the image needs into the workspace"
+    )
+
+
+def test_links_inside_are_followed_and_a_service_may_be_linked(web: Path, world: World) -> None:
+    (web / "page").symlink_to("index.html")
+    own = Path(world.root).parent / "own"
+    own.mkdir()
+    (own / "page").write_text("own")
+    (own / "again").symlink_to("page")
+    Path(world.root, "s").symlink_to(own)
+    sources = ("web/page", "web/latest/app.js", "s/page", "s/again")
+    found = staged(world, [{"src": src, "dest": f"/{src}"} for src in sources])
+    assert [entry.kind for entry in found.entries] == ["file"] * 4
+
+
 def test_one_file_and_what_a_symlink_leads_to(web: Path, world: World) -> None:
     (web / "page").symlink_to("index.html")
     found = staged(world, [{"src": "web/page", "dest": "/a", "owner": "7:8"}])
