@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from scratchtasks.config.names import SERVICE_NAME_PATTERN
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.descriptor import Descriptor
-from scratchtasks.core.errors import SinkError
+from scratchtasks.core.errors import SinkError, StoreError
 from scratchtasks.core.image import PlatformImage, platform_image_from_json
 from scratchtasks.core.span import span
 from scratchtasks.core.task import Task
@@ -124,29 +124,49 @@ class Exports:
         """Bring `dist/images.json` up to date with the images made by this run.
 
         Services that are gone leave it too, and `dist/`, once a run has asked about images, or
-        there is none left to ask about; so does what was cleaned.
+        there is none left to ask about; so does what was cleaned.  Where the file was lost, of the
+        folders in `dist/` those that are surely ours.
 
         Raises: StoreError.
         """
         told = self._told if self._names else self._summary.entries()
         # A command that only asks (`why`, `info`) removes nothing, and waits for nobody.
-        is_short = self._session.is_at_work and not self._names >= (told or {}).keys()
+        is_short = self._session.is_at_work and (
+            not self._names >= (told or {}).keys()
+            or (not self._names and os.path.isdir(self._folder))
+        )
         if self._made or is_short or self._has_cleaned:
             self._session.lock()
             sound = () if self._has_cleaned else self.sound
             # Workers of doit's -P process share that lock, and write at the same time.
             with WorkspaceLock(os.path.join(self._session.world.scratch, "summary.lock")) as turn:
                 turn.acquire(lambda _: None)
+                orphans = [] if self._summary.entries() else self._orphans()
                 gone = self._summary.write(self._made.values(), self._names, sound)
-            for name in gone:
+            for name in (*gone, *orphans):
                 if re.fullmatch(SERVICE_NAME_PATTERN, name) is None:
                     continue  # no service had it: it would lead out of the folder, say
                 with suppress(SinkError):  # it holds files of the user's
                     layout.remove(os.path.join(self._folder, name))
-            if self._has_cleaned or gone:
+            if self._has_cleaned or gone or orphans:
                 with suppress(OSError):  # something is left in it
                     os.rmdir(self._folder)
             self._made, self._has_cleaned = {}, False
+
+    def _orphans(self) -> list[str]:
+        """Names of folders in `dist/` that we have surely made and no service has: those of which
+        the summary told, when that was lost."""
+        try:
+            names = sorted(os.listdir(self._folder))
+        except OSError:
+            return []
+        store, found = self._session.world.store, []
+        for name in names:
+            if name not in self._names:
+                with suppress(StoreError):  # it cannot be looked into
+                    if layout.is_surely_ours(name, os.path.join(self._folder, name), store):
+                        found.append(name)
+        return found
 
     def _layout_fault(self, task: Task, result: ActionResult) -> tuple[str, str]:
         """What is wrong with *task*'s layout, and the digest that it should have."""

@@ -3,14 +3,15 @@
 Source: OCI image-spec v1.1, image-layout.md.
 """
 
+import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
 
-from scratchtasks.core.descriptor import Descriptor
+from scratchtasks.core.descriptor import Descriptor, descriptor_from_json
 from scratchtasks.core.digest import Digest, hex_of
-from scratchtasks.core.errors import SinkError
-from scratchtasks.oci.layout import LAYOUT_FILE
+from scratchtasks.core.errors import SinkError, StoreError
+from scratchtasks.oci.layout import LAYOUT_FILE, index_json
 from scratchtasks.store.atomic import (
     TEMP_PREFIX,
     read_error,
@@ -29,13 +30,13 @@ def export(
     name: str,
     top: Descriptor,
     blobs: Sequence[Descriptor],
-    index_json: bytes,
+    index: bytes,
     store: ContentStore,
     folder: str,
 ) -> None:
     """Make *folder* the OCI layout of image *name*; a crash leaves the old image or the new.
 
-    *blobs* are all that the image needs, *top* (what *index_json* points to) among them.  New
+    *blobs* are all that the image needs, *top* (what *index* points to) among them.  New
     blobs come first, then `index.json` in one step, and only then do old blobs go.
 
     Raises: SinkError when *folder* is something of the user's; StoreError when a blob is
@@ -47,7 +48,7 @@ def export(
     _write(f"{folder}/oci-layout", LAYOUT_FILE)
     for blob in blobs:
         store.link(blob, _blob_path(folder, blob.digest))
-    _write(f"{folder}/index.json", index_json)
+    _write(f"{folder}/index.json", index)
     for stray in _strays(folder, blobs):
         try:
             os.unlink(stray)
@@ -58,7 +59,7 @@ def export(
 def fault(
     top: Descriptor,
     blobs: Sequence[Descriptor],
-    index_json: bytes,
+    index: bytes,
     store: ContentStore,
     files: FileStates,
     folder: str,
@@ -73,7 +74,7 @@ def fault(
     misplaced = _misplaced(folder)
     if misplaced is not None:
         return " is ".join(misplaced)
-    for file, wanted in (("oci-layout", LAYOUT_FILE), ("index.json", index_json)):
+    for file, wanted in (("oci-layout", LAYOUT_FILE), ("index.json", index)):
         found = _read(f"{folder}/{file}")
         if found is None:
             return _lack(f"{folder}/{file}")
@@ -113,6 +114,27 @@ def watch(
         else:
             value, own = value_at("file", path)
             yield f"{name}{inside}/{entry}", ("file", "", value), own
+
+
+def is_surely_ours(name: str, folder: str, store: ContentStore) -> bool:
+    """Whether `export` made *folder* for image *name*, and nobody else: `index.json` is what it
+    writes, byte by byte, and all blobs are hard links of *store*'s own.
+
+    Where the store lies on another file system, or was deleted, that cannot be told: False.
+    Raises: StoreError when something is there and cannot be read.
+    """
+    if _misplaced(folder) is not None or set(_names_in(folder)) != _OURS:
+        return False
+    data = _read(f"{folder}/index.json") or b""
+    try:
+        top = descriptor_from_json(json.loads(data)["manifests"][0])
+        if data != index_json(name, top):
+            return False
+        digests = [Digest(f"sha256:{each}") for each in _names_in(f"{folder}/blobs/sha256")]
+        is_ours = [_is_linked(_blob_path(folder, each), store.path(each)) for each in digests]
+    except (ValueError, RecursionError, LookupError, TypeError, StoreError):
+        return False
+    return top.digest in digests and all(is_ours)
 
 
 def remove(folder: str) -> None:

@@ -99,6 +99,43 @@ def test_when_the_last_service_is_gone_so_is_dist(options: tuple[str, ...], buil
     assert list(built.images()) == ["api", "web"]
 
 
+def test_what_is_surely_ours_goes_though_the_summary_was_lost(built: Site) -> None:
+    """A folder is, if its index is what we write for that name and its blobs are links of ours."""
+    dist = built.root / "dist"
+    (dist / "images.json").unlink()
+    (built.root / "services/web").rename(built.root / "aside")
+    shutil.copytree(dist / "web", dist / "copied", copy_function=os.link)  # of another name
+    shutil.copytree(dist / "web", dist / "noted", copy_function=os.link)
+    (dist / "noted/index.json").unlink()
+    index = (dist / "web/index.json").read_text()
+    (dist / "noted/index.json").write_text(index.replace("web:latest", "noted:latest"))
+    (dist / "noted/notes.txt").touch()
+    shutil.copytree(dist / "noted", dist / "other")  # none of it is linked
+    (dist / "other/notes.txt").unlink()
+    (dist / "other/index.json").write_text(index.replace("web:latest", "other:latest"))
+    (dist / "mine").mkdir()
+    (dist / "file").touch()
+    theirs = ["copied", "file", "mine", "noted", "other"]
+    assert built.doit().err == ""
+    assert sorted(os.listdir(dist)) == sorted(["api", "images.json", *theirs])
+    assert list(built.images()) == ["api"]
+    shutil.rmtree(dist)
+    (built.root / "aside").rename(built.root / "services/web")
+    built.doit()
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2", "-P", "process")])
+def test_with_the_summary_lost_the_last_service_leaves_no_image(
+    options: tuple[str, ...], built: Site
+) -> None:
+    (built.root / "dist/images.json").unlink()
+    (built.root / "services").rename(built.root / "aside")
+    built.doit(*options)
+    assert not (built.root / "dist").exists()
+    (built.root / "aside").rename(built.root / "services")
+    built.doit()
+
+
 def test_names_in_the_summary_that_no_service_can_have_remove_nothing(
     built: Site, tmp_path: Path
 ) -> None:
