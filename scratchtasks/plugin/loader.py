@@ -25,7 +25,7 @@ from .events import Planned
 from .memory import Memory
 from .selection import are_apart, images_of, make_images, services_of
 from .sources import read_anew
-from .switches import SWITCHES, is_set
+from .switches import OPTIONS, take_profile, take_switches
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -44,38 +44,11 @@ _READ = frozenset({"cache", "help", "info", "list", "schedule", "tabcompletion",
 _ALONE = frozenset({"--help", "--version", "dumpdb", "help", "schedule", "tabcompletion"})
 """Those of them, as the first word, that do without tasks: no loader is asked."""
 
-_OPTIONS = (
-    {
-        "section": "scratchtasks",
-        "name": "locked",
-        "long": "locked",
-        "type": bool,
-        "default": False,
-        "help": "refuse to run with an input that scratch.lock does not pin (SCRATCH_LOCKED=1)",
-    },
-    {
-        "section": "scratchtasks",
-        "name": "offline",
-        "long": "offline",
-        "type": bool,
-        "default": False,
-        "help": "fetch nothing: what is in the store has to do (SCRATCH_OFFLINE=1)",
-    },
-    {
-        "section": "scratchtasks",
-        "name": "profile",
-        "long": "profile",
-        "type": str,
-        "default": "",
-        "help": "write where the time went into this file, a Chrome trace for ui.perfetto.dev",
-    },
-)
-
 
 class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
     """doit's own dodo.py loader, plus the tasks of the Workspace that dodo.py makes."""
 
-    cmd_options = (*DodoTaskLoader.cmd_options, *_OPTIONS)
+    cmd_options = (*DodoTaskLoader.cmd_options, *OPTIONS)
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,8 +151,11 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
                 raise InvalidDodoFile(f"{cmd.name}: wanted a Workspace in dodo.py, got none")
             return tasks
         try:
-            self._take_switches(cmd, pos_args)
-            self._begin_trace(cmd, pos_args)
+            behind = pos_args if getattr(cmd, "execute_tasks", False) else []
+            self._switches |= take_switches(self._options, behind, os.environ)
+            profile = take_profile(self._options, behind)
+            if profile is not None:
+                self._begin_trace(profile)
             memory = self.workspace.memory
             if cmd.name in _FORGETTING:
                 memory.drop()
@@ -195,15 +171,6 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             return self._all(cmd, pos_args, tasks)
         except ScratchError as error:
             raise InvalidDodoFile(str(error)) from None
-
-    def _take_switches(self, cmd: Any, pos_args: list[str]) -> None:
-        """Read --locked and --offline, where doit has them and behind task names."""
-        for name, variable in SWITCHES.items():
-            if is_set(os.environ, variable) or self._options.get(name):
-                self._switches.add(name)
-            elif getattr(cmd, "execute_tasks", False) and f"--{name}" in pos_args:
-                pos_args.remove(f"--{name}")
-                self._switches.add(name)
 
     def _shown(
         self, cmd: Any, pos_args: list[str], tasks: list[Task], memory: Memory
@@ -224,18 +191,8 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         resolve_words(cmd, pos_args, session, tasks)
         return [*tasks, *generate_tasks("scratchtasks", task_dicts(session))]
 
-    def _begin_trace(self, cmd: Any, pos_args: list[str]) -> None:
-        """Listen from now on, if --profile asks for it.  Raises: ConfigError."""
-        path = self._options.get("profile") or None
-        if getattr(cmd, "execute_tasks", False):
-            for number, word in enumerate(pos_args):
-                name, joint, value = word.partition("=")
-                if name == "--profile":
-                    path = value if joint else "".join(pos_args[number + 1 : number + 2])
-                    del pos_args[number : number + 1 + (not joint)]
-                    break
-        if path is None:
-            return
+    def _begin_trace(self, path: str) -> None:
+        """Listen from now on, and write *path*.  Raises: ConfigError."""
         from .trace import Trace
 
         assert self.workspace is not None
