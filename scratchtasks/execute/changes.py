@@ -1,10 +1,66 @@
-"""What stat tells of changes while an action ran, where values alone do not."""
+"""Whether inputs changed while an action ran: by their values, and by stat, where those alone do
+not tell."""
 
 import os
+import threading
 from contextlib import suppress
 from stat import S_ISLNK
 
-from scratchtasks.core.action import Input
+from scratchtasks.core.action import Input, InputRecord
+from scratchtasks.store.atomic import storage_error
+
+
+class Changes:
+    """What happens to files of the workspace *root*, on whose file system *scratch* is, while
+    actions run; used from several threads."""
+
+    def __init__(self, root: str, scratch: str) -> None:
+        self._root = root
+        self._scratch = scratch
+        self._doubted = set[str]()
+
+    def clock(self) -> int:
+        """Now, as the workspace's file system tells time (a mount's clock may be another's).
+
+        Raises: StoreError.
+        """
+        path = os.path.join(self._scratch, f"clock.{os.getpid()}.{threading.get_ident()}")
+        try:
+            os.makedirs(self._scratch, exist_ok=True)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            try:
+                return os.fstat(fd).st_ctime_ns
+            finally:
+                os.close(fd)
+                os.unlink(path)
+        except OSError as error:
+            raise storage_error(path, error) from error
+
+    def are_in(self, name: str, before: InputRecord, after: InputRecord, clock: int) -> bool:
+        """Whether an input of the action *name*, which began at *clock*, changed while it ran, so
+        that its result may be a mixture.
+
+        *before* is what was observed ahead of it; *after* has what only the run could name, too.
+        """
+        folders, is_touched = set[str](), False
+        for item, value in after.items():
+            if item in before:
+                if value != before[item]:
+                    return True
+                is_touched = is_touched or bool(value and is_written(self._root, item, clock))
+            # What only the run could name was not observed before it: its time has to tell.
+            elif changed_at(self._root, item) >= clock:
+                return True
+            else:
+                folders.add(os.path.dirname(item.path))
+        if name in self._doubted:
+            return is_swapped(self._root, folders, clock, is_sure=True)
+        # What was changed and changed back may have been read in between; but an action that
+        # writes what it reads, or beside it, does so each time.
+        is_doubtful = is_touched or is_swapped(self._root, folders, clock, is_sure=False)
+        if is_doubtful:
+            self._doubted.add(name)
+        return is_doubtful
 
 
 def changed_at(root: str, item: Input) -> int:

@@ -6,7 +6,6 @@ holds that key and every blob it names is whole; a key that the cache knows is a
 rest is run.
 """
 
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +17,8 @@ from scratchtasks.core.action import Action, ActionResult, Input, InputRecord, k
 from scratchtasks.core.digest import ActionKey, Digest, Json, canonical_json, digest_of, key_of
 from scratchtasks.core.errors import ActionFailed, ScratchError, StoreError
 from scratchtasks.core.span import span
-from scratchtasks.store.atomic import storage_error
 
-from .changes import changed_at, is_swapped, is_written
+from .changes import Changes
 from .explain import why_stale
 from .operation import Job, Operation, Outcome, World
 from .stamp import Stamp, read_stamp, write_stamp
@@ -71,7 +69,7 @@ class Engine:
         self._keeps_stale = False
         self._digests: dict[str, tuple[ActionResult, Digest]] = {}
         self._failures: dict[str, ScratchError] = {}
-        self._doubted = set[str]()
+        self._changes = Changes(world.root, world.scratch)
         self._lock = threading.RLock()
 
     def operation(self, action: Action) -> Operation:
@@ -157,7 +155,7 @@ class Engine:
         began, clock = time.perf_counter(), 0
         outcomes: Mapping[str, Outcome]
         try:
-            clock = self._file_clock()
+            clock = self._changes.clock()
             outcomes = self.operation(actions[0]).run(jobs, self.world)
         except ScratchError as error:
             outcomes = {action.name: error for action in actions}
@@ -306,7 +304,8 @@ class Engine:
         inputs = {*verdict.known, *outcome.inputs}
         try:
             record = self.world.files.observe_all(inputs, fresh=True)
-            if self._is_disturbed(name, verdict, record, clock) or not self._is_still(verdict):
+            is_disturbed = self._changes.are_in(name, verdict.record, record, clock)
+            if is_disturbed or not self._is_still(verdict):
                 self._forget(name)
                 return None
             result = ActionResult(outputs=outcome.outputs, facts=outcome.facts)
@@ -319,28 +318,6 @@ class Engine:
             return error
         return result
 
-    def _is_disturbed(self, name: str, verdict: Verdict, record: InputRecord, clock: int) -> bool:
-        """Whether an input changed while the action ran, so that its result may be a mixture."""
-        root, folders, is_touched = self.world.root, set[str](), False
-        for item, value in record.items():
-            if item in verdict.record:
-                if value != verdict.record[item]:
-                    return True
-                is_touched = is_touched or bool(value and is_written(root, item, clock))
-            # What only the run could name was not observed before it: its time has to tell.
-            elif changed_at(root, item) >= clock:
-                return True
-            else:
-                folders.add(os.path.dirname(item.path))
-        if name in self._doubted:
-            return is_swapped(root, folders, clock, is_sure=True)
-        # What was changed and changed back may have been read in between; but an action that
-        # writes what it reads, or beside it, does so each time.
-        is_doubtful = is_touched or is_swapped(root, folders, clock, is_sure=False)
-        if is_doubtful:
-            self._doubted.add(name)
-        return is_doubtful
-
     def _is_still(self, verdict: Verdict) -> bool:
         """Whether the description still holds: a compiler may be upgraded while it is at work."""
         assert verdict.job is not None
@@ -349,20 +326,6 @@ class Engine:
         except ScratchError:
             return False
         return now == verdict.description
-
-    def _file_clock(self) -> int:
-        """Now, as the workspace's file system tells time (a mount's clock may be another's)."""
-        path = os.path.join(self.world.scratch, f"clock.{os.getpid()}.{threading.get_ident()}")
-        try:
-            os.makedirs(self.world.scratch, exist_ok=True)
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-            try:
-                return os.fstat(fd).st_ctime_ns
-            finally:
-                os.close(fd)
-                os.unlink(path)
-        except OSError as error:
-            raise storage_error(path, error) from error
 
     def _remember(
         self,
