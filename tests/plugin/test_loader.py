@@ -13,7 +13,7 @@ from doit.task import DelayedLoader, Task
 
 from scratchtasks.core.errors import GraphError
 from scratchtasks.plugin.loader import ScratchLoader
-from scratchtasks.plugin.prepare import _actions_of, _load_together, _push_together, _reached
+from scratchtasks.plugin.order import actions_of, load_together, push_together, reached
 from scratchtasks.plugin.words import check_words
 
 from .shop import FILES, session, write
@@ -160,7 +160,7 @@ USERS = [
 )
 def test_the_actions_behind_a_selection(words: list[str], actions: list[str], root: Path) -> None:
     made = session(root)
-    found = _actions_of(made, _reached(made, words, USERS))
+    found = actions_of(made, reached(made, words, USERS))
     assert sorted(name for name in found if not name.startswith("//:")) == sorted(actions)
     assert len(set(found)) == len(found)
 
@@ -230,7 +230,7 @@ def test_what_is_loaded_is_built_before(root: Path, monkeypatch: pytest.MonkeyPa
 
     def built(*words: str) -> list[str]:
         cmd = SimpleNamespace(sel_tasks=list(words))
-        _load_together(found, cmd, ())
+        load_together(found, cmd, ())
         assert cmd.sel_tasks[-len(words) :] == list(words)
         before: list[str] = cmd.sel_tasks[: -len(words)]
         return before
@@ -252,7 +252,7 @@ def test_what_is_loaded_behind_a_users_task_is_built_behind_it(root: Path) -> No
 
     def ordered(*words: str) -> str:
         cmd = SimpleNamespace(sel_tasks=list(words))
-        _load_together(found, cmd, theirs)
+        load_together(found, cmd, theirs)
         return " ".join(cmd.sel_tasks)
 
     assert ordered("load:web", "gen", "load:api", "load:web") == (
@@ -273,7 +273,7 @@ def test_a_users_task_between_pushes_comes_before_them(root: Path) -> None:
 
     def ordered(*words: str) -> str:
         cmd = SimpleNamespace(sel_tasks=list(words))
-        _push_together(found, cmd, theirs)
+        push_together(found, cmd, theirs)
         return " ".join(cmd.sel_tasks)
 
     assert ordered("image", "push:web", "g*", "push:api", "gen") == "image g* push:web push:api gen"
