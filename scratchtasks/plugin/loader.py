@@ -66,6 +66,12 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             from .streams import end_with_reader
 
             end_with_reader()
+        if sys.argv[1:2] == ["dumpdb"]:
+            from .dumped import fault
+
+            if told := fault(sys.argv[2:]):
+                sys.stderr.write(f"ERROR: {told}\n")
+                sys.exit(3)
         self.workspace: Workspace | None = None
         self.session: Session | None = None
         self.dodo = ""
@@ -84,6 +90,10 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             super().setup(opt_values)
         except ScratchError as error:
             raise InvalidDodoFile(str(error)) from None
+        except KeyboardInterrupt:  # whatever dodo.py imports may take a while
+            from .signals import interrupted
+
+            raise SystemExit(interrupted()) from None
         self._options = opt_values
         outfile = opt_values.get("outfile", "")
         if outfile is None:  # doit's default, of before we could open it

@@ -143,6 +143,21 @@ def test_with_doits_own_loader(command: str, root: Path) -> None:
     assert "Traceback" not in err
 
 
+def test_dumpdb_shows_what_doit_can_read_and_else_no_traceback(root: Path) -> None:
+    wanted = "wanted a database of one of doit's own backends, got"
+    told = f"ERROR: dumpdb: .doit.db: {wanted} none\n"
+    hint = "    hint: this workspace's is SQLite: sqlite3 .scratch/doit.db .dump\n"
+    assert doit(root, "dumpdb") == (3, "", told)
+    doit(root, "rule:gen/words")
+    assert doit(root, "dumpdb") == (3, "", told + hint)
+    other = f"ERROR: dumpdb: .scratch/doit.db: {wanted} another file\n"
+    assert doit(root, "dumpdb", "--db-file=.scratch/doit.db") == (3, "", other + hint)
+    assert doit(root, "--backend", "dbm", "rule:gen/words")[0] == 0
+    code, out, err = doit(root, "dumpdb")
+    assert (code, err) == (0, "")
+    assert "rule:gen/words" in out
+
+
 def test_a_fault_in_a_call_of_ours_shows_no_traceback(root: Path) -> None:
     text = (root / "dodo.py").read_text().replace('cmd=["cp", "a.txt", "{out}/w"]', 'cmd="cp"')
     (root / "dodo.py").write_text(text)

@@ -244,6 +244,14 @@ def test_a_signal_counts_where_python_loses_what_its_handler_raises(
 
 
 @pytest.mark.parametrize("command", ["run", "list"])
+def test_ctrl_c_while_dodo_is_imported_shows_no_traceback(command: str, tmp_path: Path) -> None:
+    raised = "import signal\nsignal.raise_signal(signal.SIGINT)\n"
+    site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": raised + DODO})
+    ran = site.run(command)
+    assert (ran.code, ran.out, ran.err) == (130, "", "interrupted; finished work is kept\n")
+
+
+@pytest.mark.parametrize("command", ["run", "list"])
 def test_ctrl_c_while_files_are_still_read_shows_no_traceback(command: str, tmp_path: Path) -> None:
     site = site_of(tmp_path / "ws", {**TWO_SERVICES, "dodo.py": HASTY})
     ran = site.run(command)
