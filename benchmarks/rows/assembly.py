@@ -25,22 +25,21 @@ _ONE_PROCESS = "In one process, without its start."
 
 def run_tables(options: Options) -> list[Table]:
     """Compressed into `dist/`, uncompressed as for an engine, and peak memory."""
-    tables = []
-    with tempfile.TemporaryDirectory(dir=options.work) as name:
-        bench = Bench(Path(name))
+    with tempfile.TemporaryDirectory(dir=options.work) as folder:
+        bench = Bench(Path(folder))
         sizes = dict(list(_SIZES.items())[: 1 if options.short else None])
+        made = [
+            make(options, bench, label, size)
+            for label, size in sizes.items()
+            for make in (_compressed, _plain)
+        ]
+        tables = {table.name: table for table in (*made, _memory(options, bench, sizes))}
         for label, size in sizes.items():
-            tables += [
-                _compressed(options, bench, label, size),
-                _plain(options, bench, label, size),
-            ]
-        tables.append(_memory(options, bench, sizes))
-        for number, (size, packs) in enumerate(
-            (size, packs) for size in sizes.values() for packs in (True, False)
-        ):
-            tables[number] = _with_parts(tables[number], bench, size, packs=packs)
+            for packs in (True, False):
+                name = _name(label, packs=packs)
+                tables[name] = _with_parts(tables[name], bench, size, packs=packs)
         bench.session.close()
-    return tables
+    return list(tables.values())
 
 
 def _with_parts(table: Table, bench: Bench, size: int, *, packs: bool) -> Table:
@@ -73,7 +72,7 @@ def _compressed(options: Options, bench: Bench, label: str, size: int) -> Table:
 
     work = _compressed_work(bench)
     return Table(
-        name=f"assembly-{_slug(label)}",
+        name=_name(label, packs=True),
         title=f"One image of a binary of {label}, into dist/",
         baseline="floor",
         ours=tuple(work),
@@ -89,7 +88,7 @@ def _compressed(options: Options, bench: Bench, label: str, size: int) -> Table:
 def _plain(options: Options, bench: Bench, label: str, size: int) -> Table:
     work = _plain_work(bench)
     return Table(
-        name=f"assembly-plain-{_slug(label)}",
+        name=_name(label, packs=False),
         title=f"One root file system of a binary of {label}, uncompressed, for an engine",
         baseline="floor",
         ours=tuple(work),
@@ -157,8 +156,9 @@ def _memory(options: Options, bench: Bench, sizes: Mapping[str, int]) -> Table:
     )
 
 
-def _slug(label: str) -> str:
-    return label.replace(" ", "").lower()
+def _name(label: str, *, packs: bool) -> str:
+    """The name of the table of the size *label*, compressed if it *packs*."""
+    return f"assembly-{'' if packs else 'plain-'}{label.replace(' ', '').lower()}"
 
 
 def _without_number(work: Callable[[], object], _: int) -> None:
