@@ -11,7 +11,7 @@ from doit.action import BaseAction
 from doit.exceptions import TaskFailed
 
 from scratchtasks.core.errors import ScratchError
-from scratchtasks.core.platform import host_platform
+from scratchtasks.core.platform import host_platform, parse_platform
 from scratchtasks.core.task import Task
 from scratchtasks.execute.process import Cancelled
 
@@ -53,13 +53,23 @@ def need_of(kind: str, name: str, tasks: Mapping[str, Task]) -> str:
     """The one of *tasks* that `load`, `smoke` or `push` (*kind*) of the service *name* needs.
 
     Of several platforms an engine gets one, most often that of this machine, so that no other is
-    built for it; if it wants another, that is built when it says so.
+    built for it, or else the one that suits this machine best; if it wants another, that is built
+    when it says so.
     """
     need = f"{AFTER[kind]}:{name}"
     if kind != "load":
         return need
-    part = f"{need}@{host_platform()}"
-    return part if part in tasks else need
+    host = host_platform()
+    if f"{need}@{host}" in tasks:
+        return f"{need}@{host}"
+    parts = [dep for dep in tasks[need].deps if dep.startswith(f"{need}@")]
+    if not parts:
+        return need
+    from scratchtasks.sinks.kernel import in_turn
+
+    order = in_turn(host.architecture)
+    found = [parse_platform(part.rpartition("@")[2]).architecture for part in parts]
+    return parts[min(range(len(parts)), key=lambda number: order.index(found[number]))]
 
 
 _ENGINES = {"docker": "Docker", "podman": "podman"}

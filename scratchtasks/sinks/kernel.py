@@ -34,6 +34,12 @@ def emulated(binfmt: str = BINFMT) -> Iterator[str]:
     return (each for each in _QEMU if is_registered(each, binfmt))
 
 
+def in_turn(architecture: str) -> tuple[str, ...]:
+    """All architectures, in the order in which they suit a machine of *architecture*; nobody is
+    asked what it runs."""
+    return tuple(dict.fromkeys((*natives(architecture, is_here=False), *_QEMU)))
+
+
 def is_registered(architecture: str, binfmt: str = BINFMT) -> bool:
     """Whether `emulated` has *architecture*."""
     try:

@@ -47,10 +47,10 @@ def test_names_and_links(shop: Session) -> None:
     ("platforms", "need"),
     [
         (["linux/arm64", "linux/amd64"], f"rootfs:api@{host_platform()}"),
-        (["linux/s390x", "linux/riscv64"], "rootfs:api"),
+        (["linux/s390x", "linux/riscv64"], "rootfs:api@linux/riscv64"),
     ],
 )
-def test_what_is_loaded_is_built_for_this_machine_if_it_can_be(
+def test_what_is_loaded_is_built_for_one_platform_this_machine_if_it_can_be(
     platforms: list[str], need: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = FILES["services/api/service.toml"] + f"[image]\nplatforms = {platforms}\n"

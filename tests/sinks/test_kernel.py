@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scratchtasks.sinks import kernel
-from scratchtasks.sinks.kernel import emulated, natives
+from scratchtasks.sinks.kernel import emulated, in_turn, natives
 
 
 def test_the_architecture_before_it_runs_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,6 +17,13 @@ def test_the_architecture_before_it_runs_too(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(kernel, "_runs_arm", lambda told=runs_arm: told)
         assert natives("arm64", is_here=True) == here
         assert natives("arm64", is_here=False) == ("arm64", "arm")
+
+
+def test_what_suits_a_machine_comes_first_whatever_it_is_found_to_run() -> None:
+    rest = ("riscv64", "s390x", "ppc64le")
+    assert in_turn("amd64") == ("amd64", "386", "arm64", "arm", *rest)
+    assert in_turn("arm64") == ("arm64", "arm", "amd64", "386", *rest)
+    assert in_turn("s390x")[:2] == ("s390x", "amd64")
 
 
 def test_the_kernel_is_asked_by_a_personality_that_is_given_back() -> None:
