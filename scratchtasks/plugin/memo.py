@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from scratchtasks.store.atomic import remove, storage_error, write_atomic
+from scratchtasks.store.atomic import discard, remove, storage_error, write_atomic
 from scratchtasks.store.notes import Notes, notes_from
 from scratchtasks.store.signature import Content, Meaning, Note
 
@@ -272,6 +272,8 @@ def _header(payload: bytes) -> bytes:
 def write_marshalled(path: str, value: Any) -> None:
     """Put *value* at *path*, with a checksum.  Raises: StoreError."""
     payload = marshal.dumps(value)
+    # As for stamps: ext4 begins to write a file to disk when its name takes another's place.
+    discard(path)
     write_atomic(path, _header(payload) + payload)
 
 

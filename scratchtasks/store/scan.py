@@ -17,27 +17,32 @@ _WORTH_A_FORK = 8_000
 _LARGE = 256 * 1024
 """Bytes from which on a file is worth a thread: they take 0.2 ms to hash."""
 
+_FEW = 12 * 1024 * 1024
+"""Bytes, of all of them, that are hashed sooner than threads are imported: in 10 ms."""
+
 
 def read_large(paths: Iterable[str]) -> dict[str, Content]:
     """What the large regular files among *paths* hold, hashed on all cores.
 
     Left out is what cannot be read: whoever needs it will find out why.
     """
-    large = [path for path in paths if _is_large(path)]
-    if not large:
-        return {}
-    from scratchtasks.core.parallel import map_all
+    sizes = {path: size for path in paths if (size := _size(path)) >= _LARGE}
+    if sum(sizes.values()) <= _FEW:
+        found = [(path, _content(path)) for path in sizes]
+    else:
+        from scratchtasks.core.parallel import map_all
 
-    found = zip(large, map_all(_content, large), strict=True)
+        found = list(zip(sizes, map_all(_content, list(sizes)), strict=True))
     return {path: content for path, content in found if content is not None}
 
 
-def _is_large(path: str) -> bool:
+def _size(path: str) -> int:
+    """Of the regular file *path*, in bytes; 0 for anything else."""
     try:
         info = os.stat(path)
     except (OSError, ValueError):
-        return False
-    return info.st_size >= _LARGE and S_ISREG(info.st_mode)
+        return 0
+    return info.st_size if S_ISREG(info.st_mode) else 0
 
 
 def _content(path: str) -> Content | None:

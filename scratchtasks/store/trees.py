@@ -51,6 +51,7 @@ class Trees:
     def __init__(self, saved: Mapping[str, SavedTree]) -> None:
         self._saved = dict(saved)
         self._known: dict[str, Tree] = {}
+        self._asked: dict[tuple[str, str], Tree | None] = {}
         self.is_dirty = False
         """Whether there is something to save."""
 
@@ -67,6 +68,12 @@ class Trees:
             self._saved[root] = known.saved()
             self.is_dirty = True
         return known.digest
+
+    def is_new(self, root: str, question: str) -> bool:
+        """Whether this *question* has not been asked of *root* as it was seen last."""
+        known, before = self._tree(root), self._asked.get((root, question))
+        self._asked[root, question] = known
+        return known is None or known is not before
 
     def looks(
         self, root: str, folders: Collection[str], is_wanted: Callable[[str], bool]

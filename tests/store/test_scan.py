@@ -31,6 +31,16 @@ def test_large_regular_files_are_read(tmp_path: Path) -> None:
     assert read_large([f"{tmp_path}/small"]) == {}
 
 
+def test_many_are_read_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "_FEW", LARGE)
+    paths = [f"{tmp_path}/{number}" for number in range(5)]
+    for number, path in enumerate(paths):
+        Path(path).write_bytes(bytes([number]) * LARGE)
+    wanted = {path: digest_of(bytes([number]) * LARGE) for number, path in enumerate(paths)}
+    found = read_large([*paths, "missing"])
+    assert {path: content.value for path, content in found.items()} == wanted
+
+
 def test_what_was_read_is_believed_until_stat_moves(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(b"1" * LARGE)

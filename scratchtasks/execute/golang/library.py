@@ -45,10 +45,12 @@ def look_at_packages(packages: str, go: Toolchain, machine: str, world: World) -
         return
 
     def look() -> str:
+        trees = world.files.trees
+        if not trees.is_new(root, f"{machine} {packages}"):
+            return packages
         folders = {f"{root}/src/{path}" for path in packages.split()}
         # go.mod, modules.txt and the headers that all assembly may include.
         folders |= {f"{root}/src", f"{root}/src/vendor", f"{root}/pkg/include"}
-        trees = world.files.trees
         world.files.take_looks(trees.looks(root, folders, lambda name: _is_read(name, {machine})))
         return packages
 
