@@ -5,9 +5,12 @@ import os
 import threading
 from contextlib import suppress
 from stat import S_ISLNK
+from typing import TYPE_CHECKING
 
-from scratchtasks.core.action import Input, InputRecord
 from scratchtasks.store.atomic import storage_error
+
+if TYPE_CHECKING:
+    from scratchtasks.core.action import Input, InputRecord
 
 
 class Changes:
@@ -24,19 +27,9 @@ class Changes:
 
         Raises: StoreError.
         """
-        path = os.path.join(self._scratch, f"clock.{os.getpid()}.{threading.get_ident()}")
-        try:
-            os.makedirs(self._scratch, exist_ok=True)
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-            try:
-                return os.fstat(fd).st_ctime_ns
-            finally:
-                os.close(fd)
-                os.unlink(path)
-        except OSError as error:
-            raise storage_error(path, error) from error
+        return file_clock(self._scratch)
 
-    def are_in(self, name: str, before: InputRecord, after: InputRecord, clock: int) -> bool:
+    def are_in(self, name: str, before: "InputRecord", after: "InputRecord", clock: int) -> bool:
         """Whether an input of the action *name*, which began at *clock*, changed while it ran, so
         that its result may be a mixture.
 
@@ -63,7 +56,25 @@ class Changes:
         return is_doubtful
 
 
-def changed_at(root: str, item: Input) -> int:
+def file_clock(scratch: str) -> int:
+    """Now, in ns, as the file system of *scratch* tells time (a mount's clock may be another's).
+
+    Raises: StoreError when nothing can be written there.
+    """
+    path = os.path.join(scratch, f"clock.{os.getpid()}.{threading.get_ident()}")
+    try:
+        os.makedirs(scratch, exist_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            return os.fstat(fd).st_ctime_ns
+        finally:
+            os.close(fd)
+            os.unlink(path)
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def changed_at(root: str, item: "Input") -> int:
     """When *item* last changed, in ns; for one that is not there, when it can have gone."""
     if item.kind == "env":
         return 0  # it was read once, before all runs
@@ -79,7 +90,7 @@ def changed_at(root: str, item: Input) -> int:
         return os.stat(path).st_ctime_ns
 
 
-def is_written(root: str, item: Input, clock: int) -> bool:
+def is_written(root: str, item: "Input", clock: int) -> bool:
     """Whether the file or link *item*, which is there, was written after *clock* (in ns); False
     outside the workspace *root*.
 

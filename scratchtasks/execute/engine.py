@@ -20,6 +20,7 @@ from scratchtasks.core.span import span
 
 from .changes import Changes
 from .explain import why_stale
+from .headstart import HeadStart
 from .operation import Job, Operation, Outcome, World
 from .stamp import Stamp, read_stamp, write_stamp
 from .verdict import Verdict
@@ -152,10 +153,12 @@ class Engine:
         self._listener.started(
             actions, "; ".join(dict.fromkeys(v.reason for v in verdicts.values()))
         )
-        began, clock = time.perf_counter(), 0
+        ahead = self._begun_ahead(verdicts)
+        began, clock = ahead.began if ahead else time.perf_counter(), 0
         outcomes: Mapping[str, Outcome]
         try:
-            clock = self._changes.clock()
+            # What was written at that very moment counts for one that was begun before it was seen.
+            clock = ahead.clock - 1 if ahead else self._changes.clock()
             outcomes = self.operation(actions[0]).run(jobs, self.world)
         except ScratchError as error:
             outcomes = {action.name: error for action in actions}
@@ -326,6 +329,13 @@ class Engine:
         except ScratchError:
             return False
         return now == verdict.description
+
+    def _begun_ahead(self, verdicts: Mapping[str, Verdict]) -> HeadStart | None:
+        """What was begun already of what is to be run for *verdicts*."""
+        ahead = self.world.ahead
+        if ahead is None or any(self.actions[name].op != ahead.op for name in verdicts):
+            return None
+        return ahead if ahead.agree([verdict.key for verdict in verdicts.values()]) else None
 
     def _remember(
         self,

@@ -22,6 +22,7 @@ from scratchtasks.store.atomic import storage_error
 from scratchtasks.store.blobs import ContentStore
 from scratchtasks.store.files import FileStates
 
+from .headstart import HeadStart
 from .process import Processes
 
 
@@ -35,6 +36,7 @@ class World:
     *plain_http* are registries without TLS.  *is_offline* forbids every fetch.
     *tell* hears of spans of work, if somebody wants them.  *packs*: images are made too, so what
     is read to hash a layer is compressed on the way.  *threads* hash and compress each layer.
+    *ahead* is a compilation that was begun already, if there is one.
     """
 
     root: str
@@ -53,6 +55,7 @@ class World:
     tell: OnSpan | None = None
     packs: bool = False
     threads: int = THREADS
+    ahead: HeadStart | None = None
 
 
 @contextmanager

@@ -46,13 +46,13 @@ def _genrule() -> Operation:
 
 
 def _go_build() -> Operation:
-    from .golang import GoBuild
+    from .golang.build import GoBuild
 
     return GoBuild()
 
 
 def _go_list() -> Operation:
-    from .golang import GoList
+    from .golang.list import GoList
 
     return GoList()
 

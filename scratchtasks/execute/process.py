@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from scratchtasks.core.errors import ActionFailed, ScratchError, ToolchainMissing
 from scratchtasks.core.frozen import dataclass
@@ -99,13 +99,26 @@ class Processes:
             child.run(self._chores)
         finally:
             self._children.discard(child)
-        if child.error is not None:
-            raise child.error
-        if child.stopping:
-            raise Cancelled
+        finished = child.finished()
         if show_stderr:
-            self.show(bytes(child.stderr))
-        return Finished(child.code, bytes(child.stdout), bytes(child.stderr))
+            self.show(finished.stderr)
+        return finished
+
+    def begin(self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str]) -> Begun:
+        """Like `run`, but return once it runs, or could not be started: what is returned is to be
+        ended, or stopped.
+
+        Raises: whatever a signal handler raises.
+        """
+        child = _Child(argv, cwd, env, b"", tick=_TICK / 10)
+        self._children.add(child)
+        try:
+            child.start(daemon=True)
+            # Else two threads would share the interpreter until it is started.
+            child.is_started.wait()
+        except BaseException as raised:
+            child.give_up(raised)
+        return Begun(child, self._chores)
 
     def show(self, message: bytes) -> None:
         """Print *message*, what a program said on stderr, as it is; nothing when empty."""
@@ -133,6 +146,27 @@ class Processes:
             child.stopping = True
 
 
+class Begun:
+    """A program that `Processes.begin` has started."""
+
+    def __init__(self, child: _Child, chores: deque[Callable[[], object]]) -> None:
+        self._child = child
+        self._chores = chores
+
+    def end(self) -> Finished:
+        """Wait for its end, doing chores.  Raises: as `Processes.run`."""
+        self._child.wait(self._chores)
+        return self._child.finished()
+
+    def stop(self) -> None:
+        """Have it ended soon; returns at once."""
+        self._child.stopping = True
+
+    def wait(self) -> None:
+        """Return once nothing of it runs any more."""
+        self._child.wait(deque())
+
+
 def without_passwords(said: bytes, urls: str = "") -> bytes:
     """What a program that fetches *said*, without the passwords in URLs, and those of *urls*, which
     may be none: they are separated by commas or bars, as in GOPROXY."""
@@ -149,32 +183,51 @@ class _Child:
     """One process group, from its start to its last member's end."""
 
     def __init__(
-        self, argv: Sequence[str], cwd: str, env: Mapping[str, str], stdin: bytes | BinaryIO
+        self,
+        argv: Sequence[str],
+        cwd: str,
+        env: Mapping[str, str],
+        stdin: bytes | BinaryIO,
+        tick: float = _TICK,
     ) -> None:
         self.argv, self.cwd, self.env, self.stdin = tuple(argv), cwd, env, stdin
+        self._tick = tick
         self.stopping = False
         self.code = 0
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.error: BaseException | None = None
         self._turn = threading.Lock()
+        self.is_started = threading.Event()
         self._is_over = threading.Event()
 
     def run(self, chores: deque[Callable[[], object]]) -> None:
-        """Start, read and reap, in a thread of its own; do *chores* until that is over.
+        """Start, read and reap, in a thread of its own; do *chores* until that is over."""
+        try:
+            self.start(daemon=False)
+        except BaseException as raised:
+            self.give_up(raised)
+        self.wait(chores)
+
+    def start(self, *, daemon: bool) -> None:
+        """Begin, in a thread of its own.
 
         Not in the main thread, because a KeyboardInterrupt between fork and the assignment of
-        its result would lose the child; not in a daemon thread, because the interpreter drops
-        those at its exit.
+        its result would lose the child; a *daemon* thread is for a child that somebody ends ahead
+        of the interpreter's exit, which drops those and waits for the others.
         """
-        worker = threading.Thread(target=self._work, name="process", daemon=False)
-        interrupt: BaseException | None = None
-        try:
-            worker.start()
-        except BaseException as raised:
-            if self._turn.acquire(blocking=False):
-                raise  # the worker has not begun, and now never will
-            interrupt = raised
+        threading.Thread(target=self._work, name="process", daemon=daemon).start()
+
+    def give_up(self, raised: BaseException) -> NoReturn:
+        """End what was started, if anything was, and raise *raised*."""
+        if not self._turn.acquire(blocking=False):  # else it has not begun, and now never will
+            self.wait(deque(), raised)
+        raise raised
+
+    def wait(
+        self, chores: deque[Callable[[], object]], interrupt: BaseException | None = None
+    ) -> None:
+        """Do *chores* until all is over; then raise *interrupt*, or what a signal has raised."""
         # Not Thread.join: once interrupted, it takes a living thread for ended.
         while not self._is_over.is_set():
             try:
@@ -189,11 +242,20 @@ class _Child:
         if interrupt is not None:
             raise interrupt
 
+    def finished(self) -> Finished:
+        """How it ended.  Raises: what kept it from that."""
+        if self.error is not None:
+            raise self.error
+        if self.stopping:
+            raise Cancelled
+        return Finished(self.code, bytes(self.stdout), bytes(self.stderr))
+
     def _work(self) -> None:
         try:
             if self.stopping or not self._turn.acquire(blocking=False):
                 return
             with self._start() as process:
+                self.is_started.set()
                 try:
                     self._read(process)
                 finally:
@@ -201,6 +263,7 @@ class _Child:
         except BaseException as error:
             self.error = error
         finally:
+            self.is_started.set()
             self._is_over.set()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -234,17 +297,17 @@ class _Child:
         import selectors
 
         ended = asked = 0.0
-        pause = _TICK / 200
+        pause = self._tick / 200
         with selectors.DefaultSelector() as selector:
             for pipe, kept in ((process.stdout, self.stdout), (process.stderr, self.stderr)):
                 assert pipe is not None
                 selector.register(pipe, selectors.EVENT_READ, kept)
             while True:
                 if selector.get_map():
-                    _pump(selector)
+                    _pump(selector, self._tick)
                 else:
                     time.sleep(pause)
-                    pause = min(2 * pause, _TICK)
+                    pause = min(2 * pause, self._tick)
                 now = time.monotonic()
                 ended = ended or (now if _has_ended(process.pid) else 0.0)
                 if ended and (not selector.get_map() or now - ended > _DRAIN):
@@ -264,9 +327,9 @@ class _Child:
         self.code = process.wait()
 
 
-def _pump(selector: selectors.BaseSelector) -> None:
-    """Move what the pipes hold into their buffers; waits up to _TICK seconds for something."""
-    for key, _ in selector.select(_TICK):
+def _pump(selector: selectors.BaseSelector, seconds: float) -> None:
+    """Move what the pipes hold into their buffers; waits up to *seconds* for something."""
+    for key, _ in selector.select(seconds):
         chunk = os.read(key.fd, 1 << 16)
         key.data.extend(chunk)
         if not chunk:

@@ -35,7 +35,10 @@ def is_nothing_to_do(root: str) -> bool:
         return False
     try:
         memory = workspace.memory
-        if not memory.ask() or memory.stale():
+        if not memory.ask():
+            return False
+        if memory.stale():
+            workspace.begin_ahead()
             return False
     except ScratchError:
         return False

@@ -115,9 +115,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         theirs: dict[str, Any] = super().load_doit_config()
         if self.workspace is None:
             return theirs
-        given: dict[str, Any] = {}
-        for section in (self.config or {}).values():
-            given |= section
+        given = {k: v for section in (self.config or {}).values() for k, v in section.items()}
         config = self.workspace.doit_config
         if theirs is config:
             theirs = {}
@@ -248,6 +246,8 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         stale = memory.stale(images)
         count = len(images) or memory.count
         if stale:
+            if not self._switches and not self._options.get("num_process"):
+                workspace.begin_ahead(images)
             others = memory.rest(stale)
             self.session = workspace.session(others)
             if self.session.graph.services.keys() != stale:  # one got another name

@@ -20,7 +20,7 @@ from .memo import (
     read_memo,
     write_memo,
 )
-from .recall import few_of, stale_services
+from .recall import Edit, edit_of, few_of, stale_services
 
 if TYPE_CHECKING:
     from scratchtasks.store.signature import Content
@@ -47,6 +47,7 @@ class Memory:
         self._stale: set[str] | None = None
         self._asked = frozenset[str]()
         self._table: Table | None = None
+        self._git_says_more = False
         self.contents: Mapping[str, Content] = {}
         """What `ask` has read of large files that had moved."""
 
@@ -92,6 +93,15 @@ class Memory:
         """Those of the services *names*, () for all, that have to be looked at."""
         assert self._stale is not None
         return self._stale.intersection(names) if names else self._stale
+
+    def edited(self, names: Collection[str] = ()) -> Edit | None:
+        """What was edited of the services *names*, () for all, if it is no more than Go sources
+        of one of them."""
+        stale = self.stale(names)
+        if self._memo is None or self._git_says_more or len(stale) != 1:
+            return None
+        with chdir(self._root):
+            return edit_of(self._memo, *stale)
 
     def rest(self, names: Collection[str]) -> dict[str, str]:
         """The other services, beside *names*, with their folders."""
@@ -187,6 +197,7 @@ class Memory:
         if stale is None or said is None:
             return None
         if said:
+            self._git_says_more = True
             if not (memo.meanings or read_meanings(*where)):
                 return None
             memo.git, memo.token = {**memo.git, **said}, ""

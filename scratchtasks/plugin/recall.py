@@ -6,6 +6,7 @@ Light to import, for a run with nothing to do needs no more than this.
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
 
 from scratchtasks.core.errors import StoreError
 from scratchtasks.store.scan import moved, read_large
@@ -58,6 +59,34 @@ def stale_services(
         if not memo.changed.isdisjoint(known.watched):
             stale.add(name)
     return few_of(memo, stale)
+
+
+class Edit(NamedTuple):
+    """*files* of the service *name* in *folder* were edited, and have these digests now."""
+
+    name: str
+    folder: str
+    files: Mapping[str, str]
+
+
+def edit_of(memo: Memo, name: str) -> Edit | None:
+    """What has changed for the service *name* of *memo*, if it is what Go files hold and nobody
+    else's affair; None otherwise."""
+    known, files = memo.services[name], dict[str, str]()
+    if not known.digest or not memo.changed or not memo.changed.issubset(known.watched):
+        return None
+    for number in memo.changed:
+        path, meanings = memo.paths[number], split(memo.meanings[number])
+        if [kind for kind, _, _ in meanings] != ["file"] or not path.endswith(".go"):
+            return None
+        try:
+            value, note = value_at("file", path)
+        except StoreError:
+            return None
+        if not value or not note:  # gone, or written just now
+            return None
+        files[path] = value
+    return Edit(name, known.folder, files)
 
 
 def few_of(memo: Memo, stale: set[str]) -> set[str] | None:

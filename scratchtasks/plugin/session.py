@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from scratchtasks.analysis import ActionGraph, analyze
 from scratchtasks.core.action import ActionResult
@@ -37,6 +37,9 @@ from .templates import Templates
 from .together import Together
 from .trials import Trials
 
+if TYPE_CHECKING:
+    from .headstart import Ahead
+
 
 class UsersTask(Protocol):
     """A task of doit's that is not ours."""
@@ -54,6 +57,7 @@ class Session:
 
     *sources* are the files that declare it, with the Digest that was read.  *others* are names
     of services that were left out.  *said* is what git says, as far as it was asked just now.
+    *ahead* is a compilation that was begun already.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Session:
         sources: Mapping[str, str] = MappingProxyType({}),
         others: Collection[str] = (),
         said: Mapping[str, str] = MappingProxyType({}),
+        ahead: "Ahead | None" = None,
     ) -> None:
         scratch = os.path.join(root, ".scratch")
         self.declared = declared
@@ -82,14 +87,15 @@ class Session:
             files=files,
             store=store,
             cache=ActionCache(os.path.join(scratch, "actions"), store),
-            processes=Processes(events.show),
+            processes=ahead.processes if ahead else Processes(events.show),
             pins=declared.pins,
             plain_http=declared.plain_http,
             debian=declared.debian,
             tell=events.on_span,
+            ahead=ahead.start if ahead else None,
         )
         self.engine = Engine(self.world, self.graph.actions, OPERATIONS, events)
-        self._lock = WorkspaceLock(os.path.join(scratch, "lock"))
+        self._lock = ahead.lock if ahead else WorkspaceLock(os.path.join(scratch, "lock"))
         self.events = events
         self.at_end: Callable[[Session], None] = lambda _: None
         """Called when the run is over and everything else is written."""
@@ -103,9 +109,8 @@ class Session:
         self.trials = Trials(self)
         self.pushes = Pushes(self)
         self.pinning = Pinning(self, env)
-        self._is_nested = False
+        self._is_nested = self._is_finished = False
         self._told = ""
-        self._is_finished = False
         self.exports = Exports(self, others)
         self._pid = os.getpid()
         self._started_in = os.getcwd()
@@ -253,17 +258,14 @@ class Session:
         Raises: ScratchError, Cancelled.
         """
         (image,) = task.actions
-        how: Literal["ran", "hit"] = "ran" if self.engine.verdict(image).result is None else "hit"
+        is_new = self.engine.verdict(image).result is None
         self.engine.build(image)
-        self.exports.export(task, how)
+        self.exports.export(task, "ran" if is_new else "hit")
 
     def names_for(self, kind: str) -> list[str]:
         """Names of the services that `load`, `smoke` or `push` (*kind*) is for."""
-        return [
-            name
-            for name, service in self.graph.services.items()
-            if kind == "load" or getattr(service, kind) is not None
-        ]
+        services = self.graph.services.items()
+        return [n for n, each in services if kind == "load" or getattr(each, kind) is not None]
 
     def tags_of(self, name: str) -> list[str]:
         """The tags that the service *name* is pushed with, templates filled in.
@@ -315,10 +317,8 @@ class Session:
 
     def task_of_target(self, path: str) -> str | None:
         """The name of the task that makes the file *path* (relative to the root), if any."""
-        for name, task in self.graph.tasks.items():
-            if path in self.targets(task):
-                return name
-        return None
+        tasks = self.graph.tasks.items()
+        return next((name for name, task in tasks if path in self.targets(task)), None)
 
     def targets(self, task: Task) -> list[str]:
         """What doit may look for, relative to the current folder: stamps, and an image's index."""

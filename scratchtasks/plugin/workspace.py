@@ -5,7 +5,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scratchtasks.declare import Declaration
 
     from .events import Events
+    from .headstart import Ahead
     from .memory import Memory
     from .session import Session
 
@@ -60,6 +61,8 @@ class Workspace:
         self._rules = _several("rules", rules, _is_rule, "what genrule(…) returns")
         self._session: Session | None = None
         self._sources: dict[str, str] = {}
+        self._ahead: Ahead | None = None
+        self._cancel: Callable[[], None] | None = None
         # An attribute of the object only: doit would call it on the imported class as well.
         self.create_doit_tasks = self._doit_tasks
         # Where doit's own loader is at work it finds our settings as those of dodo.py; one that
@@ -115,9 +118,25 @@ class Workspace:
 
     def watch_signals(self) -> None:
         """See to it that Ctrl-C and SIGTERM end compilers and keep what is finished."""
+        self._watch_signals(self.session().cancel)
+
+    def begin_ahead(self, images: Collection[str] = ()) -> None:
+        """Begin to compile what was edited of *images*, () for all, if `memory` can tell."""
+        edit = None if self._ahead or self._session else self.memory.edited(images)
+        if edit is not None:
+            from .headstart import begin_ahead
+
+            watch, show = self._watch_signals, self.events.show
+            self._ahead = begin_ahead(edit, self.root, os.environ, show, watch)
+        if self._ahead is not None:
+            atexit.register(self._ahead.close)
+
+    def _watch_signals(self, cancel: Callable[[], None]) -> None:
         from .signals import install
 
-        install(self.session().cancel, self.events)
+        if self._cancel is None:
+            install(lambda: self._cancel and self._cancel(), self.events)
+        self._cancel = cancel
 
     @cached_property
     def memory(self) -> "Memory":
@@ -147,7 +166,8 @@ class Workspace:
                 told["services"] = len(declared.services)
                 said = self.memory.git if others else _NONE
                 self._session = Session(
-                    self.root, declared, dict(os.environ), self.events, self._sources, others, said
+                    *(self.root, declared, dict(os.environ), self.events, self._sources),
+                    *(others, said, self._ahead),
                 )
                 self._session.after = self.after
             # After that, or the interpreter would look for garbage in all of it as it ends.
@@ -161,6 +181,9 @@ class Workspace:
             atexit.unregister(self._session.close)
             self._session.release()
             self._session = None
+        if self._ahead is not None:
+            self._ahead.start.drop()
+            self._ahead = None
 
     def declared(self, others: Mapping[str, str] = _NONE) -> "Declared":
         """Everything that the workspace's files and dodo.py declare, but for the services

@@ -16,7 +16,8 @@ from scratchtasks.core.action import Action, ActionResult
 from scratchtasks.core.label import Label
 from scratchtasks.core.platform import Platform
 from scratchtasks.execute.engine import Engine
-from scratchtasks.execute.golang import GoBuild, GoList
+from scratchtasks.execute.golang.build import GoBuild
+from scratchtasks.execute.golang.list import GoList
 from scratchtasks.execute.operation import Operation, World
 from scratchtasks.execute.process import Finished, Processes
 

@@ -285,7 +285,7 @@ def test_go_gets_the_users_sources_and_our_switches(tmp_path: Path, world_at: Wo
         "CC": "evil",
     }
     world = world_at(tmp_path / "ws", env)
-    given = go_env(world, Platform("linux", "arm", "v7"), "vendor", "off", "/ws/api")
+    given = go_env(world.env, Platform("linux", "arm", "v7"), "vendor", "off", "/ws/api")
     assert given == {
         "HOME": str(tmp_path),
         "PATH": "/bin",

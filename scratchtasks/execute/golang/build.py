@@ -1,24 +1,22 @@
 """GoBuild: one `go build` for all stale programs that share a module, platform and flags."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from scratchtasks.core.action import Input
 from scratchtasks.core.digest import Json, canonical_json
 from scratchtasks.core.errors import ActionFailed, ScratchError
-from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.parallel import map_all
 from scratchtasks.core.platform import Platform
 
 from ..operation import Done, Job, Outcome, World, empty_folder
-from .environment import fit_to_show, go_env
-from .index import WITHOUT, may_lie
+from ..process import Finished
+from .command import FLAGS, LDFLAGS, Call, Command, call_of, command_of, index_env
+from .environment import fit_to_show
 from .library import look_at_packages
 from .toolchain import find_go
-
-_FLAGS = ("-trimpath", "-buildvcs=false", "-pgo=auto")
-_LDFLAGS = ("-s", "-w")
 
 
 class GoBuild:
@@ -35,7 +33,7 @@ class GoBuild:
         go, platform = find_go(world), job.action.platform
         assert platform is not None
         look_at_packages(_facts(job)["standard"], go, platform.architecture, world)
-        return {"go": go.identity, "flags": [*_FLAGS, *_LDFLAGS]}
+        return {"go": go.identity, "flags": [*FLAGS, *LDFLAGS]}
 
     def inputs(self, job: Job, world: World) -> tuple[Input, ...]:
         """The local files of the program's closure."""
@@ -58,32 +56,9 @@ class GoBuild:
         return outcomes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    """What the go commands of a batch have in common."""
-
-    root: str
-    work: str
-    mod: str
-    platform: Platform
-    tags: str
-    ldflags: str
-
-
-def _call_of(job: Job) -> _Call:
-    facts, params, platform = _facts(job), job.action.params, job.action.platform
-    assert platform is not None
-    tags, ldflags = params["tags"], params["ldflags"]
-    assert isinstance(tags, Sequence)
-    assert isinstance(ldflags, Sequence)
-    return _Call(
-        root=facts["root"],
-        work=facts["work"],
-        mod=facts["mod"],
-        platform=platform,
-        tags=",".join(map(str, tags)),
-        ldflags=" ".join([*_LDFLAGS, *map(str, ldflags)]),
-    )
+def _call_of(job: Job) -> Call:
+    assert job.action.platform is not None
+    return call_of(_facts(job), job.action.params, job.action.platform)
 
 
 def _facts(job: Job) -> Mapping[str, Any]:
@@ -110,39 +85,44 @@ def _without_clashes(jobs: Sequence[Job]) -> list[list[Job]]:
 def _run_group(jobs: Sequence[Job], world: World) -> dict[str, Outcome]:
     call = _call_of(jobs[0])
     packages = {_facts(job)["exec_name"]: _facts(job)["package_arg"] for job in jobs}
-    sources = {path for job in jobs for _, path, _ in _facts(job)["inputs"]}
-    env = WITHOUT if may_lie(os.path.join(world.root, os.path.dirname(p)) for p in sources) else {}
+    given = index_env({path for job in jobs for _, path, _ in _facts(job)["inputs"]}, world.root)
+
+    def command(folder: str, *names: str) -> Command:
+        go = find_go(world).path
+        return command_of(call, names, folder, go=go, given=given, root=world.root, env=world.env)
+
+    ahead = world.ahead
+    if ahead is not None:
+        done = ahead.finish(command(ahead.folder, *packages.values()))
+        if done is not None:
+            world.processes.show(fit_to_show(_said(done, world), world))
+            return _ship_all(jobs, call.platform, ahead.folder, world)
     with empty_folder(world) as folder:
-        _build(call, packages, folder, env, world)
+        _build(packages, folder, partial(command, folder), world)
         return _ship_all(jobs, call.platform, folder, world)
 
 
 def _build(
-    call: _Call, packages: Mapping[str, str], folder: str, env: Mapping[str, str], world: World
+    packages: Mapping[str, str], folder: str, command: Callable[..., Command], world: World
 ) -> None:
     """Build *packages* (argument by file name) into *folder*; those that fail leave no file."""
-    messages = [_go_build(call, tuple(packages.values()), folder, env, world)]
+    messages = [_go_build(command(*packages.values()), world)]
     if len(packages) > 1 and not _built(packages, folder):
         # An error found while loading, not compiling, keeps Go from building the others.
-        alone = [_go_build(call, (package,), folder, env, world) for package in packages.values()]
+        alone = [_go_build(command(package), world) for package in packages.values()]
         if _built(packages, folder):
             messages = alone
     for message in dict.fromkeys(messages):
         world.processes.show(fit_to_show(message, world))
 
 
-def _go_build(
-    call: _Call, packages: Sequence[str], folder: str, given: Mapping[str, str], world: World
-) -> bytes:
-    """Run `go build`; returns what it said on stderr.  Raises: ActionFailed if it was killed."""
-    cwd = os.path.normpath(os.path.join(world.root, call.root))
-    work = call.work if call.work == "off" else os.path.join(world.root, call.work)
-    env = {**go_env(world, call.platform, call.mod, work, cwd), **given}
-    # In one file system Go moves a finished binary to its place, so that none is ever cut off.
-    env["GOTMPDIR"] = folder
-    flags = [*_FLAGS, f"-tags={call.tags}", f"-ldflags={call.ldflags}", f"-o={folder}/out/"]
-    argv = [find_go(world).path, "build", *flags, *packages]
-    done = world.processes.run(argv, cwd=cwd, env=env, show_stderr=False)
+def _go_build(command: Command, world: World) -> bytes:
+    """Run *command*; returns what it said on stderr.  Raises: ActionFailed if it was killed."""
+    argv, cwd, env = command
+    return _said(world.processes.run(argv, cwd=cwd, env=env, show_stderr=False), world)
+
+
+def _said(done: Finished, world: World) -> bytes:
     if done.code < 0:
         world.processes.show(fit_to_show(done.stderr, world))
         raise ActionFailed("go build", f"was ended by signal {-done.code}", "is memory short?")

@@ -5,11 +5,14 @@ that a flag in it cannot change a binary; proxies, private modules and caches ar
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from scratchtasks.core.platform import Platform
 
-from ..operation import World
 from ..process import without_passwords
+
+if TYPE_CHECKING:
+    from ..operation import World
 
 _RESPECTED = (
     "GOAUTH",
@@ -45,15 +48,17 @@ _FIXED = {
 }
 
 
-def go_env(world: World, platform: Platform, mod: str, work: str, cwd: str) -> dict[str, str]:
+def go_env(
+    env: Mapping[str, str], platform: Platform, mod: str, work: str, cwd: str
+) -> dict[str, str]:
     """The whole environment for a go command in folder *cwd* (absolute).
 
-    *mod* is `readonly` or `vendor`; *work* the absolute go.work, or `off`.
+    *env* is the user's; *mod* is `readonly` or `vendor`; *work* the absolute go.work, or `off`.
     """
-    saved = _saved_settings(world.env)
-    respected = {name: world.env.get(name) or saved.get(name, "") for name in _RESPECTED}
+    saved = _saved_settings(env)
+    respected = {name: env.get(name) or saved.get(name, "") for name in _RESPECTED}
     return {
-        **{name: value for name, value in world.env.items() if not _is_for_go(name)},
+        **{name: value for name, value in env.items() if not _is_for_go(name)},
         **{name: value for name, value in respected.items() if value},
         **_FIXED,
         "GOOS": platform.os,
@@ -66,7 +71,7 @@ def go_env(world: World, platform: Platform, mod: str, work: str, cwd: str) -> d
     }
 
 
-def fit_to_show(said: bytes, world: World) -> bytes:
+def fit_to_show(said: bytes, world: "World") -> bytes:
     """What a go command *said*, without the passwords of proxies: Go hides those of sound URLs."""
     saved = _saved_settings(world.env)
     return without_passwords(said, world.env.get("GOPROXY") or saved.get("GOPROXY", ""))

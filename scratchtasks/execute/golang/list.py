@@ -101,7 +101,7 @@ def _go_list(
     return world.processes.run(
         [find_go(world).path, "list", *flags, *sorted({place.argument for place in places})],
         cwd=place.cwd,
-        env={**go_env(world, platform, place.mod, place.work, place.cwd), **env},
+        env={**go_env(world.env, platform, place.mod, place.work, place.cwd), **env},
         show_stderr=False,
     )
 

@@ -30,7 +30,7 @@ def lacking(job: Job, packages: Iterable[str], place: Place, world: World) -> No
     done = world.processes.run(
         [find_go(world).path, "list", "-m", "-e", "-json=Path,Version,Replace,Error", "all"],
         cwd=place.cwd,
-        env=go_env(world, platform, place.mod, place.work, place.cwd),
+        env=go_env(world.env, platform, place.mod, place.work, place.cwd),
         show_stderr=False,
     )
     modules = {each["Path"]: each for each in values_in(done.stdout)}
