@@ -171,14 +171,13 @@ class Table:
             note = (
                 self._looked.get(number, self._known[number]) if number < len(self._known) else ()
             )
-            if note == ():
-                continue  # no answer depends on its note
-            if number in self._seen:
-                if self._notes[number] != note:
-                    return None
-            elif self._paths[number].partition("/")[0] not in OURS:
+            if note == () or self._paths[number].partition("/")[0] in OURS:
+                continue  # no answer depends on its note; and git tracks nothing there
+            if number not in self._seen:
                 self._notes[number], self._meanings[number] = note, ""
                 rest.add(number)
+            elif self._notes[number] != note:
+                return None
         return Tree(tree.own, sorted(rest))
 
     def _compact(

@@ -68,10 +68,10 @@ class Repository:
         self.keep(memo)
         return memo
 
-    def memo(self, before: Memo | None, said: str) -> Memo:
+    def memo(self, before: Memo | None, said: str, *more: Watch) -> Memo:
         """What a run that has looked at the service remembers after *before*."""
         table = Table(before, {"api"})
-        services = {"api": Known("", table.numbers_of([self.input()]), "sha256:0")}
+        services = {"api": Known("", table.numbers_of([self.input(), *more]), "sha256:0")}
         return table.memo("head", float("inf"), [], services, {DESCRIBE: said})
 
     def input(self) -> Watch:
@@ -391,6 +391,19 @@ def test_what_no_service_reads_any_more_is_still_gits(repository: Repository) ->
     assert not repository.is_asked()
     edited(repository, "ws/input")
     assert repository.is_asked()
+
+
+def test_what_a_run_writes_into_dist_is_nothing_to_git(repository: Repository) -> None:
+    def memo(before: Memo | None, text: str) -> Memo:
+        repository.write("ws/dist/x", text)
+        time.sleep(0.06)
+        value, note = value_at("file", f"{repository.root}/dist/x")
+        return repository.memo(before, repository.says(), ("dist/x", ("file", "", value), note))
+
+    before = memo(None, "{}")
+    repository.keep(before)
+    assert before.tree
+    assert memo(before, "another").tree == before.tree
 
 
 def tracks_dist(repository: Repository) -> None:
