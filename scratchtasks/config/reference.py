@@ -36,6 +36,7 @@ from .workspace import (
     WORKSPACE,
     WORKSPACE_CERTS,
     WORKSPACE_IMAGE,
+    WORKSPACE_PUSH,
     WORKSPACE_ZONEINFO,
 )
 
@@ -89,6 +90,7 @@ def reference_markdown() -> str:
         _table("`[refresh]`", REFRESH, "scratch.toml", "refresh"),
         _table("`[cache]`", CACHE, "scratch.toml", "cache"),
         _table("`[load]`", LOAD, "scratch.toml", "load"),
+        _table("`[push]`", WORKSPACE_PUSH, "scratch.toml", "push"),
         _table("`[certs]`", WORKSPACE_CERTS, "scratch.toml", "certs"),
         _table("`[zoneinfo]`", WORKSPACE_ZONEINFO, "scratch.toml", "zoneinfo"),
         _table("`[sources]`", SOURCES, "scratch.toml", "sources"),

@@ -75,7 +75,7 @@ LOAD = (
     Field(key="engine", check=ENGINE, default='"docker"', wrong="containerd",
           meaning="where images are loaded; SCRATCH_ENGINE in the environment goes before it"),
 )  # fmt: skip
-PUSH = (
+WORKSPACE_PUSH = (
     Field(key="plain_http", check=array(REGISTRY, is_set=True), default="[]",
           wrong=["https://registry.example.com"],
           meaning="registries without TLS; this machine's loopback needs no mention"),
@@ -100,8 +100,8 @@ WORKSPACE = (
           meaning="the local cache"),
     Field(key="load", check=record(LOAD, _as_written), wrong="docker", default="{}",
           meaning="how images are loaded"),
-    Field(key="push", check=record(PUSH, _as_written), wrong="registry.example.com", default="{}",
-          meaning="how images are pushed"),
+    Field(key="push", check=record(WORKSPACE_PUSH, _as_written), wrong="registry.example.com",
+          default="{}", meaning="how images are pushed"),
     Field(key="certs", check=record(WORKSPACE_CERTS, _as_written), wrong="machine", default="{}",
           meaning="where public roots are from, and which are required, in all services"),
     Field(key="zoneinfo", check=record(WORKSPACE_ZONEINFO, _as_written), wrong="machine",

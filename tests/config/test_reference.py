@@ -11,7 +11,7 @@ from scratchtasks.config.reference import example_error, reference_markdown
 from scratchtasks.config.refresh import REFRESH
 from scratchtasks.config.service import TABLES
 from scratchtasks.config.source import DEBIAN, FILES, IMAGE_FILES, ROOTS_IMAGE, SOURCES, ZONES_IMAGE
-from scratchtasks.config.workspace import CACHE, WORKSPACE
+from scratchtasks.config.workspace import CACHE, LOAD, WORKSPACE, WORKSPACE_PUSH
 
 EVERY_TABLE = (
     *TABLES.values(),
@@ -28,6 +28,8 @@ EVERY_TABLE = (
     WORKSPACE,
     REFRESH,
     CACHE,
+    LOAD,
+    WORKSPACE_PUSH,
     PIN,
     GENRULE,
 )
@@ -52,8 +54,11 @@ def test_every_rule_and_table_has_its_heading() -> None:
         assert not name or any(f"`[{name}]`" in heading for heading in headings)
     for rule in RULES:
         assert f'### `[binary]` with `rule = "{rule}"`' in headings
-    # Of scratch.toml too: the top level, [image], [certs] and [zoneinfo].
-    assert len(headings) == len(set(headings)) + 4
+    of_workspace = text.partition("## scratch.toml")[2].partition("## scratch.lock")[0]
+    for field in WORKSPACE:
+        assert f"### `[{field.key}]`\n" in of_workspace
+    # Of scratch.toml too: the top level, [image], [push], [certs] and [zoneinfo].
+    assert len(headings) == len(set(headings)) + 5
 
 
 def test_the_reference_is_the_same_each_time() -> None:
