@@ -177,7 +177,8 @@ def _check_ours(folder: str) -> list[str]:
     misplaced = _misplaced(folder)
     if misplaced is not None:
         path, what = misplaced
-        raise SinkError(path, f"wanted a folder of an OCI layout, got {what}", "move it elsewhere")
+        wanted = "OCI layouts" if len(path) < len(folder) else "an OCI layout"
+        raise SinkError(path, f"wanted a folder of {wanted}, got {what}", "move it elsewhere")
     names = _names_in(folder)
     # Temporary files alone are an export that was killed before it wrote `oci-layout`.
     if "oci-layout" in names or all(name.startswith(TEMP_PREFIX) for name in names):
@@ -197,6 +198,8 @@ def _misplaced(folder: str) -> tuple[str, str] | None:
             mode = os.lstat(path).st_mode
         except FileNotFoundError:
             break
+        except NotADirectoryError:  # of the others, the one before has told
+            return os.path.dirname(folder), "a file"
         except OSError as error:
             raise read_error(path, error) from error
         if not stat.S_ISDIR(mode):

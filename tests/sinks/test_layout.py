@@ -283,6 +283,18 @@ def test_folders_of_the_user_are_left_alone(bench: Bench, tmp_path: Path) -> Non
     assert bench.fault(made) == f"{bench.folder} is a file"
 
 
+def test_a_file_where_all_layouts_are_to_stand_is_named(bench: Bench) -> None:
+    made, dist = bench.image(b"one", AMD64), Path(os.path.dirname(bench.folder))
+    dist.write_text("the user's own\n")
+    assert bench.fault(made) == f"{dist} is a file"
+    with pytest.raises(SinkError) as error:
+        bench.export(made)
+    assert str(error.value) == (
+        f"{dist}: wanted a folder of OCI layouts, got a file\n    hint: move it elsewhere"
+    )
+    assert dist.read_text() == "the user's own\n"
+
+
 def test_an_image_that_does_not_hold_its_top_is_refused(bench: Bench) -> None:
     made, other = bench.image(b"one", AMD64), bench.image(b"two", AMD64)
     with pytest.raises(SinkError) as error:
