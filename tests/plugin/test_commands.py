@@ -167,3 +167,40 @@ def test_a_fault_in_a_call_of_ours_shows_no_traceback(root: Path) -> None:
         "ERROR: dodo.py: genrule('words'): cmd: wanted an array of strings, got the string \"cp\"\n"
         '    hint: write ["cp"]\n',
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("up", "api", "--prot", "1:2"),
+            "up: option --prot not recognized\n    hint: did you mean '--port'?",
+        ),
+        (
+            ("watch", "--adress=::1"),
+            "watch: option --adress not recognized\n    hint: did you mean '--address'?",
+        ),
+        (("resolve", "-f"), "resolve: option -f requires argument"),
+        (
+            ("cache", "--colect"),
+            "cache: option --colect not recognized\n    hint: did you mean '--collect'?",
+        ),
+        (
+            ("refresh", "--chek"),
+            "refresh: option --chek not recognized\n    hint: did you mean '--check'?",
+        ),
+        (("why", "-x"), "why: option -x not recognized\n    hint: see `doit help why`"),
+        (
+            ("schedule", "cron", "--nightly"),
+            "schedule: option --nightly not recognized\n    hint: see `doit help schedule`",
+        ),
+    ],
+)
+def test_an_option_that_a_command_has_not_is_one_line(
+    words: tuple[str, ...], told: str, root: Path
+) -> None:
+    assert doit(root, *words) == (3, "", f"ERROR: {told}\n")
+
+
+def test_options_may_follow_words(root: Path) -> None:
+    assert doit(root, "why", "api", "--offline")[0] == 0

@@ -11,6 +11,7 @@ from scratchtasks.core.size import human_size
 from scratchtasks.plugin.session import Session
 from scratchtasks.store.collect import collect, measure, size_of
 
+from .options import OptionsAnywhere
 from .why import session_of
 
 _COLLECT = {
@@ -29,7 +30,7 @@ _LIMIT = {
 }
 
 
-class Cache(DoitCmdBase):  # type: ignore[misc]
+class Cache(OptionsAnywhere, DoitCmdBase):  # type: ignore[misc]
     """Shows what `.scratch/` holds; with --collect, removes what nothing current needs."""
 
     name = "cache"

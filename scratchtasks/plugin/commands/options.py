@@ -1,19 +1,44 @@
-"""Options of commands: doit's parser stops at the first word that is none."""
+"""Options of our commands: doit's parser stops at the first word that is none, and shows its own
+objects to those who mistype one."""
 
 import getopt
 from typing import Any
 
+from doit.cmd_base import Command
+from doit.exceptions import InvalidCommand
 
-def options_first(words: list[str], parser: Any) -> list[str]:
-    """*words* with the options of doit's *parser* before all others; left alone if that fails.
+from scratchtasks.core.errors import did_you_mean
 
-    People add options to the end of what they have just typed.
+
+class OptionsAnywhere(Command):  # type: ignore[misc]
+    """A command whose options may follow other words; one that it has not is told in one line."""
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Parse *in_args*, and execute.  Raises: InvalidCommand."""
+        return int(super().parse_execute(options_first(in_args, self)))
+
+
+def options_first(words: list[str], command: Any) -> list[str]:
+    """*words* with the options of doit's *command* before all others: people add options to the
+    end of what they have just typed.
+
+    Raises: InvalidCommand for one that it has not, or that lacks its value.
     """
+    parser = command.cmdparser
     try:
         options, rest = getopt.gnu_getopt(words, parser.get_short(), parser.get_long())
-    except getopt.GetoptError:
-        return words  # doit says what is wrong
+    except getopt.GetoptError as error:
+        raise InvalidCommand(f"{command.name}: {error.msg}{_hint(error, command)}") from None
     return [*(each for pair in options for each in _as_typed(*pair, parser)), *rest]
+
+
+def _hint(error: getopt.GetoptError, command: Any) -> str:
+    if not error.msg.endswith("not recognized"):
+        return ""
+    known = [f"--{each.rstrip('=')}" for each in command.cmdparser.get_long()]
+    near = did_you_mean(f"--{error.opt}", known) if len(error.opt) > 1 else ""
+    is_near = near.startswith("did")
+    return f"\n    hint: {near if is_near else f'see `doit help {command.name}`'}"
 
 
 def _as_typed(option: str, value: str, parser: Any) -> list[str]:

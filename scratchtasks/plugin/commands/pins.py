@@ -8,6 +8,7 @@ from doit.exceptions import InvalidCommand
 
 from scratchtasks.core.errors import ScratchError
 
+from .options import OptionsAnywhere
 from .why import session_of
 
 _JSON = {
@@ -19,7 +20,7 @@ _JSON = {
 }
 
 
-class Pins(DoitCmdBase):  # type: ignore[misc]
+class Pins(OptionsAnywhere, DoitCmdBase):  # type: ignore[misc]
     """Reads what finished images say of themselves and asks upstream; changes nothing."""
 
     name = "pins"

@@ -13,6 +13,7 @@ from scratchtasks.plugin.output import write_output
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.proposal import Proposal
 
+from .options import OptionsAnywhere
 from .why import session_of
 
 
@@ -30,7 +31,7 @@ _OPTIONS = (
 )
 
 
-class Refresh(DoitCmdBase):  # type: ignore[misc]
+class Refresh(OptionsAnywhere, DoitCmdBase):  # type: ignore[misc]
     """Asks upstream under `[refresh]`'s policy and rewrites scratch.lock."""
 
     name = "refresh"

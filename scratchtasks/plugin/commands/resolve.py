@@ -14,7 +14,7 @@ from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.output import write_output
 from scratchtasks.plugin.session import Session
 
-from .options import options_first
+from .options import OptionsAnywhere
 from .why import session_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _STARTED_IN = {"name": "started_in", "type": str, "default": ""}
 """No option of the command line: `scratch` says where it was started, for paths are from there."""
 
 
-class Resolve(Run):  # type: ignore[misc]
+class Resolve(OptionsAnywhere, Run):  # type: ignore[misc]
     """Builds and pushes what the manifests name, then writes them with digests."""
 
     name = "resolve"
@@ -58,10 +58,6 @@ class Resolve(Run):  # type: ignore[misc]
         " is, and text that has it as a part is told on stderr."
     )
     cmd_options = (*Run.cmd_options, _MANIFESTS, _OUTPUT, _LOCAL, _STARTED_IN)
-
-    def parse_execute(self, in_args: list[str]) -> int:
-        """Options may follow paths."""
-        return int(super().parse_execute(options_first(in_args, self.cmdparser)))
 
     def get_options(self) -> list[CmdOption]:
         """doit's own -f names a dodo.py, and -o a file for its report; here they are kubectl's and

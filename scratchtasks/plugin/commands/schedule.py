@@ -3,15 +3,16 @@
 import os
 import sys
 
-from doit.cmd_base import Command
 from doit.exceptions import InvalidCommand
 
 from scratchtasks.core.errors import did_you_mean
 
+from .options import OptionsAnywhere
+
 _COMPILERS = ("go", "cargo", "zig", "cc")
 
 
-class Schedule(Command):  # type: ignore[misc]
+class Schedule(OptionsAnywhere):
     """Prints a commented, least-privilege job; writes and installs nothing."""
 
     name = "schedule"

@@ -83,7 +83,7 @@ class Up(Run):  # type: ignore[misc]
 
     def parse_execute(self, in_args: list[str]) -> int:
         """Options may follow names."""
-        self.words = options_first(in_args, self.cmdparser)
+        self.words = options_first(in_args, self)
         return int(super().parse_execute(self.words))
 
     def execute(self, params: Any, args: list[str]) -> int:

@@ -13,10 +13,12 @@ from scratchtasks.plugin.reporter import META
 from scratchtasks.plugin.session import Session
 from scratchtasks.plugin.tasks import AFTER, NOTES
 
+from .options import OptionsAnywhere
+
 _SHOWN = 3
 
 
-class Why(DoitCmdBase):  # type: ignore[misc]
+class Why(OptionsAnywhere, DoitCmdBase):  # type: ignore[misc]
     """Says for each task and all it needs whether it is up to date, and if not, why."""
 
     name = "why"
