@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
 from doit.cmd_base import DodoTaskLoader
-from doit.exceptions import InvalidDodoFile
+from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 from doit.loader import generate_tasks
 from doit.task import Task
 
@@ -86,15 +86,14 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         """
         self.dodo = _dodo_path(opt_values)
         read_anew()
+        self._options = opt_values
         try:
-            super().setup(opt_values)
-        except ScratchError as error:
-            raise InvalidDodoFile(str(error)) from None
+            with self._faults_told():
+                super().setup(opt_values)
         except KeyboardInterrupt:  # whatever dodo.py imports may take a while
             from .signals import interrupted
 
             raise SystemExit(interrupted()) from None
-        self._options = opt_values
         outfile = opt_values.get("outfile", "")
         if outfile is None:  # doit's default, of before we could open it
             opt_values["outfile"] = sys.stdout
@@ -106,6 +105,23 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             raise InvalidDodoFile(f"dodo.py: wanted one Workspace, got {len(found)}: {names}")
         for name in found:
             self.workspace = self.namespace.pop(name)
+
+    @contextmanager
+    def _faults_told(self) -> Iterator[None]:
+        """Raises: InvalidDodoFile for what dodo.py raises: doit shows a traceback, most of which
+        is its own.  Its own errors, and with --pdb all others, are left to it."""
+        try:
+            yield
+        except ScratchError as error:
+            raise InvalidDodoFile(str(error)) from None
+        except (InvalidDodoFile, InvalidCommand, InvalidTask):
+            raise
+        except Exception as error:
+            if self._options.get("pdb"):
+                raise
+            from .dodo_fault import fault_of
+
+            raise InvalidDodoFile(fault_of(error, self.dodo)) from None
 
     def load_doit_config(self) -> dict[str, Any]:
         """DOIT_CONFIG of dodo.py over our defaults, which give way to the user's own files too.
@@ -153,7 +169,8 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             from .streams import Unread
 
             cmd.outstream = Unread(cmd.outstream)
-        tasks: list[Task] = super().load_tasks(cmd, pos_args)
+        with self._faults_told():
+            tasks: list[Task] = super().load_tasks(cmd, pos_args)
         if self.workspace is None:
             if hasattr(cmd, "choose"):  # else doit would run all tasks
                 raise InvalidDodoFile(f"{cmd.name}: wanted a Workspace in dodo.py, got none")

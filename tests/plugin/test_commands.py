@@ -204,3 +204,35 @@ def test_an_option_that_a_command_has_not_is_one_line(
 
 def test_options_may_follow_words(root: Path) -> None:
     assert doit(root, "why", "api", "--offline")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            "from scratchtasks import Workspac",
+            "    from scratchtasks import Workspac\n"
+            "ImportError: cannot import name 'Workspac' from 'scratchtasks'",
+        ),
+        (
+            "Workspace(service=['x/*'])",
+            "TypeError: Workspace.__init__() got an unexpected keyword argument 'service'\n",
+        ),
+        ("x = (", "    x = (\n        ^\nSyntaxError: '(' was never closed\n"),
+        ("import gone", "    import gone\nModuleNotFoundError: No module named 'gone'\n"),
+        ("import other", '/other.py", line 1, in <module>\n    1 / 0\n'),
+        ("def task_x():\n    1 / 0", "in task_x\n    1 / 0\n"),
+    ],
+)
+@pytest.mark.parametrize("command", [[], ["list"], ["why", "api"]])
+def test_a_fault_in_dodo_shows_its_lines_and_none_of_doit(
+    line: str, told: str, command: list[str], root: Path
+) -> None:
+    (root / "other.py").write_text("1 / 0\n")
+    dodo = root / "dodo.py"
+    dodo.write_text(f"{dodo.read_text()}{line}\n")
+    code, out, err = doit(root, *command)
+    assert (code, out) == (3, "")
+    assert err.startswith(f'ERROR: dodo.py ends with an error\n  File "{dodo}", line ')
+    assert told in err
+    assert not any(word in err for word in ("Traceback", "doit/", "importlib", "sources.py"))
