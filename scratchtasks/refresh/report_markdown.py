@@ -42,7 +42,7 @@ def markdown_report(proposal: Proposal, outcome: str) -> str:
 
 
 def _lines(proposal: Proposal, outcome: str, most: int) -> Iterator[str]:
-    yield f"## Nightly refresh: {headline(proposal)}"
+    yield f"## Nightly refresh: {headline(proposal, outcome)}"
     if proposal.alarms:
         yield f"\n### {alarms_heading(outcome).capitalize()}\n"
         yield from (f"- **{_plain(a.where)}**: {_plain(a.what)}" for a in proposal.alarms[:most])

@@ -41,7 +41,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _lines(proposal: Proposal, outcome: str) -> Iterator[str]:
-    yield headline(proposal)
+    yield headline(proposal, outcome)
     moves = [(m.new.name, move_text(m), m.new.date or "-", m.why) for m in proposal.moves]
     yield from (f"  ~ {line}" for line in table(moves))
     yield from (f"  = {note}" for note in proposal.notes)

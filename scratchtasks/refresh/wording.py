@@ -77,14 +77,16 @@ def move_text(move: Move) -> str:
     return f"{move.old.version} → {move.new.version}"
 
 
-def headline(proposal: Proposal) -> str:
-    """The first line of every report."""
+def headline(proposal: Proposal, outcome: str) -> str:
+    """The first line of every report; *outcome* is a word of json_report's."""
     moved = sum(move.is_moved for move in proposal.moves)
     if not proposal.is_news:
         return "nothing new: every pin is where its policy wants it"
     if not moved:
         return "scratch.lock is new" if proposal.is_new_lock else "scratch.lock is completed"
-    return f"{moved} pin{'s' if moved > 1 else ''} to move"
+    return (
+        f"{moved} pin{'s' if moved > 1 else ''} {'moved' if outcome == 'refreshed' else 'to move'}"
+    )
 
 
 def alarms_heading(outcome: str) -> str:

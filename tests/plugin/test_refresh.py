@@ -154,7 +154,7 @@ def test_a_registry_fails_and_the_lock_is_as_it_was(shop: Yard) -> None:
     path.write_text(good)
     ran = shop.run("refresh", "--push", "--markdown")  # the next night makes it good
     assert ran.code == 10
-    assert ran.out.startswith("## Nightly refresh: 1 pin to move\n")
+    assert ran.out.startswith("## Nightly refresh: 1 pin moved\n")
     assert shop.in_registry("zoned") == shop.site.images()["zoned"]
 
 

@@ -177,6 +177,14 @@ def test_headlines(proposal: Proposal, line: str) -> None:
     assert markdown_report(proposal, "refused").splitlines()[0] == f"## Nightly refresh: {line}"
 
 
+@pytest.mark.parametrize(("outcome", "line"), [("proposed", "to move"), ("refreshed", "moved")])
+def test_the_headline_says_whether_pins_move(outcome: str, line: str) -> None:
+    proposal = Proposal(moves=(Move(OLD, NEW), Move(NEW, OLD)))
+    assert text_report(proposal, outcome, is_colored=False).splitlines()[0] == f"2 pins {line}"
+    heading = markdown_report(proposal, outcome).splitlines()[0]
+    assert heading == f"## Nightly refresh: 2 pins {line}"
+
+
 def test_pins_after_moves() -> None:
     other = Pin(name="tzdata", version="1", sha256="e" * 64, size=1)
     assert pins_after({"certifi": OLD, "tzdata": other}, (Move(OLD, NEW),)) == {

@@ -66,7 +66,7 @@ def refresh(
         return proposal, "proposed"
     text = lock.with_pins(pins_after(lock.pins or {}, proposal.moves))
     if wishes.build or wishes.push:
-        on_trial(proposal, "refreshed")
+        on_trial(proposal, "proposed")  # they may still fail, and the lock stays
         try_out(session, text, proposal.affected, push=wishes.push, dodo=dodo)
     lock.check()
     on_ready(proposal, "refreshed")
