@@ -301,7 +301,12 @@ def test_an_extra_that_expires_is_noticed_without_being_touched(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: None, "corp.pem: cannot be read: no such file or directory"),
+        (
+            lambda path: None,
+            "corp.pem: cannot be read: no such file or directory\n"
+            "    hint: [certs] names it: from the service's folder,"
+            " or as //folder:file from the root",
+        ),
         (os.mkdir, "corp.pem: wanted a PEM file, got a folder or a device"),
         (os.mkfifo, "corp.pem: wanted a PEM file, got a folder or a device"),
         (lambda path: Path(path).write_bytes(b"#" * (5 << 20)),

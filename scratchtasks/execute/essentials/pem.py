@@ -14,6 +14,8 @@ _LABEL = "CERTIFICATE"
 _MAX_PEM = 4 << 20
 """Bytes; some twenty times what bundles have."""
 
+_MISSING = "[certs] names it: from the service's folder, or as //folder:file from the root"
+
 
 def parse_pem(data: bytes, where: str) -> list[bytes]:
     """The DER of every `CERTIFICATE` block of *data*, in order, at least one.
@@ -69,7 +71,8 @@ def read_pem(path: str, root: str) -> bytes:
             os.close(fd)
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
-        raise StageError(path, f"cannot be read: {reason}") from None
+        hint = _MISSING if isinstance(error, FileNotFoundError) else ""
+        raise StageError(path, f"cannot be read: {reason}", hint) from None
     if len(data) > _MAX_PEM:
         raise StageError(path, f"wanted at most {_MAX_PEM} bytes of PEM")
     return data
