@@ -66,6 +66,8 @@ def _tasks() -> Iterator[str]:
     yield "another.\n"
     yield "Every task answers to its label too: `doit //services/api:image`.  `push` takes"
     yield "`--dry-run` (print the plan; send nothing, try nothing out) and `--json`.\n"
+    yield 'A task of yours may have `result_dep("image:api")` in its `uptodate`, and run when that'
+    yield 'image is another; `getargs` knows its key: `{"key": ("image:api", "scratchtasks")}`.\n'
     yield "What is pushed together is one transaction: blobs, then manifests by digest, then tags,"
     yield "those that move before those that are new.  When it fails, moved tags are put back to"
     yield "what they meant just before, new ones are taken away again, and the message says what"
