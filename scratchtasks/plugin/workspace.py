@@ -166,8 +166,14 @@ class Workspace:
                 told["services"] = len(declared.services)
                 said = self.memory.git if others else _NONE
                 self._session = Session(
-                    *(self.root, declared, dict(os.environ), self.events, self._sources),
-                    *(others, said, self._ahead),
+                    self.root,
+                    declared,
+                    dict(os.environ),
+                    self.events,
+                    self._sources,
+                    others,
+                    said,
+                    self._ahead,
                 )
                 self._session.after = self.after
             # After that, or the interpreter would look for garbage in all of it as it ends.
