@@ -35,10 +35,7 @@ def is_nothing_to_do(root: str) -> bool:
         return False
     try:
         memory = workspace.memory
-        if not memory.ask():
-            return False
-        if memory.stale():
-            workspace.begin_ahead()
+        if not memory.ask(on_edit=workspace.begin_ahead) or memory.stale():
             return False
     except ScratchError:
         return False

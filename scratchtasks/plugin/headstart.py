@@ -28,9 +28,13 @@ class _Waits(Exception):
 
 
 class Ahead:
-    """A compilation that runs already, by *processes*; *lock* is the workspace's, and held."""
+    """The compilation *start* for *edit*, run by *processes* already; the workspace's *lock* is
+    held."""
 
-    def __init__(self, start: HeadStart, processes: Processes, lock: WorkspaceLock) -> None:
+    def __init__(
+        self, edit: "Edit", start: HeadStart, processes: Processes, lock: WorkspaceLock
+    ) -> None:
+        self.edit = edit
         self.start = start
         self.processes = processes
         self.lock = lock
@@ -85,7 +89,7 @@ def begin_ahead(
     except BaseException:
         remove_tree(folder)
         raise
-    return Ahead(start, processes, lock)
+    return Ahead(edit, start, processes, lock)
 
 
 def _refuse(_: int) -> None:

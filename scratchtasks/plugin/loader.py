@@ -29,6 +29,9 @@ from .switches import OPTIONS, take_profile, take_switches
 from .workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .recall import Edit
     from .session import Session
 
 _FORGETTING = frozenset({"clean", "forget", "ignore", "reset-dep", "cache"})
@@ -225,19 +228,26 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         atexit.register(trace.write)  # `up` and `resolve` go on when tasks have ended
 
     def _ask(self, memory: Memory, images: Sequence[str]) -> bool:
-        """What *memory* answers, told as a span if somebody listens."""
+        """What *memory* answers, told as a span if somebody listens.  What it says was edited is
+        compiled from then on."""
         assert self.workspace is not None
-        tell = self.workspace.events.on_span
+        tell, begin = self.workspace.events.on_span, self._begins()
         if tell is None:
-            return memory.ask(images)
+            return memory.ask(images, begin)
         from scratchtasks.core.span import span
 
         with span(tell, "scan", "workspace") as told:
-            is_known = memory.ask(images)
+            is_known = memory.ask(images, begin)
             told["verdict"] = "known" if is_known else "unknown"
             if is_known:
                 told |= {"paths": memory.watched, "stale": len(memory.stale())}
             return is_known
+
+    def _begins(self) -> "Callable[[Edit | None], None] | None":
+        """What begins to compile ahead of the analysis, unless this run is to do it otherwise."""
+        assert self.workspace is not None
+        is_plain = not self._switches and not self._options.get("num_process")
+        return self.workspace.begin_ahead if is_plain else None
 
     def _all(self, cmd: Any, pos_args: list[str], tasks: list[Task]) -> list[Task]:
         assert self.workspace is not None
@@ -263,8 +273,6 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         stale = memory.stale(images)
         count = len(images) or memory.count
         if stale:
-            if not self._switches and not self._options.get("num_process"):
-                workspace.begin_ahead(images)
             others = memory.rest(stale)
             self.session = workspace.session(others)
             if self.session.graph.services.keys() != stale:  # one got another name
@@ -334,7 +342,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
         """
         assert self.workspace is not None
         has_asked = makes_images and self._ask(memory, names)
-        others = memory.rest(names) if has_asked else memory.beside(names)
+        others = memory.rest(names) if has_asked else memory.beside(names, self._begins())
         if others is None:
             return False
         self.session = self.workspace.session(others)

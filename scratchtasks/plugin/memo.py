@@ -22,7 +22,7 @@ from scratchtasks.store.atomic import discard, remove, storage_error, write_atom
 from scratchtasks.store.notes import Notes, notes_from
 from scratchtasks.store.signature import Content, Meaning, Note
 
-_FORMAT = 5
+_FORMAT = 6
 _KEPT = 4
 """Memos that are kept: a few terminals, each with an environment of its own."""
 
@@ -61,13 +61,24 @@ class Tree(NamedTuple):
     rest: Sequence[int] = ()
 
 
+class Near(NamedTuple):
+    """The service that was edited last, and the numbers of all paths that it depends on: where the
+    next edit is likely to be."""
+
+    name: str = ""
+    watched: Sequence[int] = ()
+
+
+_NOWHERE = Near()
+
+
 class Memo:
     """*paths* (relative to the root where they lie inside) with the Note of each.
 
     *head* is what must be equal for it to count at all.  *count* is the number of services,
     *unknown* of those among them of which nothing is known; *expires* a time in seconds; *latest*
     the newest stamp in all notes, in ns; *git* what git said, by its arguments; *tree* what that
-    depends on, None where nobody has looked for it yet.
+    depends on, None where nobody has looked for it yet; *near* is worth the first look.
 
     What only a run with something to do reads: *meanings* are the inputs behind each path, as
     `joined` has them, one without any counts by its note alone; *common* are the numbers of paths
@@ -85,6 +96,7 @@ class Memo:
         latest: int,
         git: dict[str, str],
         tree: Tree | None = None,
+        near: Near = _NOWHERE,
         meanings: "Meanings | None" = None,
         common: Sequence[int] = (),
         services: dict[str, Known] | None = None,
@@ -98,6 +110,7 @@ class Memo:
         self.latest = latest
         self.git = git
         self.tree = tree
+        self.near = near
         self.meanings = Meanings() if meanings is None else meanings
         self.common = common
         self.services = {} if services is None else services
@@ -197,15 +210,19 @@ def read_memo(folder: str, environment: str, head: str) -> Memo | None:
     value = read_marshalled(f"{folder}/{environment}")
     if value is None or value[1] != head:
         return None
-    token, _, paths, notes, tree, *rest = value
+    token, _, paths, notes, tree, (name, watched), *rest = value
     memo = Memo(head, paths.split("\0"), notes_from(notes), *rest)
     memo.tree = None if tree is None else Tree(*(array("I", numbers) for numbers in tree))
+    memo.near = Near(name, array("I", watched))
     memo.token = token
     return memo
 
 
 def read_meanings(memo: Memo, folder: str, environment: str) -> bool:
-    """Fill in what *memo*, read from there, was read without; False if that is gone."""
+    """Fill in what *memo*, read from there, was read without, unless that is done; False if it is
+    gone."""
+    if memo.meanings:
+        return True
     value = read_marshalled(f"{folder}/{environment}.more")
     if value is None or value[0] != memo.token:
         return False
@@ -228,7 +245,8 @@ def write_memo(memo: Memo, folder: str, environment: str) -> None:
     }
     more = (token, memo.meanings.blocks(), array("I", memo.common).tobytes(), services)
     tree = memo.tree and tuple(array("I", numbers).tobytes() for numbers in memo.tree)
-    hot = (token, memo.head, "\0".join(memo.paths), memo.notes.tobytes(), tree,
+    near = (memo.near.name, array("I", memo.near.watched).tobytes())
+    hot = (token, memo.head, "\0".join(memo.paths), memo.notes.tobytes(), tree, near,
            memo.count, memo.unknown, memo.expires, memo.latest, memo.git)  # fmt: skip
     write_marshalled(f"{folder}/{environment}.more", more)
     write_marshalled(f"{folder}/{environment}", hot)

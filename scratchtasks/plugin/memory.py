@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import chdir, suppress
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from .memo import (
     read_memo,
     write_memo,
 )
-from .recall import Edit, edit_of, few_of, stale_services
+from .recall import Edit, edit_in, edit_near, edit_of, few_of, stale_services
 
 if TYPE_CHECKING:
     from scratchtasks.store.signature import Content
@@ -51,9 +51,17 @@ class Memory:
         self.contents: Mapping[str, Content] = {}
         """What `ask` has read of large files that had moved."""
 
-    def ask(self, only: Collection[str] = ()) -> bool:
+    def ask(
+        self,
+        only: Collection[str] = (),
+        on_edit: Callable[[Edit | None], None] | None = None,
+    ) -> bool:
         """Look at what the services *only*, () for all, depend on; False when everything has to
-        be analysed.  What is known already is not looked at again."""
+        be analysed.  What is known already is not looked at again.
+
+        *on_edit* is told if nothing was edited but Go sources of one of them: of the service that
+        was edited last before all else is looked at, and at the end of the truth.
+        """
         question = frozenset(only)
         if self._memo is not None and question == self._asked:
             return True
@@ -61,12 +69,18 @@ class Memory:
         memo = read_memo(self._folder, self._environment, self._head)
         if memo is None or _is_at_work(os.path.join(self._root, ".scratch", "lock")):
             return False
-        self._stale = self._look(memo, only)
-        self.contents = memo.contents
-        if self._stale is None:
-            return False
-        self._memo = memo
-        return True
+        with chdir(self._root):  # where it is, nearly always
+            if on_edit is not None and (not only or memo.near.name in only):
+                edit = edit_near(memo, self._folder, self._environment)
+                if edit is not None:
+                    on_edit(edit)
+            self._stale = self._look(memo, only)
+            self.contents = memo.contents
+            if self._stale is not None:
+                self._memo = memo
+            if on_edit is not None:
+                on_edit(self._edited(only))
+        return self._memo is not None
 
     @property
     def watched(self) -> int:
@@ -94,31 +108,30 @@ class Memory:
         assert self._stale is not None
         return self._stale.intersection(names) if names else self._stale
 
-    def edited(self, names: Collection[str] = ()) -> Edit | None:
-        """What was edited of the services *names*, () for all, if it is no more than Go sources
-        of one of them."""
-        stale = self.stale(names)
-        if self._memo is None or self._git_says_more or len(stale) != 1:
-            return None
-        with chdir(self._root):
-            return edit_of(self._memo, *stale)
-
     def rest(self, names: Collection[str]) -> dict[str, str]:
         """The other services, beside *names*, with their folders."""
         memo = self._memo
         assert memo is not None
         return {n: known.folder for n, known in memo.services.items() if n not in names}
 
-    def beside(self, names: Collection[str]) -> dict[str, str] | None:
+    def beside(
+        self, names: Collection[str], on_edit: Callable[[Edit | None], None] | None = None
+    ) -> dict[str, str] | None:
         """The other services, beside *names*, with their folders; None unless all are known.
 
-        For a run that is about *names* only: what any of them depends on is not looked at.
+        For a run that is about *names* only: what any of them depends on is not looked at, but to
+        call *on_edit* if one was edited.
         """
         memo = read_memo(self._folder, self._environment, self._head)
         if memo is None or not read_meanings(memo, self._folder, self._environment):
             return None
         if not memo.services.keys() >= set(names):
             return None
+        if on_edit is not None:
+            with chdir(self._root):
+                edit = edit_in(memo, names)
+            if edit is not None:
+                on_edit(edit)
         return {n: known.folder for n, known in memo.services.items() if n not in names}
 
     def freshen(self) -> None:
@@ -129,7 +142,7 @@ class Memory:
         memo = self._memo
         if memo is None or (memo.token and not self._is_unsettled(memo)):
             return
-        if memo.meanings or read_meanings(memo, self._folder, self._environment):
+        if read_meanings(memo, self._folder, self._environment):
             for name in self._stale or ():  # nobody has looked at those
                 memo.services[name] = Known(memo.services[name].folder)
             memo.unknown = len(self._stale or ())
@@ -183,22 +196,21 @@ class Memory:
     def _look(self, memo: Memo, only: Collection[str]) -> set[str] | None:
         """The services of *memo* that have to be looked at; None when that is all of them.
 
-        *memo* gets what git says now.
+        *memo* gets what git says now.  The current folder is the workspace's root.
         """
         where = (memo, self._folder, self._environment)
-        with chdir(self._root):  # where it is, nearly always
-            if not memo.git:
-                return stale_services(*where, only)
-            from .git_again import Asking
+        if not memo.git:
+            return stale_services(*where, only)
+        from .git_again import Asking
 
-            with Asking(memo.git, self._root, self._env) as git:
-                stale = stale_services(*where, only, git.begin)
-                said = None if stale is None else git.changed()
+        with Asking(memo.git, self._root, self._env) as git:
+            stale = stale_services(*where, only, git.begin)
+            said = None if stale is None else git.changed()
         if stale is None or said is None:
             return None
         if said:
             self._git_says_more = True
-            if not (memo.meanings or read_meanings(*where)):
+            if not read_meanings(*where):
                 return None
             memo.git, memo.token = {**memo.git, **said}, ""
             stale |= {
@@ -207,6 +219,14 @@ class Memory:
                 if not said.keys().isdisjoint(known.git)
             }
         return few_of(memo, stale)
+
+    def _edited(self, only: Collection[str]) -> Edit | None:
+        """What was edited of the services *only*, () for all, if it is no more than Go sources of
+        one of them."""
+        if self._memo is None or self._git_says_more:
+            return None
+        stale = self.stale(only)
+        return edit_of(self._memo, *stale) if len(stale) == 1 else None
 
     def _settle(self, memo: Memo) -> None:
         """Find out what git's answers in *memo* depend on, so that it need not be asked again."""

@@ -5,7 +5,7 @@ Light to import, for a run with nothing to do needs no more than this.
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from scratchtasks.core.errors import StoreError
@@ -69,6 +69,31 @@ class Edit(NamedTuple):
     files: Mapping[str, str]
 
 
+def edit_near(memo: Memo, folder: str, environment: str) -> Edit | None:
+    """The edit of the service that was edited last, if there is one; see `edit_in`.
+
+    *folder* and *environment* are where *memo* was read from.
+    """
+    if not _moved_of(memo, memo.near.watched) or not read_meanings(memo, folder, environment):
+        return None
+    return edit_in(memo, [memo.near.name])
+
+
+def edit_in(memo: Memo, names: Iterable[str]) -> Edit | None:
+    """As `edit_of`, of that one of the services *names* which was edited, from a look at what these
+    depend on and at nothing else: it need not be the whole truth."""
+    found = {
+        name: moved for name in names if (moved := _moved_of(memo, memo.services[name].watched))
+    }
+    if len(found) != 1:
+        return None
+    (name,) = found
+    if memo.services[name].git:
+        return None  # what git says is not known yet
+    memo.changed = set(found[name])
+    return edit_of(memo, name)
+
+
 def edit_of(memo: Memo, name: str) -> Edit | None:
     """What has changed for the service *name* of *memo*, if it is what Go files hold and nobody
     else's affair; None otherwise."""
@@ -94,6 +119,12 @@ def few_of(memo: Memo, stale: set[str]) -> set[str] | None:
     return stale if len(stale) <= len(memo.services) * _MOST else None
 
 
+def _moved_of(memo: Memo, looked: Sequence[int]) -> list[int]:
+    """The numbers of the paths that have moved, of those numbered *looked*."""
+    found = moved([memo.paths[number] for number in looked], memo.notes.picked(looked))
+    return [looked[number] for number in found]
+
+
 def _moved(memo: Memo, only: Collection[str], ask_git: Callable[[], None]) -> list[int]:
     """The numbers of the paths that have moved, of those that the services *only*, () for all,
     and git's answer depend on."""
@@ -103,9 +134,7 @@ def _moved(memo: Memo, only: Collection[str], ask_git: Callable[[], None]) -> li
         ask_git()  # beside the scan
         if not only:
             return moved(memo.paths, memo.notes)
-        looked = sorted(wanted)
-        found = moved([memo.paths[n] for n in looked], memo.notes.picked(looked))
-        return [looked[number] for number in found]
+        return _moved_of(memo, sorted(wanted))
     numbers = moved(memo.paths, memo.notes)
     clock = time.time_ns()
     # Where there was no note, nothing of git's depended on it.

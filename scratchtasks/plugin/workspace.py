@@ -5,7 +5,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .events import Events
     from .headstart import Ahead
     from .memory import Memory
+    from .recall import Edit
     from .session import Session
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -120,16 +121,18 @@ class Workspace:
         """See to it that Ctrl-C and SIGTERM end compilers and keep what is finished."""
         self._watch_signals(self.session().cancel)
 
-    def begin_ahead(self, images: Collection[str] = ()) -> None:
-        """Begin to compile what was edited of *images*, () for all, if `memory` can tell."""
-        edit = None if self._ahead or self._session else self.memory.edited(images)
-        if edit is not None:
+    def begin_ahead(self, edit: "Edit | None") -> None:
+        """Begin to compile what *edit* asks for; what was begun for any other is in vain."""
+        if self._ahead is not None:
+            if self._ahead.edit != edit:
+                self._ahead.start.drop()
+        elif edit is not None and self._session is None:
             from .headstart import begin_ahead
 
             watch, show = self._watch_signals, self.events.show
             self._ahead = begin_ahead(edit, self.root, os.environ, show, watch)
-        if self._ahead is not None:
-            atexit.register(self._ahead.close)
+            if self._ahead is not None:
+                atexit.register(self._ahead.close)
 
     def _watch_signals(self, cancel: Callable[[], None]) -> None:
         from .signals import install
