@@ -49,14 +49,15 @@ class HeadStart:
         self._root = root
         self._reads = reads
         self._pid = os.getpid()
-        self._is_agreed = False
+        self._is_dropped = self._is_agreed = False
         argv, cwd, env = command
         self._begun: Begun | None = begin(argv, cwd=cwd, env=env)
 
     def agree(self, keys: Sequence[ActionKey]) -> bool:
         """Whether it was begun for the one action that *keys* are of, and all that this reads rests
         since; else it is as good as gone."""
-        self._is_agreed = self._begun is not None and keys == [self._key] and self._rests()
+        is_there = self._begun is not None and not self._is_dropped
+        self._is_agreed = is_there and keys == [self._key] and self._rests()
         if not self._is_agreed:
             self.drop()
         return self._is_agreed
@@ -77,7 +78,7 @@ class HeadStart:
 
     def drop(self) -> None:
         """Have it ended, and its result never used; returns at once."""
-        self._is_agreed = False
+        self._is_dropped, self._is_agreed = True, False
         if self._begun is not None and os.getpid() == self._pid:
             self._begun.stop()
 

@@ -28,13 +28,9 @@ class _Waits(Exception):
 
 
 class Ahead:
-    """The compilation *start* for *edit*, run by *processes* already; the workspace's *lock* is
-    held."""
+    """A compilation that runs already, by *processes*; *lock* is the workspace's, and held."""
 
-    def __init__(
-        self, edit: "Edit", start: HeadStart, processes: Processes, lock: WorkspaceLock
-    ) -> None:
-        self.edit = edit
+    def __init__(self, start: HeadStart, processes: Processes, lock: WorkspaceLock) -> None:
         self.start = start
         self.processes = processes
         self.lock = lock
@@ -89,7 +85,7 @@ def begin_ahead(
     except BaseException:
         remove_tree(folder)
         raise
-    return Ahead(edit, start, processes, lock)
+    return Ahead(start, processes, lock)
 
 
 def _refuse(_: int) -> None:

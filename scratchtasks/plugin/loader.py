@@ -243,7 +243,7 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
                 told |= {"paths": memory.watched, "stale": len(memory.stale())}
             return is_known
 
-    def _begins(self) -> "Callable[[Edit | None], None] | None":
+    def _begins(self) -> "Callable[[Edit], None] | None":
         """What begins to compile ahead of the analysis, unless this run is to do it otherwise."""
         assert self.workspace is not None
         is_plain = not self._switches and not self._options.get("num_process")

@@ -61,11 +61,12 @@ def run(arguments: Sequence[str]) -> int:
         if arguments[:1] != ["resolve"]:  # all its words are paths, and there it knows best
             arguments = [from_root(argument, folder, root) for argument in arguments]
         arguments = _with_trace(arguments, folder)
-        if not arguments:
-            from .glance import is_nothing_to_do
+        from .glance import is_nothing_to_do, look_ahead
 
-            if is_nothing_to_do(root):
-                return 0
+        if arguments:
+            look_ahead(root, arguments)
+        elif is_nothing_to_do(root):
+            return 0
         return _doit(root, list(arguments), folder)
     except KeyboardInterrupt:  # before the run has its own handler
         from .signals import interrupted

@@ -54,13 +54,13 @@ class Memory:
     def ask(
         self,
         only: Collection[str] = (),
-        on_edit: Callable[[Edit | None], None] | None = None,
+        on_edit: Callable[[Edit], None] | None = None,
     ) -> bool:
         """Look at what the services *only*, () for all, depend on; False when everything has to
         be analysed.  What is known already is not looked at again.
 
-        *on_edit* is told if nothing was edited but Go sources of one of them: of the service that
-        was edited last before all else is looked at, and at the end of the truth.
+        *on_edit* is told if nothing was edited but Go sources of one of them: at the end, and at
+        the beginning if, as far as can be told then, that one was edited last time too.
         """
         question = frozenset(only)
         if self._memo is not None and question == self._asked:
@@ -71,16 +71,15 @@ class Memory:
             return False
         with chdir(self._root):  # where it is, nearly always
             if on_edit is not None and (not only or memo.near.name in only):
-                edit = edit_near(memo, self._folder, self._environment)
-                if edit is not None:
-                    on_edit(edit)
+                _tell(on_edit, edit_near(memo, self._folder, self._environment))
             self._stale = self._look(memo, only)
             self.contents = memo.contents
-            if self._stale is not None:
-                self._memo = memo
+            if self._stale is None:
+                return False
+            self._memo = memo
             if on_edit is not None:
-                on_edit(self._edited(only))
-        return self._memo is not None
+                _tell(on_edit, self._edited(only))
+        return True
 
     @property
     def watched(self) -> int:
@@ -115,7 +114,7 @@ class Memory:
         return {n: known.folder for n, known in memo.services.items() if n not in names}
 
     def beside(
-        self, names: Collection[str], on_edit: Callable[[Edit | None], None] | None = None
+        self, names: Collection[str], on_edit: Callable[[Edit], None] | None = None
     ) -> dict[str, str] | None:
         """The other services, beside *names*, with their folders; None unless all are known.
 
@@ -129,9 +128,7 @@ class Memory:
             return None
         if on_edit is not None:
             with chdir(self._root):
-                edit = edit_in(memo, names)
-            if edit is not None:
-                on_edit(edit)
+                _tell(on_edit, edit_in(memo, names))
         return {n: known.folder for n, known in memo.services.items() if n not in names}
 
     def freshen(self) -> None:
@@ -223,10 +220,10 @@ class Memory:
     def _edited(self, only: Collection[str]) -> Edit | None:
         """What was edited of the services *only*, () for all, if it is no more than Go sources of
         one of them."""
-        if self._memo is None or self._git_says_more:
+        stale, memo = self.stale(only), self._memo
+        if memo is None or self._git_says_more or len(stale) != 1:
             return None
-        stale = self.stale(only)
-        return edit_of(self._memo, *stale) if len(stale) == 1 else None
+        return edit_of(memo, *stale)
 
     def _settle(self, memo: Memo) -> None:
         """Find out what git's answers in *memo* depend on, so that it need not be asked again."""
@@ -238,6 +235,11 @@ class Memory:
     @staticmethod
     def _is_unsettled(memo: Memo) -> bool:
         return bool(memo.git) and memo.tree is None
+
+
+def _tell(on_edit: Callable[[Edit], None], edit: Edit | None) -> None:
+    if edit is not None:
+        on_edit(edit)
 
 
 def _is_at_work(lock: str) -> bool:

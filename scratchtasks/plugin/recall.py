@@ -12,7 +12,7 @@ from scratchtasks.core.errors import StoreError
 from scratchtasks.store.scan import moved, read_large
 from scratchtasks.store.signature import Content, Note, stat_note, value_at
 
-from .memo import Memo, read_meanings, split
+from .memo import OURS, Memo, read_meanings, split
 
 _MOST = 0.5
 """The share of services from which on it costs less to look at everything."""
@@ -90,7 +90,8 @@ def edit_in(memo: Memo, names: Iterable[str]) -> Edit | None:
     (name,) = found
     if memo.services[name].git:
         return None  # what git says is not known yet
-    memo.changed = set(found[name])
+    changed = (n for n in found[name] if memo.paths[n].partition("/")[0] not in OURS)
+    memo.changed = {n for n in changed if not _means_the_same(memo, n)}
     return edit_of(memo, name)
 
 

@@ -121,18 +121,16 @@ class Workspace:
         """See to it that Ctrl-C and SIGTERM end compilers and keep what is finished."""
         self._watch_signals(self.session().cancel)
 
-    def begin_ahead(self, edit: "Edit | None") -> None:
-        """Begin to compile what *edit* asks for; what was begun for any other is in vain."""
-        if self._ahead is not None:
-            if self._ahead.edit != edit:
-                self._ahead.start.drop()
-        elif edit is not None and self._session is None:
-            from .headstart import begin_ahead
+    def begin_ahead(self, edit: "Edit") -> None:
+        """Begin to compile what *edit* asks for, if nothing was begun yet."""
+        if self._ahead is not None or self._session is not None:
+            return
+        from .headstart import begin_ahead
 
-            watch, show = self._watch_signals, self.events.show
-            self._ahead = begin_ahead(edit, self.root, os.environ, show, watch)
-            if self._ahead is not None:
-                atexit.register(self._ahead.close)
+        watch, show = self._watch_signals, self.events.show
+        self._ahead = begin_ahead(edit, self.root, os.environ, show, watch)
+        if self._ahead is not None:
+            atexit.register(self._ahead.close)
 
     def _watch_signals(self, cancel: Callable[[], None]) -> None:
         from .signals import install

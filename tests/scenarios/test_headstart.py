@@ -170,11 +170,112 @@ NOT_ALONE: dict[str, dict[str, str]] = {
 def test_anything_else_waits_for_the_analysis(
     site: Site, tmp_path: Path, files: dict[str, str]
 ) -> None:
+    (site.root / "services/old/main.go").write_text(lone_go("last"))
+    assert run(site).code == 0  # that one was edited last: nobody looks at others first
+    settle(site)
     site.write(files)
     ran = run(site)
     assert ran.code == 0, str(ran)
     assert went(ran).count(LATE) <= 1  # they are built together
     assert EARLY not in went(ran)
+    assert is_right(site, tmp_path)
+
+
+SCANNED = "scan"
+TELL_OF_THE_SCAN = """
+import scratchtasks.plugin.memory as memory
+look = memory.stale_services
+def scan(*given):
+    sys.stderr.write("went: scan\\n")
+    return look(*given)
+memory.stale_services = scan
+"""
+
+
+@pytest.fixture
+def near(site: Site) -> Site:
+    """The same, after an edit of api."""
+    site.write({API: FILES[API].replace("none", f"near{time.time_ns()}")})
+    assert run(site).code == 0
+    settle(site)
+    return site
+
+
+@pytest.mark.parametrize("how", ["in place", "by a new file in its place"])
+@pytest.mark.parametrize("words", [("doit",), ("doit", "image:api"), ("scratch",)], ids=" ".join)
+def test_what_was_edited_last_is_looked_at_first(
+    near: Site, tmp_path: Path, words: tuple[str, ...], how: str
+) -> None:
+    path = near.root / API
+    text = path.read_text().replace("near", "".join((*words, how)).replace(" ", ""))
+    if how == "in place":
+        path.write_text(text)
+    else:
+        (tmp_path / "new").write_text(text)
+        os.replace(tmp_path / "new", path)
+    ran = run(near, *words, before=TELL_OF_THE_SCAN)
+    assert (ran.code, went(ran)) == (0, [EARLY, SCANNED]), str(ran)
+    assert is_right(near, tmp_path)
+
+
+MORE: dict[str, dict[str, str]] = {
+    "another program": {"services/web/main.go": lone_go("both")},
+    "a file of another image": {"services/web/static/index.html": "<p>both</p>\n"},
+}
+
+
+@pytest.mark.parametrize("files", MORE.values(), ids=MORE)
+def test_where_more_was_edited_the_images_are_right(
+    near: Site, tmp_path: Path, files: dict[str, str]
+) -> None:
+    near.write({API: FILES[API].replace("none", f"more{time.time_ns()}"), **files})
+    ran = run(near)
+    assert (ran.code, went(ran)[0]) == (0, EARLY), str(ran)
+    assert is_right(near, tmp_path)
+
+
+def test_an_edit_that_is_undone_at_once_is_none(near: Site) -> None:
+    text, path = (near.root / API).read_text(), near.root / API
+    (near.root / API).write_text(text.replace("near", "away"))
+    undo = f"{TELL_OF_THE_SCAN}\ndef scan(*given):\n    open({str(path)!r}, 'w').write({text!r})\n"
+    undo += "    return look(*given)\nmemory.stale_services = scan\n"
+    ran = run(near, before=undo)
+    assert (ran.code, went(ran)) == (0, [EARLY]), str(ran)
+    assert "4 images up to date" in ran.out
+
+
+TELL_OF_DOIT = """
+class Doit:
+    def find_spec(self, name, *_):
+        if name == "doit":
+            sys.stderr.write("went: doit\\n")
+sys.meta_path.insert(0, Doit())
+"""
+
+
+@pytest.mark.parametrize("words", [("image:api",), ("load:api",), ("up", "api"), ("binary:api",)])
+def test_scratch_begins_before_it_imports_doit(
+    site: Site, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    env = {"DOCKER_HOST": f"unix://{tmp_path}/socket"}
+    run(site, **env)
+    site.write({API: FILES[API].replace("none", f"word{time.time_ns()}")})
+    ran = run(site, "scratch", *words, before=TELL_OF_DOIT, **env)
+    assert went(ran) == [EARLY, "doit"], str(ran)
+    assert "GoCompile" in ran.out
+    assert run(site).code == 0
+    assert is_right(site, tmp_path)
+
+
+@pytest.mark.parametrize("words", [("load:api",), ("up", "api"), ("rootfs:api", "load:web")])
+def test_who_loads_does_not_wait_either(site: Site, tmp_path: Path, words: tuple[str, ...]) -> None:
+    env = {"DOCKER_HOST": f"unix://{tmp_path}/socket"}
+    run(site, **env)
+    site.write({API: FILES[API].replace("none", f"load{time.time_ns()}")})
+    ran = run(site, "doit", *words, **env)
+    assert (went(ran)) == [EARLY], str(ran)
+    assert "GoCompile" in ran.out
+    assert run(site).code == 0
     assert is_right(site, tmp_path)
 
 

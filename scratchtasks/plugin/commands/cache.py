@@ -11,8 +11,8 @@ from scratchtasks.core.size import human_size
 from scratchtasks.plugin.session import Session
 from scratchtasks.store.collect import collect, measure, size_of
 
+from .analyzed import session_of
 from .options import OptionsAnywhere
-from .why import session_of
 
 _COLLECT = {
     "name": "collect",

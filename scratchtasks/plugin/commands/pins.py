@@ -8,8 +8,8 @@ from doit.exceptions import InvalidCommand
 
 from scratchtasks.core.errors import ScratchError
 
+from .analyzed import session_of
 from .options import OptionsAnywhere
-from .why import session_of
 
 _JSON = {
     "name": "json",

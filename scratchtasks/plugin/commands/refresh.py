@@ -13,8 +13,8 @@ from scratchtasks.plugin.output import write_output
 from scratchtasks.plugin.session import Session
 from scratchtasks.refresh.proposal import Proposal
 
+from .analyzed import session_of
 from .options import OptionsAnywhere
-from .why import session_of
 
 
 def _flag(name: str, help_text: str) -> dict[str, object]:

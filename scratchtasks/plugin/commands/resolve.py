@@ -14,8 +14,8 @@ from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.output import write_output
 from scratchtasks.plugin.session import Session
 
+from .analyzed import session_of
 from .options import OptionsAnywhere
-from .why import session_of
 
 if TYPE_CHECKING:
     from scratchtasks.manifests.references import Reference

@@ -11,13 +11,12 @@ from scratchtasks.core.errors import ConfigError, ScratchError, SinkError, Store
 from scratchtasks.core.span import span
 from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.running import parse_choices, wanted
-from scratchtasks.plugin.session import Session
-from scratchtasks.plugin.watched import write_inputs
 
+from .analyzed import session_of
 from .options import options_first
-from .why import session_of
 
 if TYPE_CHECKING:
+    from scratchtasks.plugin.session import Session
     from scratchtasks.sinks.docker.containers import Up as Done
 
 PORTS = {
@@ -130,6 +129,8 @@ class Up(Run):  # type: ignore[misc]
             if self.loader.session is not None:  # whatever has ended it
                 self.loader.session.loads.remove_displaced()
             if self._inputs and self._names and not self._is_down:
+                from scratchtasks.plugin.watched import write_inputs
+
                 write_inputs(
                     self._inputs, session_of(self.loader), self._names, has_failed=has_failed
                 )
@@ -140,7 +141,7 @@ class Up(Run):  # type: ignore[misc]
             return []
         return [f"load:{word.rpartition(':')[2]}" for word in self._args]
 
-    def choose(self, session: Session) -> list[str]:
+    def choose(self, session: "Session") -> list[str]:
         """The tasks that load what is to run.  Raises: GraphError, ConfigError."""
         if self._is_down:
             self._names = [service_of(word, session, known=None) for word in self._args]
@@ -152,7 +153,7 @@ class Up(Run):  # type: ignore[misc]
         self._choices.check([session.graph.services[name] for name in self._names])
         return [f"load:{name}" for name in self._names]
 
-    def _bring_up(self, session: Session) -> bool:
+    def _bring_up(self, session: "Session") -> bool:
         """Whether all that was loaded is up; errors are told.  Raises: SinkError (no engine)."""
         from scratchtasks.sinks.docker.containers import PREFIX, bring_up
 
@@ -181,7 +182,7 @@ class Up(Run):  # type: ignore[misc]
             sys.stdout.write(f"    logs: docker logs -f {logs}; end: doit up --down {end}\n")
         return up == names
 
-    def _take_down(self, session: Session, *, with_volumes: bool) -> None:
+    def _take_down(self, session: "Session", *, with_volumes: bool) -> None:
         from scratchtasks.sinks.docker.containers import services_up, take_down
 
         client = session.loads.engine.client
@@ -200,7 +201,7 @@ def variables() -> dict[str, str]:
     return dict(doit_cmd._CMDLINE_VARS or {})
 
 
-def service_of(word: str, session: Session, known: tuple[str, ...] | None) -> str:
+def service_of(word: str, session: "Session", known: tuple[str, ...] | None) -> str:
     """The service that *word* (a name, a task or a label) means; one of *known*, if given.
 
     Raises: GraphError with the nearest.

@@ -1,18 +1,17 @@
 """`doit why NAME…`: what would run for a task and why, in plain words; runs nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from doit.cmd_base import DoitCmdBase
 from doit.exceptions import InvalidCommand
 
 from scratchtasks.core.errors import GraphError, ScratchError, count_of, did_you_mean
 from scratchtasks.core.task import Task
-from scratchtasks.plugin.loader import ScratchLoader
 from scratchtasks.plugin.reporter import META
 from scratchtasks.plugin.session import Session
 from scratchtasks.plugin.tasks import AFTER, NOTES
 
+from .analyzed import session_of
 from .options import OptionsAnywhere
 
 _SHOWN = 3
@@ -55,16 +54,6 @@ class Why(OptionsAnywhere, DoitCmdBase):  # type: ignore[misc]
             self._tell(session, dep, told)
         reason = session.why_stale(task)
         self.outstream.write(f"{task.label}: {reason or 'up to date'}\n")
-
-
-def session_of(loader: Any) -> Session:
-    """The session behind *loader*.  Raises: InvalidCommand when doit uses another loader."""
-    session = loader.session if isinstance(loader, ScratchLoader) else None
-    if session is None:
-        raise InvalidCommand(
-            'this command needs a Workspace in dodo.py and [tool.doit] loader = "scratch"'
-        )
-    return session
 
 
 def _overview(session: Session) -> Iterator[str]:
