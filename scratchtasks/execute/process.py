@@ -117,8 +117,9 @@ class Processes:
             # Else two threads would share the interpreter until it is started.
             child.is_started.wait()
         except BaseException as raised:
+            self._children.discard(child)
             child.give_up(raised)
-        return Begun(child, self._chores)
+        return Begun(child, self._chores, self._children.discard)
 
     def show(self, message: bytes) -> None:
         """Print *message*, what a program said on stderr, as it is; nothing when empty."""
@@ -149,22 +150,31 @@ class Processes:
 class Begun:
     """A program that `Processes.begin` has started."""
 
-    def __init__(self, child: _Child, chores: deque[Callable[[], object]]) -> None:
+    def __init__(
+        self,
+        child: _Child,
+        chores: deque[Callable[[], object]],
+        leave: Callable[[_Child], None],
+    ) -> None:
         self._child = child
         self._chores = chores
+        self._leave = leave
 
     def end(self) -> Finished:
         """Wait for its end, doing chores.  Raises: as `Processes.run`."""
-        self._child.wait(self._chores)
+        self.wait(self._chores)
         return self._child.finished()
 
     def stop(self) -> None:
         """Have it ended soon; returns at once."""
         self._child.stopping = True
 
-    def wait(self) -> None:
-        """Return once nothing of it runs any more."""
-        self._child.wait(deque())
+    def wait(self, chores: deque[Callable[[], object]] | None = None) -> None:
+        """Return once nothing of it runs any more, with *chores* done meanwhile."""
+        try:
+            self._child.wait(deque() if chores is None else chores)
+        finally:
+            self._leave(self._child)
 
 
 def without_passwords(said: bytes, urls: str = "") -> bytes:

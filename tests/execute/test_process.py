@@ -222,6 +222,15 @@ def _ended_by(parent: "subprocess.Popen[bytes]", sent: signal.Signals) -> bytes:
     raise AssertionError("it does not end")
 
 
+def test_what_was_begun_is_kept_in_mind_until_it_ended(processes: Processes) -> None:
+    ended, left = (processes.begin(["true"], cwd="/", env=ENV) for _ in range(2))
+    assert len(processes._children) == 2
+    assert ended.end().code == 0
+    left.stop()
+    left.wait()
+    assert not processes._children
+
+
 def test_chores_are_done_while_a_program_runs(processes: Processes, tmp_path: Path) -> None:
     done: list[str] = []
 

