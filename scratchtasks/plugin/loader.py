@@ -75,6 +75,12 @@ class ScratchLoader(DodoTaskLoader):  # type: ignore[misc]
             if told := fault(sys.argv[2:]):
                 sys.stderr.write(f"ERROR: {told}\n")
                 sys.exit(3)
+        if any(word.startswith("-") for word in sys.argv[1:]):
+            from .mistyped import fault_of, is_doit
+
+            if is_doit(sys.argv) and (told := fault_of(sys.argv[1:], self)):
+                sys.stderr.write(f"ERROR: {told}\n")
+                sys.exit(3)
         self.workspace: Workspace | None = None
         self.session: Session | None = None
         self.dodo = ""

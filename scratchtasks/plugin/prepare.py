@@ -12,10 +12,12 @@ from scratchtasks.execute.plan import Plan
 
 from .ahead import chores
 from .fresh import fresh_images
+from .mistyped import check_options
 from .order import actions_of, load_together, not_ignored, push_together, reached
 from .session import Session
+from .switches import PUSH_OPTIONS
 from .tasks import task_dicts
-from .words import empty_groups, empty_patterns, resolve_words
+from .words import empty_groups, empty_patterns, resolve_words, takes_tasks
 
 _FEW = 4
 """Chains that one makes one by one with `-n`: in the end, cores wait for the last task."""
@@ -58,6 +60,8 @@ def _prepare_run(
     """Get ready to run; returns what is best made together."""
     session.lock()
     _take_options(session, pos_args)
+    if takes_tasks(cmd):
+        check_options(cmd, pos_args, users_tasks)
     patterns = empty_patterns(cmd, pos_args, session, users_tasks)
     for note in (*empty_groups(pos_args, session), *patterns):
         sys.stderr.write(f"scratchtasks: {note}\n")
@@ -100,7 +104,7 @@ def _prepare_run(
 
 def _take_options(session: Session, pos_args: list[str]) -> None:
     """Take the options of `push` off the command line, where doit would look for tasks."""
-    for word, option in (("--dry-run", "is_dry"), ("--json", "as_json")):
+    for word, option in PUSH_OPTIONS.items():
         if word in pos_args and any(each.partition(":")[0] == "push" for each in pos_args):
             pos_args.remove(word)
             setattr(session.pushes, option, True)

@@ -36,6 +36,9 @@ OPTIONS = (
 )
 """What doit knows of, ahead of a command's name and behind it."""
 
+PUSH_OPTIONS = {"--dry-run": "is_dry", "--json": "as_json"}
+"""What `push` takes, behind task names, and the attribute of Pushes that it sets."""
+
 LOCK = "scratch.lock"
 
 TRIED_LOCK = "SCRATCHTASKS_LOCK"

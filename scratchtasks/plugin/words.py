@@ -9,6 +9,7 @@ from doit.task import Task
 
 from scratchtasks.core.errors import ConfigError, GraphError, did_you_mean
 
+from .mistyped import check_options
 from .tasks import AFTER, GROUPS
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def resolve_words(
         if word.startswith("//"):
             pos_args[number] = session.task_of_label(word)
     if takes_tasks(cmd):
+        if not getattr(cmd, "execute_tasks", False):  # else some are taken off them first
+            check_options(cmd, pos_args, users_tasks)
         known = {f"image:{name}" for name in fresh}
         words = [word for word in pos_args if word not in known]
         check_words(words, session, users_tasks, cmd.loader.cmd_names if cmd.name == "run" else ())
@@ -91,16 +94,24 @@ def empty_groups(words: Sequence[str], session: "Session | LateSession") -> Iter
 def empty_patterns(
     cmd: Any, words: Sequence[str], session: "Session | LateSession", users_tasks: Sequence[Task]
 ) -> Iterator[str]:
-    """What to tell the user about wildcards among *words* of *cmd* that no task's name matches:
-    doit runs nothing for them, and says nothing."""
+    """What to tell the user about wildcards among *words* of *cmd* that no task's name matches,
+    for no service that they mean has such a table.
+
+    Raises: GraphError for one that means nothing: doit would run nothing for it, say nothing, and
+    end as if all was well.
+    """
     if not takes_tasks(cmd) or any(
         task.loader or task.params or task.pos_arg for task in users_tasks
     ):
         return  # tasks that doit makes later, or what may be meant for one
     names = [*_names_of_ours(session), *(task.name for task in users_tasks)]
     for word in words:
-        if "*" in word and not fnmatch.filter(names, word):
-            yield f"{word}: no task has such a name"
+        if "*" not in word or fnmatch.filter(names, word):
+            continue
+        kind, _, pattern = word.partition(":")
+        if kind not in AFTER or not fnmatch.filter(session.graph.services, pattern):
+            raise GraphError(word, "no task has such a name", "`doit list --all` shows all")
+        yield f"{word}: no service of that name has a [{kind}] table"
 
 
 def _check_after(names: Iterable[str], users_tasks: Sequence[Task]) -> None:

@@ -296,7 +296,7 @@ def test_commands_with_words_of_another_kind(root: Path) -> None:
 
 def test_a_group_or_wildcard_that_no_service_is_in(root: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "doit", "push", "smoke", "fetch", "image:worker-*"],
+        [sys.executable, "-m", "doit", "push", "smoke", "fetch", "smoke:a*"],
         cwd=root,
         capture_output=True,
         text=True,
@@ -306,5 +306,16 @@ def test_a_group_or_wildcard_that_no_service_is_in(root: Path) -> None:
         "scratchtasks: smoke: no service has a [smoke] table\n"
         "scratchtasks: push: no service has a [push] table\n"
         "scratchtasks: fetch: no service takes anything from another image or from Debian\n"
-        "scratchtasks: image:worker-*: no task has such a name\n"
+        "scratchtasks: smoke:a*: no service of that name has a [smoke] table\n"
+    )
+
+
+@pytest.mark.parametrize("word", ["image:worker-*", "smoke:worker-*", "wor*"])
+def test_a_wildcard_that_means_nothing(root: Path, word: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "doit", "image", word], cwd=root, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        f"ERROR: {word}: no task has such a name\n    hint: `doit list --all` shows all\n"
     )

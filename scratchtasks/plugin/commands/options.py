@@ -7,7 +7,7 @@ from typing import Any
 from doit.cmd_base import Command
 from doit.exceptions import InvalidCommand
 
-from scratchtasks.core.errors import did_you_mean
+from scratchtasks.plugin.mistyped import fault_text
 
 
 class OptionsAnywhere(Command):  # type: ignore[misc]
@@ -28,17 +28,8 @@ def options_first(words: list[str], command: Any) -> list[str]:
     try:
         options, rest = getopt.gnu_getopt(words, parser.get_short(), parser.get_long())
     except getopt.GetoptError as error:
-        raise InvalidCommand(f"{command.name}: {error.msg}{_hint(error, command)}") from None
+        raise InvalidCommand(fault_text(error, command.name, parser)) from None
     return [*(each for pair in options for each in _as_typed(*pair, parser)), *rest]
-
-
-def _hint(error: getopt.GetoptError, command: Any) -> str:
-    if not error.msg.endswith("not recognized"):
-        return ""
-    known = [f"--{each.rstrip('=')}" for each in command.cmdparser.get_long()]
-    near = did_you_mean(f"--{error.opt}", known) if len(error.opt) > 1 else ""
-    is_near = near.startswith("did")
-    return f"\n    hint: {near if is_near else f'see `doit help {command.name}`'}"
 
 
 def _as_typed(option: str, value: str, parser: Any) -> list[str]:
