@@ -13,7 +13,8 @@ from .shop import write
 
 USERS = """
 def task_greet():
-    return {"actions": ["echo %(name)s > greeted"], "params": [{"name": "name", "short": "n", "default": ""}]}
+    name = {"name": "name", "short": "n", "default": ""}
+    return {"actions": ["echo %(name)s > greeted"], "params": [name]}
 """
 
 

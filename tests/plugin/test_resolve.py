@@ -123,6 +123,10 @@ def test_paths_are_from_where_it_was_typed(two: Yard) -> None:
             ("-f", "tool.yaml"),
             "tool.yaml:1:8: image 'tool' has no [push]\n    hint: set its push.repository\n",
         ),
+        (
+            ("-f", "odd.yaml", "-f", "pod.yaml"),
+            "odd.yaml:3:1: not YAML: did not find expected key\n",
+        ),
         (("-f", "k8s", "-f", "none.yaml"), "none.yaml: no such file or folder\n"),
         ((), "resolve: wanted -f PATH\n"),
     ],
@@ -135,6 +139,7 @@ def test_what_is_refused_before_anything_is_built(
         {
             "pod.yaml": "image: scratch://api\nimage: scratch://apj\nimage: scratch://nobody\n",
             "tool.yaml": "image: scratch://tool\n",
+            "odd.yaml": "a:\n  image: scratch://api\n- b\n",
         }
     )
     ran = two.run("resolve", *args)

@@ -91,9 +91,11 @@ class Resolve(OptionsAnywhere, Run):  # type: ignore[misc]
     def choose(self, session: Session) -> list[str]:
         """The tasks that make what the manifests name.
 
-        Raises: ConfigErrors for what cannot be read, and for all unknown names at once.
+        Raises: ConfigErrors for what cannot be read, for what is no YAML, and for all unknown
+        names at once.
         """
         from scratchtasks.manifests.references import Reference, check_names, survey
+        from scratchtasks.manifests.syntax import check_syntax
         from scratchtasks.plugin.manifest_files import outputs, read_manifests
 
         stdin = sys.stdin.buffer if sys.stdin else None
@@ -102,6 +104,8 @@ class Resolve(OptionsAnywhere, Run):  # type: ignore[misc]
             self._placed = outputs(self._manifests, self._output)
         seen = [each for file in self._manifests for each in survey(file.text, file.origin)]
         found = [each for each in seen if isinstance(each, Reference)]
+        named = {each.place.origin for each in found}
+        check_syntax({file.origin: file.text for file in self._manifests if file.origin in named})
         check_names(found, session.graph.services)
         if not self._local:
             _check_places(found, session)
