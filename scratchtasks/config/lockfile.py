@@ -26,6 +26,7 @@ from .spot import Spot, quoted
 FORMAT = 1
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _CONFLICT = re.compile(r"^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
+_RESTORE = "restore it from git, or delete it: `doit refresh` writes it anew"
 HEADER = """\
 # Every fetched input, held to exact bytes.  Written by scratchtasks: commit it, do not edit it.
 version = 1
@@ -71,7 +72,7 @@ def parse_lockfile(text: str, origin: str = "scratch.lock") -> Mapping[str, Pin]
         what = "holds the marks of a merge conflict"
         hint = "settle them table by table: either side of one is whole"
         raise ConfigErrors((ConfigError(origin, what, hint),))
-    tables = parse_toml(text, origin)
+    tables = parse_toml(text, origin, _RESTORE)
     spot = Spot(origin)
     version = tables.get("version")
     if isinstance(version, int) and version > FORMAT:

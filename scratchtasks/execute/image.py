@@ -16,6 +16,12 @@ from scratchtasks.oci.image import index_bytes, manifest_bytes, timestamp
 from .layers import pack
 from .operation import Done, Job, Outcome, World, each_alone
 
+_SMALLER = {
+    "zoneinfo": '[zoneinfo] zones = ["UTC", …] takes those alone that are named',
+    "files": "image.files says what is in it",
+}
+"""How the largest layer gets smaller, by its kind."""
+
 
 class ImageOperation:
     """op `image`: facts hold, for each of param `platforms`, its manifest, config and layers.
@@ -72,9 +78,11 @@ def _check_size(layers: Sequence[Layer], job: Job) -> None:
     size = sum(layer.blob.size for layer in layers)
     if limit and size > limit:
         parts = ", ".join(f"{layer.kind} {layer.blob.size:,}" for layer in layers)
+        largest = max(layers, key=lambda layer: layer.blob.size).kind
         raise StageError(
             str(job.action.label),
             f"image.max_size: wanted at most {limit:,} bytes, got {size:,} ({parts})",
+            _SMALLER.get(largest, "raise it, if the image is meant to be so large"),
         )
 
 

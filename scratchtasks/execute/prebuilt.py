@@ -14,6 +14,11 @@ _MACHINE_HINT = (
     "image.platforms says what the image is for; `{architecture}` in the path stands for each"
 )
 
+_PATH_HINT = (
+    "binary.path is relative to the service's folder; what makes it runs first as a task of yours"
+    " in Workspace(after=[…])"
+)
+
 
 class Prebuilt:
     """Checks a file and stores it.
@@ -61,6 +66,7 @@ def _file_of(job: Job, world: World) -> str:
     path = str(params["path"])
     absolute = os.path.join(world.root, path)
     if not os.path.isfile(absolute):
-        what = "is not a file" if os.path.exists(absolute) else "does not exist"
-        raise StageError(label, f"the prebuilt binary {path} {what}")
+        is_there = os.path.exists(absolute)
+        what = f"the prebuilt binary {path} {'is not a file' if is_there else 'does not exist'}"
+        raise StageError(label, what, "" if is_there else _PATH_HINT)
     return absolute

@@ -17,6 +17,7 @@ _HINTS = {
     errno.EACCES: _OTHERS,
     errno.EPERM: _OTHERS,
 }
+_IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ENOENT})
 _NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENXIO})
 """Nothing there, a file where a folder should be, a socket."""
 
@@ -183,7 +184,17 @@ def storage_error(path: str, error: OSError) -> StoreError:
             "free some space; `doit cache --collect` shrinks .scratch to its limit",
         )
     hint = _HINTS.get(error.errno or 0, "")
+    if error.errno in _IN_THE_WAY and (blocker := _no_folder(path)):
+        hint = f"{blocker} is no folder"
     return StoreError(path, f"cannot be written: {_reason(error)}", hint)
+
+
+def _no_folder(path: str) -> str:
+    """The uppermost of *path* and the folders above it that is there and no folder, or ""."""
+    above = os.path.dirname(path)
+    if above != path and (found := _no_folder(above)):
+        return found
+    return path if os.path.lexists(path) and not os.path.isdir(path) else ""
 
 
 def read_error(path: str, error: OSError) -> StoreError:

@@ -139,7 +139,8 @@ def test_all_malformed_pins_are_told_at_once() -> None:
         (
             "version = 1\n[pins.certifi",
             "scratch.lock: line 2, column 14: not TOML: expected ']' at the end of a table "
-            "declaration",
+            "declaration\n"
+            "    hint: restore it from git, or delete it: `doit refresh` writes it anew",
         ),
     ],
 )

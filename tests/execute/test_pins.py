@@ -182,7 +182,9 @@ def test_a_workspace_that_cannot_be_written(tmp_path: Path, world_at: Callable[.
     folder.write_text("a file")
     with pytest.raises(StoreError) as caught:
         pinned_wheel("certifi", world)
-    assert str(caught.value) == f"{folder}: cannot be written: file exists"
+    assert str(caught.value) == (
+        f"{folder}: cannot be written: file exists\n    hint: {folder} is no folder"
+    )
 
 
 def test_a_workspace_cannot_pose_as_pip(tmp_path: Path, world_at: Callable[..., World]) -> None:

@@ -65,7 +65,11 @@ def test_a_dynamic_file_does_not_pass(world: World) -> None:
 def test_a_missing_file_is_named(world: World) -> None:
     error = run(job({"path": "out/tool"}), world)
     assert isinstance(error, StageError)
-    assert str(error) == "//tool:binary: the prebuilt binary out/tool does not exist"
+    assert str(error) == (
+        "//tool:binary: the prebuilt binary out/tool does not exist\n"
+        "    hint: binary.path is relative to the service's folder; what makes it runs first as a"
+        " task of yours in Workspace(after=[…])"
+    )
 
 
 def test_neither_folders_nor_pipes_are_read(world: World) -> None:

@@ -241,7 +241,8 @@ def test_a_toolchain_file_is_heeded(mono: World) -> None:
     [
         ({"crate": ".."}, "//a:binary: binary.crate is a workspace without a package of its own\n"
          "    hint: give the folder of one of its members: a, b, common"),
-        ({"crate": "src"}, "//a:binary: there is no a/src/Cargo.toml"),
+        ({"crate": "src"}, "//a:binary: there is no a/src/Cargo.toml\n"
+         "    hint: binary.crate is the folder that has it, relative to the service's"),
         ({"crate": "../common"}, "//a:binary: crate common has no binary target"),
         ({"binary": "ab"}, "//a:binary: crate a has no binary target 'ab'\n"
          "    hint: did you mean 'a'?"),

@@ -197,7 +197,11 @@ def test_there_is_no_secret_in_a_trace(
     [
         ("services", "wanted a file, got services"),
         ("/dev/null", "wanted a file, got /dev/null"),
-        ("dodo.py/t.json", "dodo.py/t.json cannot be written: not a directory"),
+        (
+            "dodo.py/t.json",
+            "dodo.py/t.json cannot be written: not a directory\n"
+            "    hint: {root}/dodo.py is no folder",
+        ),
         ("/proc/t.json", "/proc/t.json cannot be written: no such file or directory"),
     ],
 )
@@ -206,7 +210,11 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_runs(
 ) -> None:
     site = shop(tmp_path)
     ran = site.run("--profile", file)
-    assert (ran.code, ran.out, ran.err) == (3, "", f"ERROR: --profile: {fault}\n")
+    assert (ran.code, ran.out, ran.err) == (
+        3,
+        "",
+        f"ERROR: --profile: {fault.format(root=site.root)}\n",
+    )
     assert not (site.root / "dist").exists()
 
 
@@ -222,7 +230,8 @@ def test_a_file_that_can_no_longer_be_written_is_told(
     (tmp_path / "a").rmdir()
     (tmp_path / "a").write_text("")
     trace.write()
-    what = f"{tmp_path}/a/t.json cannot be written: not a directory"
+    hint = f"    hint: {tmp_path}/a is no folder"
+    what = f"{tmp_path}/a/t.json cannot be written: not a directory\n{hint}"
     assert capfd.readouterr().err == f"error: --profile: {what}\n"
 
 

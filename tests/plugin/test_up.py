@@ -135,7 +135,8 @@ def test_up_and_down(site: Site, engine: DockerClient, name: str, tmp_path: Path
     assert (untold.code, untold.err) == (
         1,
         f"{name}:latest is already loaded\n"
-        "error: /dev/null/x: cannot be written: not a directory\n",
+        "error: /dev/null/x: cannot be written: not a directory\n"
+        "    hint: /dev/null is no folder\n",
     )
     other = site.doit("up", name, "WORD=from here", "-p", f"{port}:8080")
     assert other.out.endswith(f"scratch-{name} replaced: {url}{logs}")

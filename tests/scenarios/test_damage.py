@@ -100,7 +100,10 @@ def test_a_file_in_the_place_of_a_folder_is_told(name: str, tmp_path: Path) -> N
     wanted = f"{path}: cannot be written: file exists"
     if name == "stamps":
         wanted = f"{path}/services/c/binary#@linux-amd64.json: cannot be written: not a directory"
-    assert (ran.code, re.sub("#[0-9a-f]+", "#", ran.err)) == (1, f"error: {wanted}\n")
+    assert (ran.code, re.sub("#[0-9a-f]+", "#", ran.err)) == (
+        1,
+        f"error: {wanted}\n    hint: {path} is no folder\n",
+    )
     path.unlink()
     site.doit("binary:c")
 

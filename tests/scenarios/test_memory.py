@@ -281,7 +281,9 @@ def test_a_memo_that_cannot_be_dropped_is_told(template: Site, tmp_path: Path) -
     ran = site.run("forget")
     assert ran.code == 3
     folder = site.root / ".scratch/memo"
-    assert ran.err == f"ERROR: {folder}: cannot be written: not a directory\n"
+    assert ran.err == (
+        f"ERROR: {folder}: cannot be written: not a directory\n    hint: {folder} is no folder\n"
+    )
 
 
 SAME: dict[str, Callable[[Site], object]] = {

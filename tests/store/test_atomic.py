@@ -8,13 +8,21 @@ import subprocess
 import sys
 import tempfile
 from contextlib import chdir
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from scratchtasks.core.errors import StoreError
 from scratchtasks.store import atomic
-from scratchtasks.store.atomic import read_regular, remove_tree, storage_error, write_atomic
+from scratchtasks.store.atomic import (
+    make_folder,
+    read_regular,
+    remove_tree,
+    storage_error,
+    write_atomic,
+)
+from scratchtasks.store.lock import WorkspaceLock
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -111,6 +119,25 @@ def test_a_destination_that_is_a_folder_is_refused(tmp_path: Path) -> None:
         f"{tmp_path}/file: cannot be written: is a directory\n    hint: move it elsewhere"
     )
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_what_is_in_the_place_of_a_folder_is_named(tmp_path: Path, is_link: bool) -> None:
+    scratch = tmp_path / ".scratch"
+    if is_link:
+        scratch.symlink_to("nowhere")
+    else:
+        scratch.touch()
+    hint = f"    hint: {scratch} is no folder"
+    for call in (partial(write_atomic, data=b""), make_folder):
+        with pytest.raises(StoreError) as caught:
+            call(str(scratch / "a/b"))
+        place, _, hinted = str(caught.value).partition("\n")
+        assert place.startswith(f"{scratch}/a/b: cannot be written: ")
+        assert hinted == hint
+    with pytest.raises(StoreError) as caught:
+        WorkspaceLock(str(scratch / "lock")).acquire(lambda _: None)
+    assert str(caught.value) == f"{scratch}/lock: cannot be written: file exists\n{hint}"
 
 
 def test_only_a_regular_file_is_read(tmp_path: Path) -> None:

@@ -62,7 +62,8 @@ def crate_folder(job: Job, world: World) -> str:
     folder = os.path.normpath(path)
     if not os.path.isfile(os.path.join(folder, "Cargo.toml")):
         name = os.path.join(input_path(folder, world.root), "Cargo.toml")
-        raise ConfigError(job.where, f"there is no {os.path.normpath(name)}")
+        hint = "binary.crate is the folder that has it, relative to the service's"
+        raise ConfigError(job.where, f"there is no {os.path.normpath(name)}", hint)
     return folder
 
 

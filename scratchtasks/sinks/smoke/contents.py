@@ -91,6 +91,11 @@ class Contents:
             here = below
         return here, self.entries[here]
 
+    def programs(self) -> list[str]:
+        """The absolute paths of all files that somebody may execute, sorted."""
+        files = [path for path, entry in self.entries.items() if entry.kind == "file"]
+        return sorted(f"/{path}" for path in files if self.entries[path].mode & 0o111)
+
     def read(self, entry: Entry) -> bytes:
         """What the file *entry* holds.  Raises: SinkError, for one of more than 64 MiB too."""
         layer = self._image.layers[entry.layer]

@@ -1,5 +1,6 @@
 """The verdict on an image: found once for the same bytes and definition, then remembered."""
 
+import posixpath
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from scratchtasks.core.action import ActionResult
 from scratchtasks.core.digest import ActionKey, key_of
-from scratchtasks.core.errors import SinkError
+from scratchtasks.core.errors import SinkError, did_you_mean
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.core.image import PlatformImage
 from scratchtasks.core.platform import host_platform
@@ -91,14 +92,18 @@ def smoke(
         order = sorted(ways, key=lambda way: is_foreign and way == "docker")
         runner = _Runner([(way, runs[way]) for way in order], where, processes)
         faults: list[str] = []
+        hint = ""
         if definition.runs:
             trial = trial_of(image, definition, store, where)
-            faults += runner.judged("", faults_of(trial, runner.run(trial)))
+            outcome = runner.run(trial)
+            faults += runner.judged("", faults_of(trial, outcome))
+            if outcome.refusal:
+                hint = _hint_for(trial, Contents(image, store, where))
         if structure:
             faults += _structure_faults(image, definition, structure, store, where, runner)
     milliseconds = round((time.monotonic() - began) * 1000)
     if faults:
-        raise SinkError(where, "; ".join(faults))
+        raise SinkError(where, "; ".join(faults), hint)
     facts = {"how": runner.how, "milliseconds": milliseconds}
     cache.put(key, ActionResult(outputs={}, facts=facts))
     return Verdict(passed=True, how=runner.how, seconds=milliseconds / 1000, cached=False)
@@ -119,6 +124,17 @@ def verdict_key(
     """Names a verdict: all bytes of the image, and all that is wanted of it."""
     wanted = [asdict(definition), *map(asdict, structure)]
     return key_of("smoke", _VERSION, image.manifest.digest, image.config.digest, wanted)
+
+
+def _hint_for(trial: Trial, contents: Contents) -> str:
+    """The program of the image that *trial* may mean, whose own could not be started: "" if it is
+    there."""
+    program = trial.argv[0]
+    if contents.find(program, follow=True):
+        return ""
+    known = contents.programs()
+    named = [path for path in known if program == posixpath.basename(path)]
+    return did_you_mean(*((named[0], named) if named else (program, known)))
 
 
 def _structure_faults(

@@ -171,11 +171,33 @@ def test_an_engine_keeps_no_more_of_the_output_than_is_looked_at(bench: Bench, w
     assert options == {"Type": "json-file", "Config": wanted}
 
 
-def test_a_program_that_is_not_there(bench: Bench, way: Way) -> None:
+@pytest.mark.parametrize(
+    ("meant", "hint"),
+    [
+        ("/usr/bin/apj", "did you mean '/usr/bin/api'?"),
+        ("/nothing/of/the/kind.exe", "known: /usr/bin/api, /usr/bin/other"),
+    ],
+)
+def test_a_program_that_is_not_there(bench: Bench, way: Way, meant: str, hint: str) -> None:
     with pytest.raises(SinkError) as caught:
-        bench.smoke(bench.image(), way, command=("/usr/bin/nothing",))
-    reason = "/usr/bin/nothing cannot be started: no such file or directory"
+        bench.smoke(bench.image(), way, command=(meant,))
+    reason = f"{meant} cannot be started: no such file or directory\n    hint: {hint}"
     assert (str(caught.value), bench.said) == (f"{WHERE}: {reason}", "")
+
+
+def test_a_program_that_is_there_and_no_program(bench: Bench, way: Way) -> None:
+    image = bench.image([bench.file("etc/notes", b"text")])
+    with pytest.raises(SinkError) as caught:
+        bench.smoke(image, way, command=("/etc/notes",))
+    reason = "/etc/notes cannot be started: permission denied"
+    assert str(caught.value) == f"{WHERE}: {reason}"
+
+
+def test_a_program_without_its_folder(bench: Bench) -> None:
+    image = bench.image([bench.file("opt/tool", b"#!", mode=0o755)])
+    with pytest.raises(SinkError) as caught:
+        bench.smoke(image, "unshare", command=("tool",))
+    assert str(caught.value).endswith("\n    hint: did you mean '/opt/tool'?")
 
 
 def test_a_probe_waits_until_the_service_is_ready(bench: Bench, way: Way) -> None:
