@@ -16,6 +16,7 @@ from scratchtasks.oci.tar import OpenBlob
 from scratchtasks.store.blobs import ContentStore
 
 from .globs import OUTPUTS
+from .inside import check_inside
 from .operation import Job, World
 
 Owners = Mapping[str, tuple[int, int]]
@@ -136,7 +137,7 @@ class _Stager:
             self._file(dest, wanted.get("name", wanted["output"]), blob, mode, owner)
             return
         src: str = wanted["src"]
-        self._check_inside(src)
+        check_inside(src, self.where, [self.job.action.label.package], self.world)
         if os.path.isdir(os.path.join(self.world.root, src)):
             self.tops.setdefault(dest, _folder(dest, src, owner))
             for name in self._walk(src):
@@ -145,35 +146,6 @@ class _Stager:
                 self._add(f"{src}/{name}", place, wanted["mode"], owner)
         else:
             self._add(src, dest, wanted["mode"], owner, follow=True)
-
-    def _check_inside(self, src: str) -> None:
-        """A link out of the workspace brings what another machine lacks, or has otherwise.
-
-        Raises: StageError.  A service may lie outside itself: its folder is a link then.
-        """
-        root = self.world.root
-        own = os.path.join(root, self.job.action.label.package)
-        inside = self._real(root), self._real(own)
-
-        def is_inside(path: str) -> bool:
-            real = os.path.realpath(path) if os.path.islink(path) else self._real(path)
-            return any(f"{real}/".startswith(f"{base.rstrip('/')}/") for base in inside)
-
-        full = os.path.join(root, src)
-        if is_inside(full if os.path.islink(full) else os.path.dirname(full)):
-            return
-        names = src.split("/")
-        ways = ("/".join(names[: number + 1]) for number in range(len(names)))
-        link = next((way for way in ways if not is_inside(os.path.join(root, way))), src)
-        leads_to = os.path.realpath(os.path.join(root, link))
-        raise StageError(
-            self.where,
-            f"cannot stage {src}: {link} is a link out of the workspace, to {leads_to}",
-            "copy what the image needs into the workspace",
-        )
-
-    def _real(self, folder: str) -> str:
-        return self.world.files.once(f"real {folder}", lambda: os.path.realpath(folder))
 
     def _walk(self, folder: str, below: str = "") -> Iterator[str]:
         """Names of everything in *folder*, relative to it, folders before what they hold."""

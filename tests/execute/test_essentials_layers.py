@@ -298,6 +298,31 @@ def test_an_extra_that_expires_is_noticed_without_being_touched(
     assert Essentials(clock=lambda: today).identity(job, world) == keys[0]
 
 
+@pytest.mark.parametrize("name", ["extra", "source"])
+def test_a_certificate_behind_a_link_out_of_the_workspace_is_refused(
+    name: str, worlds: Callable[..., World]
+) -> None:
+    world = replace(worlds(), pins={})
+    root = Path(world.root)
+    elsewhere = root.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "corp.pem").write_bytes(certificate("Corp"))
+    (root / "corp.pem").symlink_to(elsewhere / "corp.pem")
+    (root / "certs").symlink_to(elsewhere)
+    for path, link in (("corp.pem", "corp.pem"), ("certs/corp.pem", "certs")):
+        given = {"extra": [path]} if name == "extra" else {"source": {"name": path, "path": path}}
+        assert str(stage(world, {"kind": "certs", "public": name == "source", **given})) == (
+            f"certs: cannot stage {path}: {link} is a link out of the workspace, "
+            f"to {os.path.realpath(root / link)}\n"
+            "    hint: copy what the image needs into the workspace"
+        )
+    (elsewhere / "service.toml").touch()  # it is a service that lies there
+    done(world, {"kind": "certs", "public": False, "extra": ["certs/corp.pem"]})
+    (root / "inside.pem").symlink_to("there.pem")
+    (root / "there.pem").write_bytes(certificate("Corp"))
+    done(world, {"kind": "certs", "public": False, "extra": ["inside.pem"]})
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

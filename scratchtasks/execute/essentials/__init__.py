@@ -15,6 +15,7 @@ from scratchtasks.core.digest import Json, canonical_json, digest_of
 from scratchtasks.core.errors import StageError
 from scratchtasks.core.target import Pin, User
 
+from ..inside import check_inside, service_folders
 from ..layers import tar_identity, tar_layer
 from ..operation import Done, Job, Outcome, World, each_alone
 from ..pins import pin_of, pinned_wheel
@@ -75,6 +76,9 @@ class Essentials:
         kind = params["kind"]
         facts: dict[str, Any] = {"versions": _versions(job, world)}
         if kind == "certs":
+            path = _source_of(job).get("path")
+            for each in [*_extra_of(job), *([path] if path else [])]:
+                check_inside(each, "certs", service_folders(each, world), world)
             extras = {path: read_pem(path, world.root) for path in _extra_of(job)}
             made = self._certs(extras, job, world)
             if extras:
