@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from scratchtasks.core.errors import count_of
 from scratchtasks.core.frozen import dataclass
 
 from .display import write_all
@@ -95,6 +96,9 @@ class Interrupted:
 
     signal: int
 
+
+MANY = 20
+"""Errors that are told where one ends the run; the rest are counted."""
 
 # As text: a run with nothing to do has no spans, and imports none.
 Event: TypeAlias = (
@@ -184,6 +188,21 @@ class Events:
     def foreseen(self, failures: "Sequence[tuple[Action, str]]") -> None:
         """Planning has met *failures*, with the error of each."""
         self.emit(Foreseen(tuple((work_of(action), error) for action, error in failures)))
+
+    def with_foreseen(self, error: str) -> str:
+        """*error*, that of a task; if planning has met it, with all others that it has met, once,
+        where no listener of ours tells them: doit's own reporters show one error a run."""
+        with self._lock:
+            if self._showing or self._foreseen is None:
+                return error
+            texts = list(dict.fromkeys(text for _, text in self._foreseen.failures))
+            if error not in texts:
+                return error
+            self._foreseen = None
+        told = list(dict.fromkeys((*texts[:MANY], error)))
+        more = len(texts) - len(told)
+        rest = [f"and {count_of(more, 'more error')}: --continue tells them all"] if more else []
+        return "\n".join((*told, *rest))
 
     def finished(
         self, action: "Action", how: Outcome, seconds: float, reason: str, size: int

@@ -18,6 +18,7 @@ from scratchtasks.core.errors import ScratchError, count_of, printable
 
 from .display import Display, duration
 from .events import (
+    MANY,
     Event,
     Events,
     Finished,
@@ -42,9 +43,6 @@ UNTOLD = "scratchtasks_untold"
 carries over with the task."""
 
 _KEPT = "\n\t"
-
-_MANY = 20
-"""Errors that are told where one ends the run; the rest are counted."""
 
 _WORST_FIRST = ("failed", "", "ran", "hit", "current")
 """Ends of parts of a task: the first that one of them has is that of all together."""
@@ -182,7 +180,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
         super().complete_run()
         self._unsubscribe()
         self._leave()
-        rest = self._foreseen[_MANY:]
+        rest = self._foreseen[MANY:]
         for failure in filter(None, self._failures.values()):
             if failure not in rest:
                 self._error(failure)  # that of a task to which doit has not come any more
@@ -329,7 +327,7 @@ class ScratchReporter(ConsoleReporter):  # type: ignore[misc]
 
         With one that was foreseen the others are, in their order: any task may be first to fail.
         """
-        for each in (*(self._foreseen[:_MANY] if text in self._foreseen else ()), text):
+        for each in (*(self._foreseen[:MANY] if text in self._foreseen else ()), text):
             if each not in self._shown_errors:
                 self._shown_errors.add(each)
                 each = printable(each, keep=_KEPT)

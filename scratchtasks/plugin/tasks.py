@@ -145,7 +145,7 @@ class _OurAction(BaseAction):  # type: ignore[misc]
             self.session.heed_users_tasks()
             self.do()
         except ScratchError as error:
-            return TaskFailed(str(error))
+            return TaskFailed(self.session.events.with_foreseen(str(error)))
         except Cancelled:
             return TaskFailed("interrupted")
         finally:

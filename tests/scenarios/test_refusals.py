@@ -60,6 +60,20 @@ def test_what_go_list_refuses_is_told_of_all_services_at_once(
     assert ran.summary == "2 images, 2 failed"
 
 
+def test_so_it_is_by_a_reporter_of_doits_own(tmp_path: Path) -> None:
+    site = shop(tmp_path)
+    programs = {
+        f"services/s{number:02}/main.go": f'package main\n\nimport _ "gone{number}"\n'
+        for number in range(22)
+    }
+    site.write(programs)
+    site.write({path.replace("main.go", "service.toml"): SERVICE for path in programs})
+    ran = site.run("-r", "console")
+    told = re.findall(r"^//services/s(..):binary: .* package gone", ran.out + ran.err, re.M)
+    assert (ran.code, told) == (1, [f"{number:02}" for number in range(20)])
+    assert "\nand 2 more errors: --continue tells them all\n" in ran.out + ran.err
+
+
 @pytest.mark.parametrize("options", [("--continue",), ("--continue", "-n", "4")])
 def test_with_continue_all_others_are_built(options: tuple[str, ...], tmp_path: Path) -> None:
     site = shop(tmp_path)
