@@ -7,5 +7,5 @@
 together in memory, or on the private copy that `root.py` unpacks into a folder of `private.py`;
 `qemu.py` finds an emulator for other architectures.
 `guard.py` and `enter.py` are programs of their own.  `enter.py` imports nothing of scratchtasks,
-the guard `probe.py` alone and, where it plants a tree, `tmpfs.py`.
+the guard `sandbox.py`, `probe.py` and, where it plants a tree, `tmpfs.py`.
 """

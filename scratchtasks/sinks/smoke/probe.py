@@ -1,7 +1,7 @@
 """Asking a program over HTTP how it is; how much of it is kept, and how many there may be.
 
-What the two ways have in common: `engine.py` imports it, and `guard.py`, which is a program.  So it
-imports the standard library only.
+What the two ways have in common: `engine.py` imports it, and `sandbox.py`, part of a program.  So
+it imports the standard library only.
 Source: RFC 9110, section 15.2.
 """
 

@@ -55,18 +55,18 @@ def test_a_server_that_never_answers_is_told_of_and_no_other_address() -> None:
     assert asked(None, ("127.0.0.2", "127.0.0.1", "::1")) == "timed out"
 
 
-GUARD = """
+LOOKS = """
 import os, time
-from scratchtasks.sinks.smoke.guard import Guard
+from scratchtasks.sinks.smoke.sandbox import Sandbox
 looks, fork = [], os.fork
 os.fork = lambda: looks.append(time.monotonic()) or fork()
-guard = Guard({"probe": [80, "/", 200], "patterns": ["", "ready"], "files": []}, -1)
-guard._answers += b"answer: 200\\n"
+sandbox = Sandbox({"probe": [80, "/", 200], "patterns": ["", "ready"], "files": []}, -1)
+sandbox._answers += b"answer: 200\\n"
 began = time.monotonic()
 while time.monotonic() < began + 0.5:
-    assert not guard._is_done(began + 60)
-guard._output["stderr"] += b"ready\\n"
-while not guard._is_done(began + 60):
+    assert not sandbox._is_done(began + 60)
+sandbox._output["stderr"] += b"ready\\n"
+while not sandbox._is_done(began + 60):
     pass
 print(len(looks))
 """
@@ -74,6 +74,6 @@ print(len(looks))
 
 def test_patterns_are_not_looked_for_after_each_piece_of_output() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", GUARD], check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", LOOKS], check=True, stdout=subprocess.PIPE, text=True
     )
     assert 2 <= int(done.stdout) <= 7  # after 0, 10, 20, 50, 100, 200 and 200 ms
