@@ -28,11 +28,14 @@ class Watched(subprocess.Popen):
         super().__init__(argv, *args, **more)
 
 
-class Meanwhile:
+class Before:
+    def __init__(self, module, work):
+        self.module, self.work = module, work
+
     def find_spec(self, name, *_):
-        if name == ANALYSIS:
+        if name == self.module:
             sys.meta_path.remove(self)
-            meanwhile()
+            self.work()
 
 
 def meanwhile():
@@ -40,7 +43,7 @@ def meanwhile():
 """
 MAIN = """
 subprocess.Popen = Watched
-sys.meta_path.insert(0, Meanwhile())
+sys.meta_path.insert(0, Before(ANALYSIS, meanwhile))
 program, *words = sys.argv[1:]
 if program == "scratch":
     from scratchtasks.plugin.main import run
@@ -383,21 +386,18 @@ def test_a_run_that_waits_for_another_does_not_begin(site: Site, tmp_path: Path)
     site.write({API: FILES[API].replace("none", "lock")})
     hold = (
         "import fcntl, os, sys, time\n"
-        "class Holding:\n"
-        "    def find_spec(self, name, *_):\n"
-        "        if name == 'scratchtasks.plugin.headstart':\n"
-        "            sys.meta_path.remove(self)\n"
-        "            ready, told = os.pipe()\n"
-        "            if os.fork():\n"
-        "                os.read(ready, 1)\n"
-        "                return\n"
-        "            fd = os.open('.scratch/lock', os.O_RDWR)\n"
-        "            fcntl.flock(fd, fcntl.LOCK_EX)\n"
-        "            os.write(told, b'.')\n"
-        "            time.sleep(1)\n"
-        f"            open({API!r}, 'w').write({FILES[API].replace('none', 'lost')!r})\n"
-        "            os._exit(0)\n"
-        "sys.meta_path.insert(0, Holding())\n"
+        "def hold():\n"
+        "    ready, told = os.pipe()\n"
+        "    if os.fork():\n"
+        "        os.read(ready, 1)\n"
+        "        return\n"
+        "    fd = os.open('.scratch/lock', os.O_RDWR)\n"
+        "    fcntl.flock(fd, fcntl.LOCK_EX)\n"
+        "    os.write(told, b'.')\n"
+        "    time.sleep(1)\n"
+        f"    open({API!r}, 'w').write({FILES[API].replace('none', 'lost')!r})\n"
+        "    os._exit(0)\n"
+        "sys.meta_path.insert(0, Before('scratchtasks.plugin.headstart', hold))\n"
     )
     told = run(site, before=hold)
     assert (told.code, went(told)) == (0, [LATE]), str(told)

@@ -1,6 +1,7 @@
 """The root file system in memory: planted, it is what a private copy would be."""
 
 import hashlib
+import inspect
 import io
 import json
 import os
@@ -29,26 +30,27 @@ from .test_root import trial_with
 LARGE = b"0123456789abcdef" * 8192
 MOST = 1 << 24
 
-WALK = """
-import hashlib, os, stat, sys
 
-def walk(root):
+def walk(root: str) -> dict[str, list[Any]]:
+    """Mode and content of all that is in *root*, by path; the program below has it, too."""
     found = {}
     for folder, names, files in os.walk(root):
         for name in (".", *names, *files):
             path = os.path.normpath(f"{folder}/{name}")
-            info = os.lstat(path)
-            if stat.S_ISLNK(info.st_mode):
+            mode, what = os.lstat(path).st_mode, ""
+            if stat.S_ISLNK(mode):
                 what = os.readlink(path)
-            elif stat.S_ISREG(info.st_mode):
-                what = hashlib.sha256(open(path, "rb").read()).hexdigest()
-            else:
-                what = ""
-            found[path[len(root):]] = [info.st_mode, what]
+            elif stat.S_ISREG(mode):
+                with open(path, "rb") as file:
+                    what = hashlib.file_digest(file, "sha256").hexdigest()
+            found[path.removeprefix(root)] = [mode, what]
     return found
-"""
-PLANT = """
-import json
+
+
+PLANT = f"""
+import hashlib, json, os, stat, sys
+from typing import Any
+{inspect.getsource(walk)}
 from scratchtasks.sinks.smoke.tmpfs import plant
 root, order = sys.argv[1], json.load(open(sys.argv[2]))
 with open(sys.argv[3], "rb") as content:
@@ -72,7 +74,7 @@ def planted(trial: Trial, bench: Bench, tmp_path: Path) -> dict[str, list[Any]]:
     root = tmp_path / "planted"
     root.mkdir(exist_ok=True)
     done = subprocess.run(
-        [sys.executable, "-c", WALK + PLANT, root, tmp_path / "order", tmp_path / "content"],
+        [sys.executable, "-c", PLANT, root, tmp_path / "order", tmp_path / "content"],
         check=True,
         stdout=subprocess.PIPE,
     )
@@ -85,16 +87,7 @@ def unpacked(trial: Trial, bench: Bench, folder: Path) -> dict[str, list[Any]]:
     """What is in a private copy of *trial*'s image."""
     folder.mkdir()
     unpack(trial, bench.store, str(folder), "api")
-    found: dict[str, list[Any]] = {}
-    for path in (folder, *folder.rglob("*")):
-        mode = path.lstat().st_mode
-        what = ""
-        if stat.S_ISLNK(mode):
-            what = os.readlink(path)
-        elif stat.S_ISREG(mode):
-            what = hashlib.sha256(path.read_bytes()).hexdigest()
-        found[str(path).removeprefix(str(folder))] = [mode, what]
-    return found
+    return walk(str(folder))
 
 
 NAMES = st.sampled_from(["a", "b", "a/c", "a/c/d", "b/é"])
