@@ -8,8 +8,9 @@ A Helm chart joins an image from several values, so the neighbours of `repositor
 get their parts: `digest` the digest; else `tag` what stands after the last colon, so that
 `{{ .repository }}:{{ .tag }}` gives `repository@sha256:…`; `registry` the host, or "" for a local
 image, which has none.  Without a neighbour to take the digest, which a chart may have a default
-for, it is told.  A mapping that merges the one with the reference (`<<: *base`) and has a neighbour
-of its own gets the same parts; lists of mappings, and what is merged through others, are left.
+for, it is told.  A mapping that merges the one with the reference (`<<: *base`, or a list of such)
+and has a neighbour of its own, or from another of the list, gets the same parts; what is merged
+through others is left.
 
 Kustomize joins `newName`, `newTag` and `digest`; what is lacking there is added.
 """
@@ -21,7 +22,7 @@ from dataclasses import field, replace
 from scratchtasks.core.errors import ConfigError, ConfigErrors, did_you_mean
 from scratchtasks.core.frozen import dataclass
 
-from .scalars import Gap, Scalar, Span, scalars
+from .scalars import Gap, Heir, Scalar, Span, scalars
 
 _REFERENCE = re.compile(r"scratch://(\S*(?:\{\{.*)?)", re.DOTALL)
 _MENTION = re.compile(r"(?<![A-Za-z0-9+.])scratch://[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*")
@@ -55,7 +56,8 @@ class Reference:
     says that quotes would be part of it; *neighbours* are the values that change with it, as *key*
     is Helm's `repository` or Kustomize's `newName`; one that is not there may be added in the
     *gap*.  *aliases* are the same name once more, by YAML's `*alias`; *heirs* likewise, where a
-    mapping merges this one (`<<: *base`): what it has from here are the *inherited* keys.
+    mapping merges this one (`<<: *base`): what it merges are the *inherited* keys, and those that
+    it has from elsewhere, though they are here too, the *hidden* ones.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Reference:
     aliases: tuple["Reference", ...] = ()
     heirs: tuple["Reference", ...] = ()
     inherited: Collection[str] = ()
+    hidden: Collection[str] = ()
 
     @property
     def where(self) -> str:
@@ -125,11 +128,10 @@ def survey(text: str, origin: str) -> Iterator[Reference | Mention]:
 
 def _reference(name: str, scalar: Scalar, place: Place) -> Reference:
     wanted = _NEIGHBOURS.get(scalar.key, ())
-    inherited = {scalar.key, *wanted} & scalar.mapping.keys()
     heirs = [
-        Scalar("", scalar.span, scalar.key, mapping, gap=gap)
-        for mapping, gap in scalar.heirs
-        if wanted and scalar.key not in mapping
+        _heir(name, scalar, heir, place)
+        for heir in scalar.heirs
+        if wanted and not any(scalar.key in each for each in (heir.mapping, *heir.bases[: heir.at]))
     ]
     return Reference(
         name=name,
@@ -140,8 +142,17 @@ def _reference(name: str, scalar: Scalar, place: Place) -> Reference:
         neighbours={key: scalar.mapping[key] for key in wanted if key in scalar.mapping},
         gap=scalar.gap,
         aliases=tuple(_reference(name, each, place) for each in scalar.aliases),
-        heirs=tuple(replace(_reference(name, each, place), inherited=inherited) for each in heirs),
+        heirs=tuple(heirs),
     )
+
+
+def _heir(name: str, scalar: Scalar, heir: Heir, place: Place) -> Reference:
+    """The reference that *heir* has from *scalar*."""
+    found = _reference(name, Scalar("", scalar.span, scalar.key, heir.mapping, gap=heir.gap), place)
+    keys = {scalar.key, *_NEIGHBOURS[scalar.key]}
+    inherited = keys & {key for base in heir.bases for key in base}
+    hidden = keys & {key for base in heir.bases[: heir.at] for key in base}
+    return replace(found, inherited=inherited, hidden=hidden)
 
 
 def _places(text: str, origin: str) -> Callable[[int], Place]:
@@ -209,7 +220,8 @@ def resolve(text: str, origin: str, lookup: Callable[[str], str]) -> str:
                 del changed[alias.span]  # which stays an alias
             edits |= changed
         for heir in reference.heirs:
-            edits |= _edits(heir, image, text, own)
+            merged = {key: part for key, part in own.items() if key not in heir.hidden}
+            edits |= _edits(heir, image, text, merged)
         for each in (reference, *reference.aliases, *reference.heirs):
             for beside in each.neighbours.values():
                 if beside.span in edits:  # but not what repeats it elsewhere, a label say

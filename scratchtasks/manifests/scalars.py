@@ -8,7 +8,7 @@ Source: YAML 1.2, chapters 6 to 9; PyYAML's tokens and their marks.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from scratchtasks.core.frozen import dataclass
 
@@ -41,7 +41,7 @@ class Scalar:
     what has to follow that one's value.  The span of a block scalar (*is_block*) is what stands
     below its `|` or `>`, from the first letter to the last where that is one line; in *mapping* it
     has its head, too.  *aliases* are the values that repeat this one by its anchor; *heirs* are the
-    mappings that merge its own (`<<: *base`), each with its gap.
+    mappings that merge its own (`<<: *base`, or `<<: [*base, *other]`).
     """
 
     value: str
@@ -51,9 +51,17 @@ class Scalar:
     is_block: bool = False
     gap: Gap = (0, "")
     aliases: list["Scalar"] = field(default_factory=list, repr=False, compare=False)
-    heirs: list[tuple[dict[str, "Scalar"], Gap]] = field(
-        default_factory=list, repr=False, compare=False
-    )
+    heirs: list["Heir"] = field(default_factory=list, repr=False, compare=False)
+
+
+class Heir(NamedTuple):
+    """The *mapping* that merges number *at* of *bases*, of which the first that has a key
+    counts; the *gap* is that of its `<<`."""
+
+    mapping: dict[str, Scalar]
+    gap: Gap
+    bases: list[dict[str, Scalar]]
+    at: int
 
 
 def scalars(text: str, word: str) -> Iterator[Scalar]:
@@ -87,6 +95,10 @@ def _scan(text: str, base: int) -> list[Scalar] | None:
         return None
 
 
+_Merged = tuple[dict[str, Scalar], Gap, list[dict[str, Scalar]]]
+"""The mapping that merges others, the gap of its `<<`, and those others."""
+
+
 class _NotYaml(Exception):
     """The text scans as YAML and yet is none: a template's `{{`, or brackets without a pair."""
 
@@ -96,7 +108,8 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
     import yaml
 
     blocks = (yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken)
-    opening = (*blocks, yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)
+    sequences = (yaml.BlockSequenceStartToken, yaml.FlowSequenceStartToken)
+    opening = (*blocks, *sequences, yaml.FlowMappingStartToken)
     newline = "\r\n" if "\r\n" in text else "\n"
     mappings: list[dict[str, Scalar]] = [{}]
     brackets = 0
@@ -107,8 +120,9 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
     brace = -2
     anchor = ""  # of the value that comes next
     anchored: dict[str, Scalar] = {}
-    heirs: list[list[tuple[dict[str, Scalar], Gap]]] = [[]]  # of each of *mappings*
-    bases: dict[str, list[tuple[dict[str, Scalar], Gap]]] = {}  # the same, by a mapping's anchor
+    heirs: list[list[Heir]] = [[]]  # of each of *mappings*
+    lists: list[_Merged | None] = [None]  # likewise: for a list that is merged, by whom
+    bases: dict[str, tuple[dict[str, Scalar], list[Heir]]] = {}  # by the anchor of a mapping
     for token in tokens:
         start, end = token.start_mark.index, token.end_mark.index
         span = (base + start, base + end)
@@ -132,8 +146,11 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
                 is_empty = False
                 if token.value in anchored:
                     anchored[token.value].aliases.append(found)
-                if key == "<<" and token.value in bases:
-                    bases[token.value].append((mappings[-1], gap))
+                merged = lists[-1] or ((mappings[-1], gap, []) if key == "<<" else None)
+                if merged and token.value in bases:
+                    one, theirs = bases[token.value]
+                    theirs.append(Heir(*merged, len(merged[2])))
+                    merged[2].append(one)
             case yaml.ScalarToken() if is_key:
                 key, is_key = token.value, False
             case yaml.ScalarToken():
@@ -156,6 +173,7 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
                 brackets -= not isinstance(token, yaml.BlockEndToken)
                 mappings.pop()
                 heirs.pop()
+                lists.pop()
                 if not mappings:
                     raise _NotYaml
                 key, is_empty = "", False
@@ -164,10 +182,14 @@ def _values(tokens: "Iterable[Token]", text: str, base: int) -> Iterator[Scalar]
                     del mappings[-1][key]
                 if isinstance(token, opening):
                     brackets += not isinstance(token, blocks)
+                    is_list = isinstance(token, sequences)
+                    lists.append((mappings[-1], gap, []) if is_list and key == "<<" else None)
                     mappings.append({})
                     heirs.append([])
+                    if (above := lists[-2]) and not is_list:  # one that is written into the list
+                        above[2].append(mappings[-1])
                     if anchor:
-                        bases[anchor] = heirs[-1]
+                        bases[anchor] = mappings[-1], heirs[-1]
                     if len(mappings) > _MAX_DEPTH:
                         raise _NotYaml
                 key, is_key, is_empty = "", False, False

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from scratchtasks.config.yaml_document import parse_yaml
 from scratchtasks.manifests.references import lookup_in, references, resolve
 
 from .samples import API, IMAGES, LOCAL, WEB
@@ -162,6 +163,52 @@ def test_what_merges_a_repository_gets_its_own_parts(heir: str, after: str) -> N
     assert _resolve(before) == base.replace("X", f"{_REPOSITORY}@sha256").replace(
         "Y", f'"{_HEX}"'
     ).replace("Z", after)
+
+
+@pytest.mark.parametrize("style", ["[*{}, *{}]", "\n    - *{}\n    - *{}"])
+@pytest.mark.parametrize(
+    ("order", "own", "image"),
+    [
+        ("base more", "", {"repository": f"{_REPOSITORY}@sha256", "tag": _HEX, "x": "y"}),
+        ("base more", "tag: v2", {"repository": f"{_REPOSITORY}@sha256", "tag": _HEX, "x": "y"}),
+        ("more base", "tag: v2", {"repository": f"{_REPOSITORY}@sha256", "tag": _HEX, "x": "y"}),
+        ("tagged base", "", {"repository": f"{_REPOSITORY}@sha256", "tag": _HEX}),
+        ("base tagged", "", {"repository": f"{_REPOSITORY}@sha256", "tag": _HEX}),
+        ("digest base", "", {"repository": _REPOSITORY, "digest": _DIGEST, "tag": _HEX}),
+        ("base digest", "", {"repository": _REPOSITORY, "digest": _DIGEST, "tag": _HEX}),
+        ("other base", "", {"repository": "nginx", "tag": _HEX}),
+        ("other base", "tag: v2", {"repository": "nginx", "tag": "v2"}),
+        ("none base", "tag: v2", {"repository": f"{_REPOSITORY}@sha256", "tag": _HEX}),
+    ],
+)
+def test_what_merges_a_list_gets_the_parts_of_the_first(
+    order: str, own: str, image: dict[str, object], style: str
+) -> None:
+    before = (
+        "base: &base {repository: scratch://api, tag: v1}\n"
+        "more: &more {x: y}\n"
+        "tagged: &tagged {tag: v3}\n"
+        "digest: &digest {digest: old}\n"
+        "other: &other {repository: nginx}\n"
+        "none: &none []\n"
+        f"web:\n  <<: {style.format(*order.split())}\n  {own}\n"
+    )
+    after = _resolve(before)
+    if "none" in order:  # which no reader takes, and so nobody needs to write
+        assert f'tag: "{_HEX}"' in after.partition("web:")[2]
+        return
+    assert _read(after)["web"] == image
+
+
+def _read(text: str) -> Any:
+    # Not by PyYAML: of a list's mappings 6.0.4 takes now the first, now the last.
+    return parse_yaml(text, "values.yaml")
+
+
+def test_a_mapping_that_is_written_into_a_list_counts() -> None:
+    before = "base: &base {repository: scratch://api, tag: v1}\nweb: {<<: [{tag: v3}, *base]}\n"
+    image = {"repository": f"{_REPOSITORY}@sha256", "tag": _HEX}
+    assert _read(_resolve(before))["web"] == image
 
 
 def test_what_merges_a_repository_alone_may_have_the_tag() -> None:
