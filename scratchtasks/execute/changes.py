@@ -55,6 +55,26 @@ class Changes:
             self._doubted.add(name)
         return is_doubtful
 
+    def are_behind(self, name: str, before: "InputRecord", now: "InputRecord", clock: int) -> bool:
+        """Whether what the probes of the action *name* had observed *before* it began at *clock*
+        changed since: it reads what they do, and its key tells only what they made of it.
+
+        *now* is what is observed after it.
+        """
+        if any(now[item] != value for item, value in before.items()):
+            return True
+        if name in self._doubted:
+            return False
+        own = [item for item in before if item.kind != "env" and not os.path.isabs(item.path)]
+        folders = {os.path.dirname(item.path) for item in own}
+        # What came and went may have been read in between.
+        is_doubtful = any(changed_at(self._root, item) > clock for item in own) or is_swapped(
+            self._root, folders, clock, is_sure=False
+        )
+        if is_doubtful:
+            self._doubted.add(name)
+        return is_doubtful
+
 
 def file_clock(scratch: str) -> int:
     """Now, in ns, as the file system of *scratch* tells time (a mount's clock may be another's).

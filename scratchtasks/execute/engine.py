@@ -206,9 +206,23 @@ class Engine:
         try:
             description = self._description(job, operation)
             known = tuple(operation.inputs(job, self.world))
-            return self._compare(job, description, known)
+            verdict = self._compare(job, description, known)
+            is_made = verdict.result is not None
+            return verdict if is_made else replace(verdict, behind=self._behind(verdict))
         except ScratchError as error:
             return Verdict(fresh=False, reason=str(error), error=error)
+
+    def _behind(self, verdict: Verdict) -> InputRecord:
+        """What the probes of the action of *verdict* observed, besides what it reads itself."""
+        assert verdict.job is not None
+        deps = verdict.job.action.deps.values()
+        records = (self.verdict(dep).record for dep in deps if self.actions[dep].is_probe)
+        return {
+            item: value
+            for record in records
+            for item, value in record.items()
+            if Input("file", item.path) not in verdict.record
+        }
 
     def _result_of_dep(self, dep: str) -> ActionResult | None:
         verdict = self.verdict(dep)
@@ -308,7 +322,11 @@ class Engine:
         try:
             record = self.world.files.observe_all(inputs, fresh=True)
             is_disturbed = self._changes.are_in(name, verdict.record, record, clock)
-            if is_disturbed or not self._is_still(verdict):
+            if (
+                is_disturbed
+                or self._is_disturbed_behind(name, verdict, clock)
+                or not self._is_still(verdict)
+            ):
                 self._forget(name)
                 return None
             result = ActionResult(outputs=outcome.outputs, facts=outcome.facts)
@@ -320,6 +338,11 @@ class Engine:
         except ScratchError as error:  # what cannot be read or kept is no neighbour's affair
             return error
         return result
+
+    def _is_disturbed_behind(self, name: str, verdict: Verdict, clock: int) -> bool:
+        # Not `fresh`: the scan is of after the run, and many have the same behind them.
+        now = self.world.files.observe_all(verdict.behind)
+        return self._changes.are_behind(name, verdict.behind, now, clock)
 
     def _is_still(self, verdict: Verdict) -> bool:
         """Whether the description still holds: a compiler may be upgraded while it is at work."""

@@ -19,6 +19,7 @@ class Verdict:
 
     *error* is what kept the action from being decided (a toolchain is missing, say).
     *job* is None for that reason too, and while a dependency has still to be built.
+    *behind* is what the probes of one that is to be run have observed.
     """
 
     fresh: bool
@@ -31,6 +32,7 @@ class Verdict:
     description: Mapping[str, Json] = field(default_factory=dict)
     known: tuple[Input, ...] = ()
     record: InputRecord = field(default_factory=dict)
+    behind: InputRecord = field(default_factory=dict)
 
     @property
     def word(self) -> str:

@@ -393,6 +393,27 @@ def test_a_disturbed_action_asks_its_probe_again(world: World) -> None:
     assert probed.concat.ran == []
 
 
+@pytest.mark.parametrize("is_undone", [False, True])
+def test_what_a_probe_has_read_changes_meanwhile(is_undone: bool, world: World) -> None:
+    """The action may have read it, too, and its key would not tell."""
+    probed = Ledger(world, [action("a", "x", op="probe"), action("b", "z", deps=["a"])])
+    probed.write(x="X\n", z="Z\n")
+    time.sleep(0.05)  # until a clock's tick has passed
+
+    def during() -> None:
+        probed.concat.during = lambda: None
+        time.sleep(0.05)
+        probed.write(x="x\n")  # gives the same result
+        if is_undone:
+            probed.write(x="X\n")
+
+    probed.concat.during = during
+    assert probed.build("b") == ["z\nx\n"]
+    assert probed.concat.ran == [("//:b",), ("//:b",)]
+    assert probed.build("b") == ["z\nx\n"]
+    assert probed.concat.ran == []
+
+
 @pytest.mark.parametrize("damage", ["unlink", "flip"])
 def test_a_blob_that_is_not_whole_is_made_again(damage: str, ledger: Ledger) -> None:
     ledger.build("a", "b")
