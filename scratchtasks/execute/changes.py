@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from scratchtasks.store.atomic import storage_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from scratchtasks.core.action import Input, InputRecord
 
 
@@ -29,28 +31,37 @@ class Changes:
         """
         return file_clock(self._scratch)
 
-    def are_in(self, name: str, before: "InputRecord", after: "InputRecord", clock: int) -> bool:
+    def are_in(
+        self, name: str, before: "InputRecord", after: "InputRecord", clock: int, *, is_free: bool
+    ) -> bool:
         """Whether an input of the action *name*, which began at *clock*, changed while it ran, so
         that its result may be a mixture.
 
         *before* is what was observed ahead of it; *after* has what only the run could name, too.
+        *is_free*: a program ran that may make files for a while beside those that it reads.
         """
-        folders, is_touched = set[str](), False
+        new, old = set[str](), list["Input"]()
         for item, value in after.items():
             if item in before:
                 if value != before[item]:
                     return True
-                is_touched = is_touched or bool(value and is_written(self._root, item, clock))
+                old.append(item)
             # What only the run could name was not observed before it: its time has to tell.
             elif changed_at(self._root, item) >= clock:
                 return True
             else:
-                folders.add(os.path.dirname(item.path))
+                new.add(os.path.dirname(item.path))
         if name in self._doubted:
-            return is_swapped(self._root, folders, clock, is_sure=True)
+            return is_swapped(self._root, new, clock, is_sure=True)
+        # What is no input any more may only have been away when it was looked for.
+        lost = [item for item, value in before.items() if value and item not in after]
         # What was changed and changed back may have been read in between; but an action that
         # writes what it reads, or beside it, does so each time.
-        is_doubtful = is_touched or is_swapped(self._root, folders, clock, is_sure=False)
+        is_doubtful = (
+            self._is_any_touched(old, after, clock, is_free=is_free)
+            or self._is_any_touched(lost, before, clock, is_free=True)
+            or is_swapped(self._root, new, clock, is_sure=False)
+        )
         if is_doubtful:
             self._doubted.add(name)
         return is_doubtful
@@ -65,15 +76,26 @@ class Changes:
             return True
         if name in self._doubted:
             return False
-        own = [item for item in before if item.kind != "env" and not os.path.isabs(item.path)]
-        folders = {os.path.dirname(item.path) for item in own}
-        # What came and went may have been read in between.
-        is_doubtful = any(changed_at(self._root, item) > clock for item in own) or is_swapped(
-            self._root, folders, clock, is_sure=False
-        )
+        is_doubtful = self._is_any_touched(before, before, clock, is_free=False)
         if is_doubtful:
             self._doubted.add(name)
         return is_doubtful
+
+    def _is_any_touched(
+        self, items: "Iterable[Input]", record: "InputRecord", clock: int, *, is_free: bool
+    ) -> bool:
+        """Whether one of *items*, whose values are as in *record*, was another for a while after
+        *clock*: written, or come or gone, or in a folder that was."""
+        folders = set[str]()
+        for item in items:
+            if item.kind == "env" or os.path.isabs(item.path):
+                continue  # those outside the workspace never rest
+            folders.add(os.path.dirname(item.path))
+            if is_free and (item.kind == "names" or not record[item]):
+                continue  # its own files come and go there
+            if changed_at(self._root, item) > clock:
+                return True
+        return is_swapped(self._root, folders, clock, is_sure=True)
 
 
 def file_clock(scratch: str) -> int:
@@ -108,16 +130,6 @@ def changed_at(root: str, item: "Input") -> int:
         while not os.path.isdir(path):
             path = os.path.dirname(path)
         return os.stat(path).st_ctime_ns
-
-
-def is_written(root: str, item: "Input", clock: int) -> bool:
-    """Whether the file or link *item*, which is there, was written after *clock* (in ns); False
-    outside the workspace *root*.
-
-    Listings do not count: programs make files for a while beside those that they read.
-    """
-    is_file = item.kind not in ("names", "env") and not os.path.isabs(item.path)
-    return is_file and changed_at(root, item) > clock
 
 
 def is_swapped(root: str, folders: set[str], clock: int, *, is_sure: bool) -> bool:

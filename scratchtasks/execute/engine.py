@@ -70,6 +70,7 @@ class Engine:
         self._keeps_stale = False
         self._digests: dict[str, tuple[ActionResult, Digest]] = {}
         self._failures: dict[str, ScratchError] = {}
+        self._told: dict[str, tuple[Input, ...]] = {}
         self._changes = Changes(world.root, world.scratch)
         self._lock = threading.RLock()
 
@@ -258,7 +259,7 @@ class Engine:
         stamp = read_stamp(self.world.scratch, job.action)
         base = key_of(_SCHEME, description)
         fault, first = "", None
-        for inputs in self._input_sets(base, stamp):
+        for inputs in self._input_sets(job.action.name, base, stamp):
             try:
                 record = self.world.files.observe_all((*known, *inputs))
             except StoreError as error:
@@ -290,7 +291,12 @@ class Engine:
         reason = why_stale(stamp, description, first.record, fault, job)
         return replace(first, reason=reason)
 
-    def _input_sets(self, base: ActionKey, stamp: Stamp | None) -> Iterator[tuple[Input, ...]]:
+    def _input_sets(
+        self, name: str, base: ActionKey, stamp: Stamp | None
+    ) -> Iterator[tuple[Input, ...]]:
+        # What it read when it was disturbed is observed ahead of the next try.
+        if name in self._told:
+            yield self._told[name]
         # The last set is nearly always the right one, and it is at hand in the stamp.
         if stamp is not None and stamp.base == base:
             yield tuple(stamp.record)
@@ -321,12 +327,13 @@ class Engine:
         inputs = {*verdict.known, *outcome.inputs}
         try:
             record = self.world.files.observe_all(inputs, fresh=True)
-            is_disturbed = self._changes.are_in(name, verdict.record, record, clock)
+            before, is_free = verdict.record, outcome.is_free
             if (
-                is_disturbed
+                self._changes.are_in(name, before, record, clock, is_free=is_free)
                 or self._is_disturbed_behind(name, verdict, clock)
                 or not self._is_still(verdict)
             ):
+                self._told[name] = tuple(outcome.inputs)
                 self._forget(name)
                 return None
             result = ActionResult(outputs=outcome.outputs, facts=outcome.facts)

@@ -136,4 +136,4 @@ def _kept(
             raise ActionFailed(where, f"what it wrote as {name!r} is no file", hint)
         modes[name] = plain_mode(os.stat(path).st_mode)
         kept[name] = world.store.put_file(path, _MEDIA_TYPE)
-    return Done(outputs=kept, facts={"modes": modes}, inputs=inputs)
+    return Done(outputs=kept, facts={"modes": modes}, inputs=inputs, is_free=True)

@@ -94,12 +94,14 @@ class Done:
     """A job's success: blobs already in the store, facts for dependents, and what it read.
 
     *inputs* are those that only running could tell (headers, dep-info); those that `inputs()`
-    named need not be repeated.
+    named need not be repeated.  *is_free*: a program of the user's own made it, which may put
+    files beside those that it reads, for a while.
     """
 
     outputs: Mapping[str, Descriptor]
     facts: Mapping[str, Any] = field(default_factory=dict)
     inputs: tuple[Input, ...] = ()
+    is_free: bool = False
 
 
 Outcome = Done | ScratchError

@@ -117,3 +117,113 @@ def test_a_folder_that_goes_and_comes_back_meanwhile_is_in_no_image(
     ran = run(site, f"time.sleep(0.05); {swap}", back)
     assert ran.code == 0, str(ran)
     assert site.images() == site.clean_build(tmp_path / "clean")
+
+
+AWAY = """
+import os
+import subprocess
+import sys
+
+import scratchtasks.execute.genrule as genrule
+
+path = sys.argv[1]
+tries = 0
+
+
+class Watched(subprocess.Popen):
+    def __init__(self, argv, *args, **more):
+        is_list = argv[0].endswith("/go") and argv[1] == "list"
+        if is_list:
+            go_away()
+        super().__init__(argv, *args, **more)
+        if is_list:
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            come_back()
+
+
+def go_away():
+    global tries
+    tries += 1
+    if tries == 1:
+        os.rename(path, ".scratch/away")
+
+
+def come_back():
+    if tries == 1:
+        os.rename(".scratch/away", path)
+
+
+def match(*args, real=genrule.match):
+    go_away()
+    try:
+        return real(*args)
+    finally:
+        come_back()
+
+
+subprocess.Popen = Watched
+genrule.match = match
+from doit.doit_cmd import DoitMain
+code = DoitMain().run([])
+print(tries)
+sys.exit(code)
+"""
+WORDS = {
+    **FILES,
+    "services/api/help.go": 'package main\n\nfunc init() { println("help") }\n',
+    "services/api/service.toml": SERVICE
+    + '[image]\nfiles = [{ src = "//gen:words", dest = "/w" }]',
+    "gen/a.txt": "a\n",
+    "gen/b.txt": "b\n",
+    "gen/make.sh": 'out=$1; shift; : > own.tmp; cat "$@" > "$out/w"; rm own.tmp\n',
+    "dodo.py": (
+        "from scratchtasks import Workspace, genrule\n\n"
+        'words = genrule(name="words", folder="gen", srcs=["*.txt"], outs=["w"],\n'
+        '                cmd=["sh", "make.sh", "{out}", "{srcs}"])\n'
+        'task_images = Workspace(services=["services/*"], rules=[words])\n'
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "edit"),
+    [
+        (
+            "services/api/help.go",
+            {MAIN_GO: FILES[MAIN_GO].replace('embed"\n', 'embed"\nimport _ "os"\n', 1)},
+        ),
+        ("services/api/new.go", {"services/api/new.go": "package main\n\nvar new = 1\n"}),
+        ("gen/b.txt", {"gen/a.txt": "other\n"}),
+    ],
+    ids=["a source", "a new source", "a source of a genrule"],
+)
+def test_what_is_away_while_it_is_looked_for_is_an_input(
+    tmp_path: Path, path: str, edit: dict[str, str]
+) -> None:
+    """It would never be looked at again."""
+    site = site_of(tmp_path / "ws", WORDS)
+    site.doit()
+    site.write(edit)
+    done = subprocess.run(
+        [sys.executable, "-c", AWAY, path],
+        cwd=site.root,
+        env=site.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout.splitlines()[-1]) > 1
+    assert site.images() == site.clean_build(tmp_path / "clean")
+    with open(site.root / path, "a", encoding="utf-8") as file:
+        file.write("// more\nfunc init() { println(7) }\n")
+    site.doit()
+    assert site.images() == site.clean_build(tmp_path / "more")
+
+
+def test_a_command_that_writes_beside_what_it_reads_is_believed(tmp_path: Path) -> None:
+    site = site_of(tmp_path / "ws", WORDS)
+    assert site.doit("rule:gen/words").actions == ["//gen:words Genrule"] * 2
+    site.write({"gen/a.txt": "other\n"})
+    assert site.doit("rule:gen/words").actions == ["//gen:words Genrule"]
