@@ -22,7 +22,7 @@ from scratchtasks.store.atomic import discard, remove, storage_error, write_atom
 from scratchtasks.store.notes import Notes, notes_from
 from scratchtasks.store.signature import Content, Meaning, Note
 
-_FORMAT = 6
+_FORMAT = 5
 _KEPT = 4
 """Memos that are kept: a few terminals, each with an environment of its own."""
 
@@ -61,24 +61,13 @@ class Tree(NamedTuple):
     rest: Sequence[int] = ()
 
 
-class Near(NamedTuple):
-    """The service that was edited last, and the numbers of all paths that it depends on: where the
-    next edit is likely to be."""
-
-    name: str = ""
-    watched: Sequence[int] = ()
-
-
-_NOWHERE = Near()
-
-
 class Memo:
     """*paths* (relative to the root where they lie inside) with the Note of each.
 
     *head* is what must be equal for it to count at all.  *count* is the number of services,
     *unknown* of those among them of which nothing is known; *expires* a time in seconds; *latest*
     the newest stamp in all notes, in ns; *git* what git said, by its arguments; *tree* what that
-    depends on, None where nobody has looked for it yet; *near* is worth the first look.
+    depends on, None where nobody has looked for it yet.
 
     What only a run with something to do reads: *meanings* are the inputs behind each path, as
     `joined` has them, one without any counts by its note alone; *common* are the numbers of paths
@@ -96,7 +85,6 @@ class Memo:
         latest: int,
         git: dict[str, str],
         tree: Tree | None = None,
-        near: Near = _NOWHERE,
         meanings: "Meanings | None" = None,
         common: Sequence[int] = (),
         services: dict[str, Known] | None = None,
@@ -110,7 +98,6 @@ class Memo:
         self.latest = latest
         self.git = git
         self.tree = tree
-        self.near = near
         self.meanings = Meanings() if meanings is None else meanings
         self.common = common
         self.services = {} if services is None else services
@@ -210,10 +197,9 @@ def read_memo(folder: str, environment: str, head: str) -> Memo | None:
     value = read_marshalled(f"{folder}/{environment}")
     if value is None or value[1] != head:
         return None
-    token, _, paths, notes, tree, (name, watched), *rest = value
+    token, _, paths, notes, tree, *rest = value
     memo = Memo(head, paths.split("\0"), notes_from(notes), *rest)
     memo.tree = None if tree is None else Tree(*(array("I", numbers) for numbers in tree))
-    memo.near = Near(name, array("I", watched))
     memo.token = token
     return memo
 
@@ -245,14 +231,36 @@ def write_memo(memo: Memo, folder: str, environment: str) -> None:
     }
     more = (token, memo.meanings.blocks(), array("I", memo.common).tobytes(), services)
     tree = memo.tree and tuple(array("I", numbers).tobytes() for numbers in memo.tree)
-    near = (memo.near.name, array("I", memo.near.watched).tobytes())
-    hot = (token, memo.head, "\0".join(memo.paths), memo.notes.tobytes(), tree, near,
+    hot = (token, memo.head, "\0".join(memo.paths), memo.notes.tobytes(), tree,
            memo.count, memo.unknown, memo.expires, memo.latest, memo.git)  # fmt: skip
     write_marshalled(f"{folder}/{environment}.more", more)
     write_marshalled(f"{folder}/{environment}", hot)
     memo.token = token
     with suppress(OSError):  # somebody else is at it, or the next run will be
         _drop_old(folder)
+
+
+def read_near(folder: str, environment: str) -> Memo | None:
+    """What write_near wrote there last, as a memo of that service and nothing else."""
+    value = read_marshalled(f"{folder}/{environment}.near")
+    if value is None:
+        return None
+    name, service, digest, git, paths, notes, meanings = value
+    known = Known(service, range(len(paths)), digest, git)
+    memo = Memo("", paths, notes_from(notes), 1, 0, 0.0, 0, {}, services={name: known})
+    for meaning in meanings:
+        memo.meanings.append(meaning)
+    return memo
+
+
+def write_near(memo: Memo, name: str, folder: str, environment: str) -> None:
+    """Write down what the service *name* of *memo* depends on, for a first look ahead of all
+    others.  Raises: StoreError."""
+    service, watched, digest, git = memo.services[name]
+    notes = memo.notes.picked(watched).tobytes()
+    paths, meanings = [memo.paths[n] for n in watched], [memo.meanings[n] for n in watched]
+    near = (name, service, digest, git, paths, notes, meanings)
+    write_marshalled(f"{folder}/{environment}.near", near)
 
 
 def drop_memos(folder: str) -> None:
@@ -277,6 +285,7 @@ def _drop_old(folder: str) -> None:
         for name in names[:-_KEPT]:
             remove(f"{folder}/{name}")
             remove(f"{folder}/{name}.more")
+            remove(f"{folder}/{name}.near")
 
 
 # marshal reads 50,000 paths in 20 ms, a fifth of json; it may crash on garbage, hence nothing is

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import chdir, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from scratchtasks.core.errors import StoreError
@@ -18,9 +19,11 @@ from .memo import (
     head_of,
     read_meanings,
     read_memo,
+    read_near,
     write_memo,
+    write_near,
 )
-from .recall import Edit, edit_in, edit_near, edit_of, few_of, stale_services
+from .recall import Edit, edit_in, edit_of, few_of, stale_services
 
 if TYPE_CHECKING:
     from scratchtasks.store.signature import Content
@@ -33,16 +36,16 @@ if TYPE_CHECKING:
 class Memory:
     """What earlier runs in *root* (absolute) knew, for *env*.
 
-    *declared* is a text of all that dodo.py declares, the folders of services included.
+    *declared* gives a text of all that dodo.py declares, the folders of services included.
     """
 
-    def __init__(self, root: str, env: Mapping[str, str], declared: str) -> None:
+    def __init__(self, root: str, env: Mapping[str, str], declared: Callable[[], str]) -> None:
         self._root = root
         self._env = env
         self._began = time.time_ns()
         self._folder = os.path.join(root, ".scratch", "memo")
         self._environment = environment_of(env, root)
-        self._head = head_of(root, declared, boot_id())
+        self._declared = declared
         self._memo: Memo | None = None
         self._stale: set[str] | None = None
         self._asked = frozenset[str]()
@@ -59,19 +62,19 @@ class Memory:
         """Look at what the services *only*, () for all, depend on; False when everything has to
         be analysed.  What is known already is not looked at again.
 
-        *on_edit* is told if nothing was edited but Go sources of one of them: at the end, and at
-        the beginning if, as far as can be told then, that one was edited last time too.
+        *on_edit* is told if nothing was edited but Go sources of one of them: at the end, and ahead
+        of all else if it seems to be the one that was edited last time.
         """
         question = frozenset(only)
         if self._memo is not None and question == self._asked:
             return True
         self._memo, self._asked = None, question
+        if on_edit is not None:
+            self._tell_near(only, on_edit)
         memo = read_memo(self._folder, self._environment, self._head)
         if memo is None or _is_at_work(os.path.join(self._root, ".scratch", "lock")):
             return False
         with chdir(self._root):  # where it is, nearly always
-            if on_edit is not None and (not only or memo.near.name in only):
-                _tell(on_edit, edit_near(memo, self._folder, self._environment))
             self._stale = self._look(memo, only)
             self.contents = memo.contents
             if self._stale is None:
@@ -80,6 +83,10 @@ class Memory:
             if on_edit is not None:
                 _tell(on_edit, self._edited(only))
         return True
+
+    @cached_property
+    def _head(self) -> str:
+        return head_of(self._root, self._declared(), boot_id())
 
     @property
     def watched(self) -> int:
@@ -119,8 +126,10 @@ class Memory:
         """The other services, beside *names*, with their folders; None unless all are known.
 
         For a run that is about *names* only: what any of them depends on is not looked at, but to
-        call *on_edit* if one was edited.
+        tell *on_edit*, as `ask` does.
         """
+        if on_edit is not None:
+            self._tell_near(names, on_edit)
         memo = read_memo(self._folder, self._environment, self._head)
         if memo is None or not read_meanings(memo, self._folder, self._environment):
             return None
@@ -168,6 +177,8 @@ class Memory:
                 return
             self._settle(memo)
             write_memo(memo, self._folder, self._environment)
+            if len(session.graph.services) == 1:  # whoever edits one is likely to edit it again
+                write_near(memo, *session.graph.services, self._folder, self._environment)
             told["paths"] = len(memo.paths)
 
     def outline(self) -> "Outline | None":
@@ -216,6 +227,12 @@ class Memory:
                 if not said.keys().isdisjoint(known.git)
             }
         return few_of(memo, stale)
+
+    def _tell_near(self, only: Collection[str], on_edit: Callable[[Edit], None]) -> None:
+        near = read_near(self._folder, self._environment)
+        if near is not None and (not only or not near.services.keys().isdisjoint(only)):
+            with chdir(self._root):
+                _tell(on_edit, edit_in(near, near.services))
 
     def _edited(self, only: Collection[str]) -> Edit | None:
         """What was edited of the services *only*, () for all, if it is no more than Go sources of

@@ -69,16 +69,6 @@ class Edit(NamedTuple):
     files: Mapping[str, str]
 
 
-def edit_near(memo: Memo, folder: str, environment: str) -> Edit | None:
-    """The edit of the service that was edited last, if there is one; see `edit_in`.
-
-    *folder* and *environment* are where *memo* was read from.
-    """
-    if not _moved_of(memo, memo.near.watched) or not read_meanings(memo, folder, environment):
-        return None
-    return edit_in(memo, [memo.near.name])
-
-
 def edit_in(memo: Memo, names: Iterable[str]) -> Edit | None:
     """As `edit_of`, of that one of the services *names* which was edited, from a look at what these
     depend on and at nothing else: it need not be the whole truth."""

@@ -11,7 +11,7 @@ from scratchtasks.store.notes import Notes
 from scratchtasks.store.owner import started_at
 from scratchtasks.store.signature import Meaning, Note, Watch, value_at
 
-from .memo import OURS, Known, Meanings, Memo, Near, Tree, joined, packages, split
+from .memo import OURS, Known, Meanings, Memo, Tree, joined, packages, split
 
 if TYPE_CHECKING:
     from scratchtasks.core.task import Task
@@ -70,13 +70,7 @@ def remembered(
             services[name] = Known(known.folder)
     said = {**session.templates.said, **(before.git if before else {})}
     git = {args: said[args] for known in services.values() for args in known.git}
-    common += before.common if before else ()
-    memo = table.memo(head, expires, common, services, git)
-    # Whoever edits one service is likely to edit it again.
-    looked_at = list(session.graph.services)
-    near = looked_at[0] if len(looked_at) == 1 else before.near.name if before else ""
-    memo.near = Near(near, memo.services[near].watched) if near in memo.services else Near()
-    return memo
+    return table.memo(head, expires, [*(before.common if before else ()), *common], services, git)
 
 
 class Table:

@@ -144,8 +144,10 @@ class Workspace:
         """What earlier runs knew; to be asked before `session` is made."""
         from .memory import Memory
 
-        found = (self._folders, self._found[1])
-        declared = repr((self._globs, self._images, self._rules, *found))
+        def declared() -> str:
+            found = (self._folders, self._found[1])
+            return repr((self._globs, self._images, self._rules, *found))
+
         return Memory(self.root, os.environ, declared)
 
     def session(self, others: Mapping[str, str] = _NONE) -> "Session":
