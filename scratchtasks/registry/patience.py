@@ -56,6 +56,10 @@ class Patience:
         self.check()
         self._persists = True
 
+    def relent(self) -> None:
+        """Nothing is half done any more: `cancel` counts again."""
+        self._persists = False
+
     def check(self) -> None:
         """Raises: SinkError once `cancel` was called."""
         if self.is_cancelled:

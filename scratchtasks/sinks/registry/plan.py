@@ -146,11 +146,14 @@ def make_plan(
     registry: Registry,
     store: ContentStore,
     siblings: Sequence[PushImage] = (),
+    *,
+    is_doubted: bool = False,
 ) -> Plan:
     """What *images* still need, by HEAD requests alone: one for each tag that is right already.
 
     *siblings* are images that are not pushed now but may be in the same registries: blobs that
-    they share with *images* are mounted from there.
+    they share with *images* are mounted from there.  If it *is_doubted* that a manifest's blobs
+    are there because it is, each of them is asked for, where a tag is to move.
 
     Raises: SinkError (two images for one tag, a malformed name, a registry that refuses);
     StoreError when a blob that must be sent is missing or damaged.
@@ -163,7 +166,9 @@ def make_plan(
     found = dict(
         zip(unique, map_all(lambda t: digest_at(registry, *t), unique, workers), strict=True)
     )
-    planned = map_all(lambda image: _image_plan(image, found, registry), named, workers)
+    planned = map_all(
+        lambda image: _image_plan(image, found, registry, is_doubted=is_doubted), named, workers
+    )
     plan = Plan(tuple(planned), _blob_steps(planned, registry, siblings))
     _check_store(plan, store)
     return plan
@@ -194,7 +199,11 @@ def conflict(reference: str, one: str, other: str) -> SinkError:
 
 
 def _image_plan(
-    image: ImagePlan, found: dict[tuple[Repository, str], Digest | None], registry: Registry
+    image: ImagePlan,
+    found: dict[tuple[Repository, str], Digest | None],
+    registry: Registry,
+    *,
+    is_doubted: bool,
 ) -> ImagePlan:
     top, repository = image.image.top, image.repository
     tags = dict.fromkeys(image.image.tags)
@@ -206,6 +215,8 @@ def _image_plan(
     if is_there and not moves:
         return ImagePlan(image.image, repository)
     below = {m.digest: m for m in image.image.manifests if m.digest != top.digest}
+    if is_doubted:
+        return ImagePlan(image.image, repository, (*below.values(), top), moves)
     missing = [m for m in below.values() if digest_at(registry, repository, m.digest) is None]
     # Whoever has deleted a platform of an index may have left the index.
     manifests = () if is_there and not missing else (*missing, top)

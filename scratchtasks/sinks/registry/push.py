@@ -23,10 +23,11 @@ from scratchtasks.registry.reference import Repository
 from scratchtasks.registry.uploads import NOWHERE, Uploads
 from scratchtasks.store.blobs import ContentStore
 
-from .plan import BlobStep, ImagePlan, Plan, TagMove
+from .plan import BlobStep, ImagePlan, Plan, TagMove, make_plan
 from .rollback import Moved, held, undo
 
 _TAKEN_ALREADY = frozenset({400, 405, 409})
+_LACKS = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,17 @@ def push(
     """
     run = _Run(plan, registry, store, tell, uploads)
     try:
-        run.send_blobs()
-        run.put_manifests()
-        run.rehearse()
-        run.move_tags()
+        run.carry_out()
     except ScratchError as failure:
-        raise run.told(failure) from None
+        if not run.was_misled(failure):
+            raise run.told(failure) from None
+        registry.patience.relent()
+        plan = make_plan([each.image for each in plan.images], registry, store, is_doubted=True)
+        run = _Run(plan, registry, store, tell, uploads)
+        try:
+            run.carry_out()
+        except ScratchError as again:
+            raise run.told(again) from None
     return [
         Pushed(
             image.image.name,
@@ -109,6 +115,24 @@ class _Run:
         self._moved: dict[tuple[Repository, str], Moved] = {}
         self._before: dict[tuple[Repository, Digest | None], Sequence[Manifest]] = {}
         self._stuck: list[str] = []
+
+    def carry_out(self) -> None:
+        """All of the plan, in the one safe order.  Raises: ScratchError."""
+        self.send_blobs()
+        self.put_manifests()
+        self.rehearse()
+        self.move_tags()
+
+    def was_misled(self, failure: ScratchError) -> bool:
+        """Whether *failure* says that the registry lacks what a manifest names that it has, and
+        that the plan took for whole; every tag is where it was then.
+
+        A registry's collection of garbage beside a push leaves such manifests, and a blob that
+        somebody has deleted.
+        """
+        is_lack = isinstance(failure, RegistryError) and not _LACKS.isdisjoint(failure.codes)
+        is_trusted = any(image.tags and not image.manifests for image in self._plan.images)
+        return is_lack and is_trusted and not self._stuck
 
     def send_blobs(self) -> None:
         """Upload each blob once in a registry, and mount it elsewhere as soon as it is there."""
@@ -201,13 +225,14 @@ class _Run:
         """All or none.  New tags come last: not every registry can take one away again."""
         moves = self._moves_now()
         self._hold(moves)
+        # A tag alone that is all there was to do leaves nothing half done.
+        is_all = len(moves) == 1 and not moves[0][0].manifests
+        tries = None if is_all else self._registry.limits.insistence
         self._registry.patience.persist()
         try:
             for is_new in (False, True):
-                run_jobs(
-                    [self._tag_job(*pair) for pair in moves if (pair[1].was is None) == is_new],
-                    self._workers,
-                )
+                wanted = [pair for pair in moves if (pair[1].was is None) == is_new]
+                run_jobs([self._tag_job(*pair, tries) for pair in wanted], self._workers)
         except BaseException:
             self._stuck += undo(self._registry, self._moved.values())
             raise
@@ -238,7 +263,7 @@ class _Run:
             found = map_all(lambda each: held(self._registry, *each), places, self._workers)
             self._before.update(zip(places, found, strict=True))
 
-    def _tag_job(self, image: ImagePlan, move: TagMove) -> Job:
+    def _tag_job(self, image: ImagePlan, move: TagMove, tries: int | None) -> Job:
         def run() -> Iterable[Job]:
             manifest = self._manifest(image.image.top)
             before = self._before.get((image.repository, move.was), ())
@@ -246,7 +271,6 @@ class _Run:
             # Noted before it is done: an answer may be lost after the deed.
             self._moved[image.repository, move.tag] = moved
             with self._span(image.repository, move.tag, len(manifest.data)):
-                tries = self._registry.limits.insistence
                 put_manifest(self._registry, image.repository, manifest, move.tag, tries)
             self._moved[image.repository, move.tag] = replace(moved, is_sure=True)
             return ()

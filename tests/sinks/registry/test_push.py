@@ -7,6 +7,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from scratchtasks.core.digest import digest_of
 from scratchtasks.registry.client import Registry
 from scratchtasks.sinks.registry.plan import make_plan
@@ -192,6 +194,22 @@ def test_a_platform_that_was_deleted_below_its_index_comes_back_with_a_tag(
         "2.0",
     ]
     assert digest_in(proxy.host, f"{team}/api", lost) == lost
+
+
+@pytest.mark.parametrize("tags", [("2.0",), ("2.0", "2.1")])
+def test_a_blob_that_was_deleted_below_its_manifest_comes_back_with_a_tag(
+    proxy: Proxy, bench: Bench, team: str, tags: tuple[str, ...]
+) -> None:
+    image = bench.image(f"{proxy.host}/{team}/api", b"a", b"b")
+    bench.push(image)
+    url = f"http://{proxy.host}/v2/{team}/api/blobs/{image.blobs[2].digest}"
+    _run("/usr/bin/env", "python3", "-c", _DELETE, url)
+    proxy.seen.clear()
+    bench.push(replace(image, tags=tags))
+    assert proxy.count("POST") == 1  # what was lost, and no more
+    for tag in tags:
+        source = f"docker://{proxy.host}/{team}/api:{tag}"
+        _run("skopeo", "copy", "--src-tls-verify=false", source, f"dir:{bench.root}/{tag}")
 
 
 def test_requests_go_side_by_side_and_no_more_than_allowed(
