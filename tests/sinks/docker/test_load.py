@@ -156,6 +156,19 @@ def test_of_several_images_only_the_changed_go(engine: Engine, name: str) -> Non
     assert (engine.read(first), engine.read(second)) == ("one", "three")
 
 
+def test_what_is_there_is_asked_for_by_its_id_alone(engine: Engine, name: str) -> None:
+    # Each question costs the containerd store 40 ms: of 200 images 600 names were asked for.
+    kept = [
+        Loadable(engine.made.say(f"I am {each}"), (f"{name}-{each}:latest", f"{name}-{each}:1"))
+        for each in "ab"
+    ]
+    engine.load(*kept, engine.made.named(name, "one"))
+    assert engine.load(*kept, engine.made.named(name, "two")) == ["present", "present", "loaded"]
+    assert not [request for request in engine.relay.requests if f"{name}-" in request]
+    assert engine.relay.sent < _LITTLE
+    assert engine.read(name) == "two"
+
+
 def test_two_names_of_one_image(engine: Engine, name: str) -> None:
     first, second = (engine.made.named(f"{name}-{number}", "same") for number in (1, 2))
     assert engine.load(first, second) == ["loaded", "loaded"]
