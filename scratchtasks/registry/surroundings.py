@@ -5,6 +5,7 @@ Source: the folders are those of docker and of containers-certs.d(5); the variab
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def tls_of(host: str, env: Mapping[str, str]) -> "ssl.SSLContext":
     """A context that verifies *host* by the system's CAs, SSL_CERT_FILE and `certs.d/HOST`.
 
-    Raises: RegistryError when one of those files is no certificate.
+    Raises: RegistryError when one of those files is no certificate, or an encrypted key.
     """
     import ssl
 
@@ -41,12 +42,20 @@ def tls_of(host: str, env: Mapping[str, str]) -> "ssl.SSLContext":
                 if name.endswith(".crt"):
                     context.load_verify_locations(cafile=path)
                 elif name.endswith(".cert"):
-                    context.load_cert_chain(path, path.removesuffix(".cert") + ".key")
+                    key = path.removesuffix(".cert") + ".key"
+                    # OpenSSL would ask the terminal for it, in the middle of a run.
+                    context.load_cert_chain(path, key, password=partial(_refuse_password, key))
     except OSError as error:  # ssl.SSLError is one
         raise RegistryError(
             path, f"cannot be used as a certificate: {error.strerror or error}"
         ) from None
     return context
+
+
+def _refuse_password(key: str) -> str:
+    """Raises: RegistryError, as docker takes no such key either."""
+    what = "is encrypted (wanted a private key without a password)"
+    raise RegistryError(key, what, f"openssl pkey -in {key} prints it without")
 
 
 def proxy_of(scheme: str, host: str, env: Mapping[str, str]) -> str:

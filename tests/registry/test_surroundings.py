@@ -2,6 +2,7 @@
 
 import select
 import socket
+import subprocess
 import time
 from dataclasses import replace
 from email.utils import formatdate
@@ -185,3 +186,18 @@ def test_a_client_certificate_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(SinkError) as error:
         tls_of("registry.example.com", {"XDG_CONFIG_HOME": str(tmp_path)})
     assert str(error.value).startswith(f"{folder}/client.cert: cannot be used as a certificate: ")
+
+
+def test_a_client_key_with_a_password_is_refused_and_asks_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "docker" / "certs.d" / "registry.example.com"
+    folder.mkdir(parents=True)
+    cert, key = folder / "client.cert", folder / "client.key"
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-subj", "/CN=us"]
+    made = [*new, "-passout", "pass:secret", "-out", str(cert), "-keyout", str(key)]
+    subprocess.run(made, check=True, stderr=subprocess.DEVNULL)
+    with pytest.raises(SinkError) as error:
+        tls_of("registry.example.com", {"XDG_CONFIG_HOME": str(tmp_path)})
+    assert str(error.value) == (
+        f"{key}: is encrypted (wanted a private key without a password)\n"
+        f"    hint: openssl pkey -in {key} prints it without"
+    )
