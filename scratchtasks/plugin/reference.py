@@ -78,10 +78,11 @@ def _tasks() -> Iterator[str]:
     yield "A registry that deletes nothing (Docker Hub; docker-registry without `delete: enabled:"
     yield "true`) may be left with some of the new tags, each on a whole image: the message then"
     yield "names them.\n"
-    yield "Logins are those of docker, podman and skopeo: `REGISTRY_AUTH_FILE`, else `config.json`"
-    yield "below `DOCKER_CONFIG` or `~/.docker`, else podman's `auth.json`, with their credential"
-    yield "helpers.  Private CAs are found in `SSL_CERT_FILE` and docker's and podman's `certs.d`,"
-    yield "proxies in `HTTPS_PROXY` and `NO_PROXY`.  HTTP without TLS is spoken to loopback, and to"
+    yield "Logins are those of docker, podman and skopeo: `REGISTRY_AUTH_FILE`, else the JSON that"
+    yield "`DOCKER_AUTH_CONFIG` holds, else `config.json` below `DOCKER_CONFIG` or `~/.docker`,"
+    yield "else podman's `auth.json`, with their credential helpers.  Private CAs are found in"
+    yield "`SSL_CERT_FILE` and docker's and podman's `certs.d`, proxies in `HTTPS_PROXY` and"
+    yield "`NO_PROXY`.  HTTP without TLS is spoken to loopback, and to"
     yield "the registries in `push.plain_http` of `scratch.toml`.\n"
 
 

@@ -25,6 +25,9 @@ _FILE_LIMIT = 4 << 20
 _RUN = "/run/containers"
 """Where podman and skopeo keep logins by user id, if there is no XDG_RUNTIME_DIR."""
 
+_VARIABLE = "DOCKER_AUTH_CONFIG"
+"""Holds a `config.json`, where CI has no file for it: docker reads it since version 28."""
+
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _HALF = re.compile("[\ud800-\udfff]")
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
@@ -35,7 +38,7 @@ class Credentials:
     """A name and password, or one of two sorts of token; all empty is nobody.
 
     *identity_token* buys access tokens from a token server, *registry_token* is one.  *origin* is
-    the file that had them, or names the helper that did.
+    the file or variable that had them, or names the helper that did.
     """
 
     username: str = ""
@@ -72,14 +75,15 @@ def is_unicode(text: str) -> bool:
 def find_credentials(repository: Repository, env: Mapping[str, str], ask: AskHelper) -> Credentials:
     """The credentials for *repository*, NOBODY when there are none.
 
-    Looks into `REGISTRY_AUTH_FILE`, else docker's `config.json` (below `DOCKER_CONFIG` or
-    `~/.docker`), else podman's `auth.json`.  In each, the longest matching path of the repository
-    wins, and a credential helper, called by *ask*, wins over what is written in the file.
+    Looks into `REGISTRY_AUTH_FILE`, else what `DOCKER_AUTH_CONFIG` holds, else docker's
+    `config.json` (below `DOCKER_CONFIG` or `~/.docker`), else podman's `auth.json`.  In each, the
+    longest matching path of the repository wins, and a credential helper, called by *ask*, wins
+    over what is written in the file.
 
     Raises: SinkError when a file is not what it should be, or a helper fails.
     """
     for path in _files(env):
-        config = _read(path)
+        config = _held(env[path]) if path == _VARIABLE else _read(path)
         if config is None:
             continue
         found = _from_config(config, repository, path, ask)
@@ -92,6 +96,8 @@ def _files(env: Mapping[str, str]) -> Iterator[str]:
     home = home_of(env)
     if env.get("REGISTRY_AUTH_FILE"):
         yield env["REGISTRY_AUTH_FILE"]
+    if env.get(_VARIABLE):
+        yield _VARIABLE
     yield f"{env.get('DOCKER_CONFIG') or f'{home}/.docker'}/config.json"
     if env.get("REGISTRY_AUTH_FILE"):
         return
@@ -100,6 +106,17 @@ def _files(env: Mapping[str, str]) -> Iterator[str]:
     elif os.path.exists(own := f"{_RUN}/{os.getuid()}/auth.json"):  # others may not look there
         yield own
     yield f"{env.get('XDG_CONFIG_HOME') or f'{home}/.config'}/containers/auth.json"
+
+
+def _held(text: str) -> dict[str, Any] | None:
+    """The logins in *text*; what is no JSON object is none, as docker only warns of it: CI systems
+    may put the path of a file there.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _read(path: str) -> dict[str, Any] | None:

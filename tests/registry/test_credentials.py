@@ -105,6 +105,25 @@ def test_which_file_is_read(tmp_path: Path) -> None:
     assert _find(env).username == "own"
 
 
+def test_what_a_variable_holds_comes_before_docker_s_file(tmp_path: Path) -> None:
+    _config(tmp_path, {"auths": {"registry.example.com": _auth("file:x"), "b.com": _auth("b:x")}})
+    held = json.dumps({"auths": {"registry.example.com": _auth("held:se:cret")}})
+    env = {"DOCKER_CONFIG": str(tmp_path), "DOCKER_AUTH_CONFIG": held}
+    found = _find(env)
+    assert (found.username, found.password) == ("held", "se:cret")
+    assert found.origin == "DOCKER_AUTH_CONFIG"
+    assert _find(env, "b.com/api").username == "b"
+    for nothing in ("", "/builds/auth.json", "[]", '{"auths": {}}'):
+        assert _find({**env, "DOCKER_AUTH_CONFIG": nothing}).username == "file"
+    broken = '{"auths": {"registry.example.com": {"auth": "secret"}}}'
+    with pytest.raises(SinkError) as error:
+        _find({**env, "DOCKER_AUTH_CONFIG": broken})
+    assert str(error.value) == (
+        "DOCKER_AUTH_CONFIG: auths['registry.example.com'].auth: wanted base64 of user:password\n"
+        "    hint: log in again, or repair it"
+    )
+
+
 @pytest.mark.parametrize("env", [{}, {"HOME": ""}])
 def test_without_a_home_it_is_the_user_s_own_as_for_docker(
     tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
