@@ -10,8 +10,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
@@ -75,6 +75,38 @@ def install(cancel: Callable[[], None], events: Events) -> None:
     signal.set_wakeup_fd(ending.bell, warn_on_full_buffer=False)
     os.register_at_fork(after_in_child=partial(ending.fork, os.getpid()))
     atexit.register(ending.wait)
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """What is inside `with` comes to its end: a signal that would end the process waits for that,
+    and only one more does not.
+
+    Outside the main thread this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            before[number](number, frame)
+
+    for number in _SIGNALS:
+        handler = signal.getsignal(number)
+        if callable(handler):
+            before[number] = handler
+            signal.signal(number, wait)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def end_with_parent(parent: int) -> None:

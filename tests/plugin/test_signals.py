@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scratchtasks.plugin.events import Events
-from scratchtasks.plugin.signals import install
+from scratchtasks.plugin.signals import install, shielded
 
 _LINE = "interrupted; finished work is kept\n"
 
@@ -280,3 +280,19 @@ def test_outside_the_main_thread_nothing_is_installed() -> None:
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_shield_keeps_one_signal_back_and_not_two() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with shielded():
+            signal.raise_signal(signal.SIGTERM)
+            assert not heard
+        assert heard == [signal.SIGTERM]
+        with shielded():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            assert len(heard) == 2
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -408,3 +408,35 @@ def test_a_ctrl_c_while_a_container_is_replaced(
     assert after.attrs["State"]["StartedAt"] != before.attrs["State"]["StartedAt"]
     assert said_at(port) == "first [10.0.0.7]"
     site.doit("up", "--down", name)
+
+
+@pytest.mark.docker
+def test_a_second_ctrl_c_does_not_keep_the_old_one_from_its_return(
+    site: Site, engine: DockerClient, name: str
+) -> None:
+    port = free_port()
+    words = ("up", name, "STUBBORN=1", "-p", f"{port}:8080")
+    site.doit(*words)
+    (before,) = engine.containers.list(filters={"name": name})
+    run = subprocess.Popen(
+        [sys.executable, "-m", "doit", *words, "WORD=second"],
+        cwd=site.root,
+        env=site.environment(),
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(engine.api.containers(all=True, filters={"name": name})) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for _ in range(2):
+        time.sleep(0.5)  # the old one is told to stop, which takes three seconds
+        run.send_signal(signal.SIGINT)
+    said = run.communicate(timeout=60)[1].decode()
+    assert run.returncode == 130
+    assert said == f"{name}:latest is already loaded\ninterrupted; finished work is kept\n"
+    (after,) = engine.containers.list(all=True, filters={"name": name})
+    assert (after.id, after.status) == (before.id, "running")
+    assert after.attrs["State"]["StartedAt"] != before.attrs["State"]["StartedAt"]
+    assert said_at(port) == "first [10.0.0.7]"
+    site.doit("up", "--down", name)

@@ -155,6 +155,7 @@ class Up(Run):  # type: ignore[misc]
 
     def _bring_up(self, session: "Session") -> bool:
         """Whether all that was loaded is up; errors are told.  Raises: SinkError (no engine)."""
+        from scratchtasks.plugin.signals import shielded
         from scratchtasks.sinks.docker.containers import PREFIX, bring_up
 
         names = [name for name in self._names if session.loads.has(name)]
@@ -169,7 +170,7 @@ class Up(Run):  # type: ignore[misc]
             container = wanted(service, image, session.world.root, choices)
             try:
                 with span(session.world.tell, "up", container.name):
-                    done = bring_up(container, client)
+                    done = bring_up(container, client, shielded)
             except SinkError as error:
                 sys.stderr.write(f"error: {error}\n")
                 continue

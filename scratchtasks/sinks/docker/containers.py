@@ -8,8 +8,8 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,13 +40,13 @@ _STOP = 3
 _SHOWN, _SHOWN_BYTES = 20, 4096
 """Of the end of its log: what a program which ended at once is shown with."""
 
-_TRIES = 20
-_PAUSE = 0.05
-"""Seconds between two tries."""
+_TRIES, _PAUSE = 20, 0.05
+"""How often, with so many seconds between two tries."""
 
 _LOOPBACK = "127.0.0.1"
 
 How = Literal["started", "replaced", "resumed", "unchanged"]
+Shield = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,10 +159,11 @@ def _names(reason: str, port: Published) -> bool:
     return re.search(where, reason) is not None
 
 
-def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
+def bring_up(wanted: Wanted, client: "DockerClient", shield: Shield = nullcontext) -> Up:
     """Have a container run as *wanted*; what runs in its place stays until the new one has started.
 
-    If the new one does not start, or ends badly at once, the old one runs again.
+    If the new one does not start, or ends badly at once, the old one runs again; *shield* is
+    around that.
 
     Raises: SinkError, with what the program printed; whatever a signal handler raises, and then
     the old one runs again, too.
@@ -189,12 +190,13 @@ def bring_up(wanted: Wanted, client: "DockerClient") -> Up:
                 one.stop(timeout=_STOP)  # the new one needs its ports
             code = _start(new, wanted)
         except BaseException:
-            try:
-                _discard(name, client)
-            finally:  # whatever has become of the new one
-                for one in stopped:
-                    one.stop(timeout=_STOP)  # an engine goes on with what we have given up
-                    one.start()
+            with shield():
+                try:
+                    _discard(name, client)
+                finally:  # whatever has become of the new one
+                    for one in stopped:
+                        one.stop(timeout=_STOP)  # an engine goes on with what we have given up
+                        one.start()
             raise
         try:
             _take_place(new, old, wanted.name)
@@ -354,12 +356,11 @@ def _start(container: "Container", wanted: Wanted) -> int | None:
     """Start *container*; its exit code if it ended well already.  Raises: SinkError if not."""
     from docker.errors import APIError
 
-    where = wanted.name
     try:
         container.start()
     except APIError as error:
         what, hint = trouble(str(error.explanation or error), wanted.ports)
-        raise SinkError(where, f"cannot start: {what}", hint) from None
+        raise SinkError(wanted.name, f"cannot start: {what}", hint) from None
     deadline = time.monotonic() + _SETTLE
     while True:
         container.reload()
@@ -374,7 +375,7 @@ def _start(container: "Container", wanted: Wanted) -> int | None:
     if code == 0:
         return 0
     said = "".join(f"\n    {line}" for line in _last_words(container).splitlines())
-    raise SinkError(where, f"ended at once with exit code {code}{said}")
+    raise SinkError(wanted.name, f"ended at once with exit code {code}{said}")
 
 
 def _last_words(container: "Container") -> str:
