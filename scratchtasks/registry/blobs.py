@@ -10,7 +10,7 @@ from scratchtasks.core.descriptor import Descriptor
 from scratchtasks.core.errors import StoreError
 from scratchtasks.store.blobs import ContentStore
 
-from .client import Registry
+from .client import NO_HEAD, Registry
 from .errors import RegistryError
 from .manifests import check_stored
 from .reference import Repository
@@ -38,8 +38,8 @@ def has_blob(registry: Registry, repository: Repository, blob: Descriptor) -> bo
     Raises: RegistryError, SinkError.
     """
     target = f"blobs/{blob.digest}"
-    answer = registry.request(repository, "HEAD", target, wanted=(200, 404, 405))
-    if answer.status == 405:
+    answer = registry.request(repository, "HEAD", target, wanted=(200, 404, *NO_HEAD))
+    if answer.status in NO_HEAD:
         answer = registry.request(repository, "GET", target, wanted=(200, 404), limit=0)
     told = answer.headers.get("docker-content-digest", "")
     return answer.status == 200 and told in ("", blob.digest)

@@ -21,6 +21,9 @@ from .reference import Repository, is_loopback
 from .site import Request, Site
 from .transport import NO_BODY, Answer, Body, Limits, Receive, Transport, shown
 
+NO_HEAD = (405, 501)
+"""What a registry, or a proxy before it, answers that knows no HEAD: it may know GET."""
+
 _ANSWER_LIMIT = 64 * 1024
 _REDIRECTS = 5
 _URL_LIMIT = 16 * 1024

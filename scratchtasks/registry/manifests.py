@@ -11,7 +11,7 @@ from scratchtasks.core.errors import StoreError
 from scratchtasks.core.frozen import dataclass
 from scratchtasks.oci import media
 
-from .client import Registry
+from .client import NO_HEAD, Registry
 from .errors import RegistryError
 from .reference import Repository
 from .transport import Answer, body_of, shown
@@ -55,7 +55,7 @@ def digest_at(
         repository,
         "HEAD",
         f"manifests/{reference}",
-        wanted=(200, 404, 405),
+        wanted=(200, 404, *NO_HEAD),
         headers=_ACCEPT,
         tries=tries,
     )

@@ -235,8 +235,11 @@ def test_a_registry_that_does_not_tell_digests(proxy: Proxy, bench: Bench, team:
     assert [seen.method for seen in proxy.seen] == ["HEAD", "GET"]
 
 
-def test_a_registry_that_refuses_to_be_asked_by_head(proxy: Proxy, bench: Bench, team: str) -> None:
-    proxy.faults.append(Fault(lambda seen: seen.method == "HEAD", times=999, status=405))
+@pytest.mark.parametrize("status", [405, 501])
+def test_a_registry_that_refuses_to_be_asked_by_head(
+    proxy: Proxy, bench: Bench, team: str, status: int
+) -> None:
+    proxy.faults.append(Fault(lambda seen: seen.method == "HEAD", times=999, status=status))
     image = bench.image(f"{proxy.host}/{team}/api", bytes(3 << 20))
     bench.push(image)
     assert digest_in(proxy.upstream, f"{team}/api", "latest") == image.top.digest
