@@ -158,6 +158,17 @@ def test_junk_instead_of_a_token(
     assert len(stranger.seen) == 1
 
 
+def test_a_token_that_was_created(proxy: Proxy, stranger: Proxy, bench: Bench, team: str) -> None:
+    challenge = {"Www-Authenticate": f'Bearer realm="http://{stranger.host}/token"'}
+    proxy.faults.append(
+        Fault(lambda s: s.headers.get("Authorization") != "Bearer good", 99, 401, challenge)
+    )
+    stranger.faults.append(Fault(lambda s: True, 99, 201, body=b'{"token": "good"}'))
+    image = bench.image(f"{proxy.host}/{team}/api", b"x")
+    bench.push(image)
+    assert digest_in(proxy.upstream, f"{team}/api", "latest") == image.top.digest
+
+
 def test_a_secret_that_is_thrown_back_is_not_shown(
     proxy: Proxy, bench: Bench, tmp_path: Path
 ) -> None:
