@@ -177,8 +177,9 @@ class Memory:
                 return
             self._settle(memo)
             write_memo(memo, self._folder, self._environment)
-            if len(session.graph.services) == 1:  # whoever edits one is likely to edit it again
-                write_near(memo, *session.graph.services, self._folder, self._environment)
+            names = list(session.graph.services)
+            if len(names) == 1:  # whoever edits one is likely to edit it again
+                write_near(memo, names[0], self._folder, self._environment)
             told["paths"] = len(memo.paths)
 
     def outline(self) -> "Outline | None":
