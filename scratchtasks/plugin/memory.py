@@ -69,10 +69,12 @@ class Memory:
         if self._memo is not None and question == self._asked:
             return True
         self._memo, self._asked = None, question
+        if _is_at_work(os.path.join(self._root, ".scratch", "lock")):
+            return False
         if on_edit is not None:
-            self._tell_near(only, on_edit)
+            self._tell_near(only, on_edit)  # who may take the lock
         memo = read_memo(self._folder, self._environment, self._head)
-        if memo is None or _is_at_work(os.path.join(self._root, ".scratch", "lock")):
+        if memo is None:
             return False
         with chdir(self._root):  # where it is, nearly always
             self._stale = self._look(memo, only)
