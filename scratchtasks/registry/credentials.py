@@ -26,7 +26,7 @@ _RUN = "/run/containers"
 """Where podman and skopeo keep logins by user id, if there is no XDG_RUNTIME_DIR."""
 
 _VARIABLE = "DOCKER_AUTH_CONFIG"
-"""Holds a `config.json`, where CI has no file for it: docker reads it since version 28."""
+"""Holds a `config.json`, where CI has no file for it (docker/cli, pull request 6008)."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _HALF = re.compile("[\ud800-\udfff]")
