@@ -20,7 +20,7 @@ from scratchtasks.store.atomic import remove_tree
 from scratchtasks.store.lock import WorkspaceLock
 
 if TYPE_CHECKING:
-    from .recall import Edit
+    from .near import Edit
 
 
 class _Waits(Exception):

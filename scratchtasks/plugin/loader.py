@@ -31,7 +31,7 @@ from .workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .recall import Edit
+    from .near import Edit
     from .session import Session
 
 _FORGETTING = frozenset({"clean", "forget", "ignore", "reset-dep", "cache"})

@@ -240,29 +240,6 @@ def write_memo(memo: Memo, folder: str, environment: str) -> None:
         _drop_old(folder)
 
 
-def read_near(folder: str, environment: str) -> Memo | None:
-    """What write_near wrote there last, as a memo of that service and nothing else."""
-    value = read_marshalled(f"{folder}/{environment}.near")
-    if value is None:
-        return None
-    name, service, digest, git, paths, notes, meanings = value
-    known = Known(service, range(len(paths)), digest, git)
-    memo = Memo("", paths, notes_from(notes), 1, 0, 0.0, 0, {}, services={name: known})
-    for meaning in meanings:
-        memo.meanings.append(meaning)
-    return memo
-
-
-def write_near(memo: Memo, name: str, folder: str, environment: str) -> None:
-    """Write down what the service *name* of *memo* depends on, for a first look ahead of all
-    others.  Raises: StoreError."""
-    service, watched, digest, git = memo.services[name]
-    notes = memo.notes.picked(watched).tobytes()
-    paths, meanings = [memo.paths[n] for n in watched], [memo.meanings[n] for n in watched]
-    near = (name, service, digest, git, paths, notes, meanings)
-    write_marshalled(f"{folder}/{environment}.near", near)
-
-
 def drop_memos(folder: str) -> None:
     """Forget everything: somebody is about to change what a memo cannot see.
 
@@ -285,7 +262,6 @@ def _drop_old(folder: str) -> None:
         for name in names[:-_KEPT]:
             remove(f"{folder}/{name}")
             remove(f"{folder}/{name}.more")
-            remove(f"{folder}/{name}.near")
 
 
 # marshal reads 50,000 paths in 20 ms, a fifth of json; it may crash on garbage, hence nothing is

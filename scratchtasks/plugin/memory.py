@@ -19,11 +19,10 @@ from .memo import (
     head_of,
     read_meanings,
     read_memo,
-    read_near,
     write_memo,
-    write_near,
 )
-from .recall import Edit, edit_in, edit_of, few_of, stale_services
+from .near import Edit, edit_near
+from .recall import edit_of, few_of, stale_services
 
 if TYPE_CHECKING:
     from scratchtasks.store.signature import Content
@@ -63,7 +62,7 @@ class Memory:
         be analysed.  What is known already is not looked at again.
 
         *on_edit* is told if nothing was edited but Go sources of one of them: at the end, and ahead
-        of all else if it seems to be the one that was edited last time.
+        of all else if it seems to be the one that was compiled last.
         """
         question = frozenset(only)
         if self._memo is not None and question == self._asked:
@@ -82,8 +81,9 @@ class Memory:
             if self._stale is None:
                 return False
             self._memo = memo
-            if on_edit is not None:
-                _tell(on_edit, self._edited(only))
+            edit = self._edited(only)
+        if on_edit is not None and edit is not None:
+            on_edit(edit)
         return True
 
     @cached_property
@@ -137,9 +137,6 @@ class Memory:
             return None
         if not memo.services.keys() >= set(names):
             return None
-        if on_edit is not None:
-            with chdir(self._root):
-                _tell(on_edit, edit_in(memo, names))
         return {n: known.folder for n, known in memo.services.items() if n not in names}
 
     def freshen(self) -> None:
@@ -179,9 +176,6 @@ class Memory:
                 return
             self._settle(memo)
             write_memo(memo, self._folder, self._environment)
-            names = list(session.graph.services)
-            if len(names) == 1:  # whoever edits one is likely to edit it again
-                write_near(memo, names[0], self._folder, self._environment)
             told["paths"] = len(memo.paths)
 
     def outline(self) -> "Outline | None":
@@ -232,10 +226,9 @@ class Memory:
         return few_of(memo, stale)
 
     def _tell_near(self, only: Collection[str], on_edit: Callable[[Edit], None]) -> None:
-        near = read_near(self._folder, self._environment)
-        if near is not None and (not only or not near.services.keys().isdisjoint(only)):
-            with chdir(self._root):
-                _tell(on_edit, edit_in(near, near.services))
+        edit = edit_near(self._root)
+        if edit is not None and (not only or edit.name in only):
+            on_edit(edit)
 
     def _edited(self, only: Collection[str]) -> Edit | None:
         """What was edited of the services *only*, () for all, if it is no more than Go sources of
@@ -255,11 +248,6 @@ class Memory:
     @staticmethod
     def _is_unsettled(memo: Memo) -> bool:
         return bool(memo.git) and memo.tree is None
-
-
-def _tell(on_edit: Callable[[Edit], None], edit: Edit | None) -> None:
-    if edit is not None:
-        on_edit(edit)
 
 
 def _is_at_work(lock: str) -> bool:

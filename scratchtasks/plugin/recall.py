@@ -5,14 +5,14 @@ Light to import, for a run with nothing to do needs no more than this.
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping
 
 from scratchtasks.core.errors import StoreError
 from scratchtasks.store.scan import moved, read_large
 from scratchtasks.store.signature import Content, Note, stat_note, value_at
 
-from .memo import OURS, Memo, read_meanings, split
+from .memo import Memo, read_meanings, split
+from .near import Edit
 
 _MOST = 0.5
 """The share of services from which on it costs less to look at everything."""
@@ -61,30 +61,6 @@ def stale_services(
     return few_of(memo, stale)
 
 
-class Edit(NamedTuple):
-    """*files* of the service *name* in *folder* were edited, and have these digests now."""
-
-    name: str
-    folder: str
-    files: Mapping[str, str]
-
-
-def edit_in(memo: Memo, names: Iterable[str]) -> Edit | None:
-    """As `edit_of`, of that one of the services *names* which was edited, from a look at what these
-    depend on and at nothing else: it need not be the whole truth."""
-    found = {
-        name: moved for name in names if (moved := _moved_of(memo, memo.services[name].watched))
-    }
-    if len(found) != 1:
-        return None
-    (name,) = found
-    if memo.services[name].git:
-        return None  # what git says is not known yet
-    changed = (n for n in found[name] if memo.paths[n].partition("/")[0] not in OURS)
-    memo.changed = {n for n in changed if not _means_the_same(memo, n)}
-    return edit_of(memo, name)
-
-
 def edit_of(memo: Memo, name: str) -> Edit | None:
     """What has changed for the service *name* of *memo*, if it is what Go files hold and nobody
     else's affair; None otherwise."""
@@ -110,12 +86,6 @@ def few_of(memo: Memo, stale: set[str]) -> set[str] | None:
     return stale if len(stale) <= len(memo.services) * _MOST else None
 
 
-def _moved_of(memo: Memo, looked: Sequence[int]) -> list[int]:
-    """The numbers of the paths that have moved, of those numbered *looked*."""
-    found = moved([memo.paths[number] for number in looked], memo.notes.picked(looked))
-    return [looked[number] for number in found]
-
-
 def _moved(memo: Memo, only: Collection[str], ask_git: Callable[[], None]) -> list[int]:
     """The numbers of the paths that have moved, of those that the services *only*, () for all,
     and git's answer depend on."""
@@ -125,7 +95,9 @@ def _moved(memo: Memo, only: Collection[str], ask_git: Callable[[], None]) -> li
         ask_git()  # beside the scan
         if not only:
             return moved(memo.paths, memo.notes)
-        return _moved_of(memo, sorted(wanted))
+        looked = sorted(wanted)
+        found = moved([memo.paths[n] for n in looked], memo.notes.picked(looked))
+        return [looked[number] for number in found]
     numbers = moved(memo.paths, memo.notes)
     clock = time.time_ns()
     # Where there was no note, nothing of git's depended on it.

@@ -31,6 +31,7 @@ from .epoch import epoch_of
 from .events import Events
 from .exports import Exports
 from .loads import Loads
+from .near import keep_near
 from .pinning import Pinning
 from .pushes import Pushes
 from .templates import Templates
@@ -212,6 +213,7 @@ class Session:
             self.world.files.save()
             if self._lock.is_held and os.getpid() == self._pid:
                 self.at_end(self)
+                keep_near(self)
             self._is_finished = True
         except ScratchError as error:
             self._told = str(error)

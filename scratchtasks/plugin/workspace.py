@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .events import Events
     from .headstart import Ahead
     from .memory import Memory
-    from .recall import Edit
+    from .near import Edit
     from .session import Session
 
 _NONE: Mapping[str, str] = MappingProxyType({})

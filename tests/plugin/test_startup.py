@@ -14,8 +14,16 @@ OURS = {
     *(
         f"scratchtasks.plugin.{name}"
         for name in (
-            *("backend", "display", "events", "loader", "memo", "memory", "recall", "reporter"),
-            *("selection", "service_folders", "sources", "summary", "switches", "workspace"),
+            *("backend", "display", "events", "loader", "memo", "memory", "near", "recall"),
+            *(
+                "reporter",
+                "selection",
+                "service_folders",
+                "sources",
+                "summary",
+                "switches",
+                "workspace",
+            ),
         )
     ),
     *(f"scratchtasks.store.{name}" for name in ("atomic", "notes", "scan", "signature")),
