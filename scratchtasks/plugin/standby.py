@@ -41,7 +41,18 @@ def import_all() -> None:
     from scratchtasks.sinks import engines  # noqa: F401
     from scratchtasks.sinks.docker import containers, podman  # noqa: F401
 
-    from . import backend, loader, main, prepare, remember, running, signals, watched  # noqa: F401
+    from . import (  # noqa: F401
+        backend,
+        glance,
+        headstart,
+        loader,
+        main,
+        prepare,
+        remember,
+        running,
+        signals,
+        watched,
+    )
     from .commands import up  # noqa: F401
 
     tuple(OPERATIONS.values())

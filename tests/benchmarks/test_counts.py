@@ -66,7 +66,8 @@ def test_nothing_to_do_opens_a_handful_of_files_whatever_the_number_of_services(
         dodo = {"dodo.py", f"__pycache__/{DODO_CACHE}"}  # or one of them, as Python has it
         opened = [path for path in each.opened_here() if path not in dodo]
         assert sorted(opened) == sorted([".scratch/lock", *memo, "pyproject.toml"])
-        assert len(memo) == 1
+        # And what the program is made of that was compiled last, where that was one alone.
+        assert len(set(memo) - {".scratch/memo/near.rows"}) == 1
 
 
 def test_nothing_to_do_lists_and_imports_the_same_whatever_the_number_of_services(

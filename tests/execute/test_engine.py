@@ -329,7 +329,8 @@ def test_where_nothing_can_be_run_each_of_many_says_so(ledger: Ledger) -> None:
     Path(ledger.world.scratch).write_text("")
     told = [(name, str(error)) for name, error in engine.run(["//:a", "//:c"]).items()]
     clock = f"{ledger.world.scratch}/clock.{os.getpid()}.{threading.get_ident()}"
-    message = f"{clock}: cannot be written: file exists"
+    why = f"    hint: {ledger.world.scratch} is no folder"
+    message = f"{clock}: cannot be written: file exists\n{why}"
     assert told == [("//:a", message), ("//:c", message)]
 
 
