@@ -174,7 +174,7 @@ def test_anything_else_waits_for_the_analysis(
     site: Site, tmp_path: Path, files: dict[str, str]
 ) -> None:
     (site.root / "services/old/main.go").write_text(lone_go("last"))
-    assert run(site).code == 0  # that one was edited last: nobody looks at others first
+    assert run(site).code == 0  # that one was compiled last: nobody looks at others first
     settle(site)
     site.write(files)
     ran = run(site)
@@ -206,7 +206,7 @@ def near(site: Site) -> Site:
 
 @pytest.mark.parametrize("how", ["in place", "by a new file in its place"])
 @pytest.mark.parametrize("words", [("doit",), ("doit", "image:api"), ("scratch",)], ids=" ".join)
-def test_what_was_edited_last_is_looked_at_first(
+def test_what_was_compiled_last_is_looked_at_first(
     near: Site, tmp_path: Path, words: tuple[str, ...], how: str
 ) -> None:
     path = near.root / API
@@ -248,11 +248,7 @@ def test_an_edit_that_is_undone_at_once_is_none(near: Site) -> None:
 
 
 TELL_OF_DOIT = """
-class Doit:
-    def find_spec(self, name, *_):
-        if name == "doit":
-            sys.stderr.write("went: doit\\n")
-sys.meta_path.insert(0, Doit())
+sys.meta_path.insert(0, Before("doit", lambda: sys.stderr.write("went: doit\\n")))
 """
 
 
@@ -275,7 +271,7 @@ def test_who_loads_does_not_wait_either(near: Site, tmp_path: Path, words: tuple
     nowhere = f"unix://{tmp_path}/socket"
     near.write({API: FILES[API].replace("none", f"load{time.time_ns()}")})
     ran = run(near, "doit", *words, DOCKER_HOST=nowhere)
-    assert (went(ran)) == [EARLY], str(ran)
+    assert went(ran) == [EARLY], str(ran)
     assert "GoCompile" in ran.out
     assert run(near).code == 0
     assert is_right(near, tmp_path)

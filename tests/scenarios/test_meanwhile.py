@@ -70,8 +70,13 @@ def site(tmp_path: Path) -> Site:
 def run(site: Site, before: str, after: str = "pass") -> Ran:
     """Run doit, and the statements *before* and *after* the first `go build`."""
     hooks = f"\ndef before():\n    {before}\n\ndef after():\n    {after}\n"
+    return run_by(RUN + hooks + MAIN, site)
+
+
+def run_by(program: str, site: Site, *words: str) -> Ran:
+    """Run the Python *program* in the workspace."""
     done = subprocess.run(
-        [sys.executable, "-c", RUN + hooks + MAIN],
+        [sys.executable, "-c", program, *words],
         cwd=site.root,
         env=site.environment(),
         capture_output=True,
@@ -204,17 +209,9 @@ def test_what_is_away_while_it_is_looked_for_is_an_input(
     site = site_of(tmp_path / "ws", WORDS)
     site.doit()
     site.write(edit)
-    done = subprocess.run(
-        [sys.executable, "-c", AWAY, path],
-        cwd=site.root,
-        env=site.environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert int(done.stdout.splitlines()[-1]) > 1
+    ran = run_by(AWAY, site, path)
+    assert ran.code == 0, str(ran)
+    assert int(ran.out.splitlines()[-1]) > 1
     assert site.images() == site.clean_build(tmp_path / "clean")
     with open(site.root / path, "a", encoding="utf-8") as file:
         file.write("// more\nfunc init() { println(7) }\n")
