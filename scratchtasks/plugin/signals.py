@@ -31,6 +31,9 @@ _HEADSTART = 1.0
 _PATIENCE = 4.0
 """Seconds that the interpreter waits at its exit for children; *cancel* kills its own after 3."""
 
+_GOING = 0.1
+"""Seconds that a process which was killed takes at most to be gone with all its threads."""
+
 _SHORT = frozenset(
     {
         ("multiprocessing.queues", "_finalize_close"),
@@ -188,7 +191,7 @@ class _Ending:
         sys.unraisablehook = _nothing_of  # the reporter raises a lost SystemExit again
         if self._has_left:  # a worker of doit's -P process
             self._cancel()
-            if os.getppid() != self._parent:  # who would have told them
+            if _has_gone(self._parent):  # who would have told them
                 _send(signal.SIGTERM, _descendants())
             raise SystemExit(code)
         if not self.has_begun:
@@ -238,6 +241,17 @@ class _Ending:
             _send(signal.SIGKILL, [process for process in left if process.session != own])
         finally:
             self._is_winding_down.release()
+
+
+def _has_gone(parent: int) -> bool:
+    """Whether our *parent* is gone, or goes just now: a thread of it that was killed may outlive
+    the one that has forked us, whose end we are told of."""
+    end = time.monotonic() + _GOING
+    while os.getppid() == parent:
+        if time.monotonic() > end:
+            return False
+        time.sleep(_GOING / 20)
+    return True
 
 
 def _is_queue_changing(frame: FrameType | None) -> bool:
